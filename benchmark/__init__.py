@@ -1,0 +1,1 @@
+"""From exported files to a verdict: parity, latency, report."""

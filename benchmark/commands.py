@@ -1,0 +1,165 @@
+"""`lesionlite evaluate`, `predict`, `benchmark` and `build`."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from benchmark.config import BenchmarkConfig
+from export.config import ExportConfig
+from train.commands import Json, Outcome, default_training
+from train.config import TrainConfig
+from train.console import say
+
+Run = Annotated[Path, arg(name="run")]
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a run or an artifact on a folder of class folders, from its own contract alone."""
+
+    model: Positional[Path]
+    """Run folder or artifact."""
+    folder: Positional[Path]
+    """Class folders (some of the classes will do), or a data folder whose test/ is used."""
+    out: Path | None = None
+    """Folder to write test.json and confusion.png into."""
+    threads: int = 2
+    """Threads the runtime may use."""
+    skip_bad: bool = False
+    """Leave out images that cannot be decoded instead of stopping."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Evaluate, and show the table."""
+        from benchmark.evaluate import evaluate
+        from train.metrics import score_table
+
+        scores, predictor = evaluate(self.model, self.folder, self.threads, self.skip_bad)
+        note = predictor.contract.note
+        say(score_table(scores, f"{self.model} on {scores.images} images, {predictor.runtime}"))
+        if note:
+            say(f"Note: {note}.")
+        if self.out is not None:
+            from train.results import write_scores
+
+            write_scores(self.out, scores, note)
+            say(f"results: {self.out}")
+        say(f"next: lesionlite predict {self.model} IMAGE")
+        return {"model": str(self.model), "note": note, **asdict(scores)}, 0
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Classify images with a run or an artifact, from its own contract alone."""
+
+    model: Positional[Path]
+    """Run folder or artifact."""
+    images: Positional[tuple[Path, ...]]
+    """Image files."""
+    top: int = 3
+    """How many classes to show for each image."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Predict, and show the likeliest classes."""
+        from benchmark.predictor import load
+        from train.errors import LesionliteError
+
+        if not self.images:
+            raise LesionliteError("no image is named; give one or more files after the model")
+        if self.top < 1:
+            raise LesionliteError(f"--top is {self.top}; it must be 1 or more")
+        predictor = load(self.model)
+        rows = []
+        for image, answer in zip(self.images, predictor.predict(self.images), strict=True):
+            ranked = sorted(
+                zip(predictor.contract.labels, answer.tolist(), strict=True), key=lambda p: -p[1]
+            )
+            rows.append({"image": str(image), "probabilities": dict(ranked)})
+            say(f"{image}: " + ", ".join(f"{name} {p:.3f}" for name, p in ranked[: self.top]))
+        if predictor.contract.note:
+            say(f"Note: trained on {predictor.contract.note}.")
+        say("Not a medical device.")
+        document = {"model": str(self.model), "note": predictor.contract.note, "images": rows}
+        return document, 0
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Prove on labelled images that artifacts predict as PyTorch does, and time them.
+
+    Exits with 1 unless every artifact passes: loss of weighted F1 and agreement of answers within
+    tolerance. What could not be executed is `unverified`, which is no pass.
+    """
+
+    artifacts: Positional[Path]
+    """Folder that `lesionlite export` wrote, or one artifact in it."""
+    run_folder: Run
+    """The run they were made from: the reference they must agree with."""
+    data: Path
+    """Class folders, or a data folder whose test/ (else val/) is used."""
+    out: Path | None = None
+    """Folder for report.json and report.md; by default that of the artifacts."""
+    skip_bad: bool = False
+    """Leave out images that cannot be decoded instead of stopping."""
+    config: OmitArgPrefixes[BenchmarkConfig] = field(default_factory=BenchmarkConfig)
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Benchmark, write the report, and show it."""
+        from benchmark.report import show
+        from benchmark.run import artifact_folder, benchmark
+
+        report = benchmark(self.artifacts, self.run_folder, self.data, self.config, self.skip_bad)
+        out = self.out or artifact_folder(self.artifacts)
+        report.write(out)
+        document = report.document()
+        show(document)
+        say(f"report: {out / 'report.md'}")
+        say(f"next: lesionlite predict {out / report.rows[0].artifact} IMAGE")
+        return document, 0 if report.passed else 1
+
+
+@dataclass(frozen=True)
+class Build:
+    """Do it all: train, export, benchmark. Steps whose inputs have not changed are skipped.
+
+    Without DATA, 14-class images of no medical meaning are drawn, and the training flags default
+    to a short demonstration. Exits with 1 unless every artifact passes.
+    """
+
+    data: Positional[Path | None] = None
+    """Data folder with train/, val/ and test/; leave it out to draw images."""
+    out: Path = Path("dist/build")
+    """Folder for everything: run/, artifacts/, report.json, report.md."""
+    run_folder: Annotated[Path | None, arg(name="run")] = None
+    """An existing run to use instead of training."""
+    images: int = 2400
+    """How many images to draw where there is no DATA."""
+    training: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
+    exporting: OmitArgPrefixes[ExportConfig] = field(default_factory=ExportConfig)
+    benchmarking: OmitArgPrefixes[BenchmarkConfig] = field(default_factory=BenchmarkConfig)
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Build, and show the report."""
+        from benchmark.build import build
+        from benchmark.report import show
+
+        document: dict[str, Any] = build(
+            self.out,
+            self.data,
+            self.run_folder,
+            self.training,
+            self.exporting,
+            self.benchmarking,
+            self.images,
+        )
+        show(document)
+        artifacts = self.out / "artifacts"
+        say(f"artifacts: {artifacts}")
+        say(f"report: {self.out / 'report.md'}")
+        say(f"next: lesionlite predict {artifacts / document['rows'][0]['artifact']} IMAGE")
+        return document, 0 if document["passed"] else 1

@@ -1,0 +1,39 @@
+"""What a benchmark is told, as one frozen record."""
+
+from dataclasses import dataclass
+
+from train.errors import LesionliteError
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """How to judge artifacts."""
+
+    allow_unverified: tuple[str, ...] = ()
+    """Artifacts that may stay unverified without failing the gate, by file name."""
+    threads: int = 2
+    """Threads each runtime may use."""
+    queries: int = 128
+    """Fewest timed queries per artifact."""
+    seconds: float = 10.0
+    """Least time spent on timed queries per artifact."""
+    max_f1_loss: float | None = None
+    """Tolerated loss of weighted F1 for every precision; by default 0.002 for fp32 and fp16,
+    0.01 for w8 and w8a8."""
+    min_agreement: float | None = None
+    """Share of PyTorch's answers that must stay, for every precision; by default 0.999 for fp32,
+    0.995 for fp16, 0.98 for w8, 0.97 for w8a8."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work.
+
+        Raises:
+            LesionliteError: naming the setting, its value, and what it may be.
+        """
+        for name, good, wanted in (
+            ("threads", self.threads >= 1, "1 or more"),
+            ("queries", self.queries >= 1, "1 or more"),
+            ("seconds", self.seconds >= 0, "0 or more"),
+        ):
+            if not good:
+                raise LesionliteError(f"--{name} is {getattr(self, name)}; it must be {wanted}")

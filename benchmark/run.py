@@ -1,0 +1,158 @@
+"""Prove and time every artifact of a folder, each in a process of its own."""
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.candidate import Candidate, CandidateFailed
+from benchmark.config import BenchmarkConfig
+from benchmark.latency import Latency, measure
+from benchmark.parity import compare, judge
+from benchmark.report import Report, Row
+from export.formats import FORMATS, read_contract
+from export.precision import PRECISIONS
+from export.run import Artifact, read_manifest
+from train.console import progress, say
+from train.contract import Contract
+from train.data import Split, drop_bad, load_inputs, read_split
+from train.errors import LesionliteError, unknown_choice
+from train.metrics import score
+from train.model import CONTRACT, is_run
+
+
+@dataclass(frozen=True)
+class _Exam:
+    """What every candidate is asked: the images (a .npy file), the truth, PyTorch's answers."""
+
+    images: Path
+    truth: NDArray[np.int64]
+    labels: tuple[str, ...]
+    reference: NDArray[np.float32]
+
+
+def benchmark(
+    artifacts: Path, run: Path, data: Path, config: BenchmarkConfig, skip_bad: bool = False
+) -> Report:
+    """Judge artifacts against the run they were made from.
+
+    Args:
+        artifacts: folder that `export` wrote, or one artifact in it.
+        run: the reference, executed as timm's own model in float32.
+        data: folder of class folders, or a data folder whose test/ (else val/) is used.
+        config: tolerances and protocol.
+        skip_bad: leave out images that cannot be decoded instead of stopping.
+
+    Returns:
+        The report; it is not written yet.
+
+    Raises:
+        LesionliteError: no artifacts, no run, no images, or contracts that differ.
+    """
+    rows = read_manifest(artifacts)
+    for name in config.allow_unverified:
+        if name not in {row.artifact for row in rows}:
+            raise unknown_choice("artifact", name, (row.artifact for row in rows))
+    if not is_run(run):
+        raise LesionliteError(f"{run} is no run: it has no train.json")
+    contract = Contract.read(run / CONTRACT)
+    folder = artifact_folder(artifacts)
+    split = evaluation_split(data, contract, skip_bad)
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        images = Path(scratch) / "images.npy"
+        np.save(images, load_inputs(split.files, contract, "reading test images"))
+        truth = np.asarray(split.targets)
+        reference = stack.enter_context(Candidate(run, config.threads))
+        answers = _ask(reference, images, len(split), "PyTorch")
+        exam = _Exam(images, truth, contract.labels, answers)
+        judged = [_examine(row, folder, contract, exam, config, stack) for row in rows]
+        timed = {row.artifact: c for row, c in judged if c and c.native}
+        first, *latencies = _time([reference, *timed.values()], images, config)
+        by_name = dict(zip(timed, latencies, strict=True))
+        return Report(
+            reference=_reference(answers, exam, first),
+            rows=tuple(replace(row, latency=by_name.get(row.artifact)) for row, _ in judged),
+            allowed=config.allow_unverified,
+            threads=config.threads,
+            note=contract.note,
+        )
+
+
+def artifact_folder(path: Path) -> Path:
+    """The folder of artifacts that `path` is, or that the artifact `path` lies in."""
+    return path.parent if any(path.suffix == row.suffix for row in FORMATS.values()) else path
+
+
+def evaluation_split(data: Path, contract: Contract, skip_bad: bool = False) -> Split:
+    """The labelled images of a folder of class folders, or of a data folder's test/ (else val/).
+
+    Raises:
+        LesionliteError: if there are none, or some do not decode and `skip_bad` is off.
+    """
+    if (data / "train").is_dir():
+        names = [name for name in ("test", "val") if (data / name).is_dir()]
+        data = data / names[0] if names else data
+    (split,), bad = drop_bad([read_split(data, contract.labels)], skip_bad)
+    for file in bad:
+        say(f"left out, cannot be decoded: {file}")
+    return split
+
+
+def _ask(candidate: Candidate, images: Path, total: int, name: str) -> NDArray[np.float32]:
+    """Load and predict under a progress bar; LesionliteError if it is the reference that fails."""
+    with progress() as bar:
+        task = bar.add_task(name, total=total, note="")
+        candidate.open()
+        return candidate.predict(images, lambda done: bar.update(task, completed=done))
+
+
+def _examine(
+    row: Artifact,
+    folder: Path,
+    contract: Contract,
+    exam: _Exam,
+    config: BenchmarkConfig,
+    stack: ExitStack,
+) -> tuple[Row, Candidate | None]:
+    """A row without latency, and the candidate kept open for it unless it cannot be executed."""
+    blank = Row(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
+    candidate = stack.enter_context(Candidate(folder / row.artifact, config.threads))
+    try:
+        if read_contract(candidate.path) != contract:
+            raise CandidateFailed("its contract is not that of the run; export it again")
+        answers = _ask(candidate, exam.images, len(exam.truth), row.artifact)
+        parity = compare(answers, exam.reference, exam.truth, exam.labels)
+    except (CandidateFailed, LesionliteError, ValueError) as error:
+        return replace(blank, reason=f"it could not be executed: {error}"), None
+    good, reason = judge(
+        parity, PRECISIONS[row.precision], config.max_f1_loss, config.min_agreement
+    )
+    return replace(
+        blank,
+        runtime=candidate.runtime,
+        status="pass" if good else "fail",
+        reason=reason,
+        parity=parity,
+        load_ms=candidate.load_ms if candidate.native else None,
+    ), candidate
+
+
+def _time(candidates: list[Candidate], images: Path, config: BenchmarkConfig) -> list[Latency]:
+    for candidate in candidates:
+        candidate.warm_up(images)
+    return measure(candidates, images, config.queries, config.seconds)
+
+
+def _reference(answers: NDArray[np.float32], exam: _Exam, latency: Latency) -> dict[str, Any]:
+    scores = score(answers, exam.truth, exam.labels)
+    return {
+        "weighted_f1": scores.weighted_f1,
+        "macro_f1": scores.macro_f1,
+        "accuracy": scores.accuracy,
+        "images": scores.images,
+        "latency_ms": vars(latency),
+    }

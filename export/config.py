@@ -1,0 +1,58 @@
+"""What an export is told, as one frozen record."""
+
+from dataclasses import dataclass
+
+from export.formats import FORMATS, Format, find_format
+from export.precision import PRECISIONS, find_precision
+from train.errors import LesionliteError
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Which files to make."""
+
+    formats: tuple[str, ...] = tuple(FORMATS)
+    """torchscript, onnx, tflite, coreml."""
+    precisions: tuple[str, ...] = tuple(PRECISIONS)
+    """fp32, fp16, w8, w8a8; each format makes the ones it has."""
+    calibration: int = 300
+    """Training images that set the ranges of w8a8."""
+    calibration_seed: int = 0
+    """Seed of the choice of calibration images."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names and empty selections.
+
+        Raises:
+            LesionliteError: listing the right names.
+        """
+        for name in self.formats:
+            find_format(name)
+        for name in self.precisions:
+            find_precision(name)
+        if self.calibration < 1:
+            raise LesionliteError(f"--calibration is {self.calibration}; it must be 1 or more")
+        pairs = self.pairs()
+        for what, asked, made in (
+            ("format", self.formats, {row.name for row, _ in pairs}),
+            ("precision", self.precisions, {precision for _, precision in pairs}),
+        ):
+            idle = [name for name in asked if name not in made]
+            if idle and asked not in (tuple(FORMATS), tuple(PRECISIONS)):
+                have = "; ".join(f"{f} has {', '.join(FORMATS[f].precisions)}" for f in FORMATS)
+                raise LesionliteError(f"nothing to make for {what} {', '.join(idle)}: {have}")
+        if not pairs:
+            raise LesionliteError("nothing to make: name at least one format and one precision")
+
+    def pairs(self) -> list[tuple[Format, str]]:
+        """The files to make, as rows of the table and names of precisions."""
+        return [
+            (FORMATS[name], precision)
+            for name in self.formats
+            for precision in FORMATS[name].precisions
+            if precision in self.precisions
+        ]
+
+    def calibrates(self) -> bool:
+        """Whether any of the files needs calibration images."""
+        return any(PRECISIONS[precision].calibrated for _, precision in self.pairs())

@@ -1,0 +1,94 @@
+"""Core ML ML Programs, for iOS 16 and macOS 13 on."""
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from export.formats import NoRuntime, Runner
+from export.mobile_form import MobileForm
+from export.quiet import quiet
+from train.contract import Contract
+from train.data import Pixels
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+KEY = "lesionlite.contract"
+
+
+def convert(
+    network: "nn.Module",
+    contract: Contract,
+    precision: str,
+    calibration: Pixels | None,
+    path: Path,
+) -> None:
+    """Write an `.mlpackage` folder; see `Toolchain.convert`. Takes an image, gives a label."""
+    import torch
+    from torch import nn
+
+    class FromImage(nn.Module):
+        """Core ML hands over [1, 3, S, S] in 0..255 for its image type, not [1, S, S, 3]."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.form = MobileForm(network, contract)
+
+        def forward(self, image: "Tensor") -> "Tensor":
+            return self.form.logits(image).softmax(-1)
+
+    example = torch.zeros(1, 3, contract.side, contract.side)
+    with quiet(), torch.no_grad():
+        import coremltools as ct
+
+        model = ct.convert(
+            torch.jit.trace(FromImage().eval(), example),
+            inputs=[ct.ImageType("image", example.shape, color_layout=ct.colorlayout.RGB)],
+            classifier_config=ct.ClassifierConfig(list(contract.labels)),
+            compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
+            minimum_deployment_target=ct.target.iOS16,
+        )
+        if precision == "w8":
+            model = _to_w8(ct, model)
+        model.user_defined_metadata[KEY] = contract.to_json()
+        model.save(str(path))
+
+
+def _to_w8(ct: Any, model: Any) -> Any:
+    recipe = ct.optimize.coreml.OpLinearQuantizerConfig(mode="linear_symmetric")
+    config = ct.optimize.coreml.OptimizationConfig(global_config=recipe)
+    return ct.optimize.coreml.linear_quantize_weights(model, config)
+
+
+def read_contract(path: Path) -> str:
+    """The contract's JSON text out of the user-defined metadata."""
+    with quiet():
+        import coremltools as ct
+
+        spec = ct.utils.load_spec(str(path))
+    return str(dict(spec.description.metadata.userDefined)[KEY])
+
+
+def load(path: Path, threads: int) -> Runner:
+    """Open with Core ML, on Apple's systems.
+
+    Raises:
+        NoRuntime: elsewhere; `benchmark.mil` then executes the file by reference.
+    """
+    if platform.system() != "Darwin":
+        raise NoRuntime(f"{path} needs Core ML, which only Apple's systems have")
+    with quiet():
+        import coremltools as ct
+        from PIL import Image
+
+        model = ct.models.MLModel(str(path))
+    labels = Contract.from_json(read_contract(path), str(path)).labels
+
+    def classify(image: Pixels) -> Any:
+        answer = model.predict({"image": Image.fromarray(image)})
+        probabilities = answer["classLabel_probs"]
+        return np.array([probabilities[label] for label in labels], np.float32)
+
+    return Runner(classify, f"Core ML on {platform.platform()}")

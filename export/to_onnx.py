@@ -1,0 +1,123 @@
+"""ONNX, for ONNX Runtime on phones, desktops and in browsers."""
+
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from export.formats import Runner
+from export.mobile_form import MobileForm
+from train.contract import Contract
+from train.data import Pixels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KEY = "lesionlite.contract"
+OPSET = 18
+
+
+def convert(
+    network: "nn.Module",
+    contract: Contract,
+    precision: str,
+    calibration: Pixels | None,
+    path: Path,
+) -> None:
+    """Write an `.onnx` file; see `Toolchain.convert`."""
+    import onnx
+
+    model = _float_model(network, contract)
+    if precision == "fp16":
+        model = _to_fp16(model)
+    elif precision == "w8a8":
+        assert calibration is not None
+        model = _to_w8a8(model, calibration)
+    onnx.helper.set_model_props(model, {KEY: contract.to_json()})
+    onnx.save(model, path)
+
+
+def _float_model(network: "nn.Module", contract: Contract) -> Any:
+    import torch
+
+    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            MobileForm(network, contract),
+            (image,),
+            input_names=["image"],
+            output_names=["probabilities"],
+            dynamo=True,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def _to_fp16(model: Any) -> Any:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with warnings.catch_warnings():
+        # It reports each weight too small for float16; they are below 6e-8 and rounded away.
+        warnings.simplefilter("ignore")
+        return convert_float_to_float16(model, keep_io_types=True)
+
+
+def _to_w8a8(model: Any, calibration: Pixels) -> Any:
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.images = iter(calibration)
+
+        def get_next(self) -> dict[str, Any] | None:
+            image = next(self.images, None)
+            return None if image is None else {"image": image[None]}
+
+    with tempfile.TemporaryDirectory() as folder:
+        given, prepared, quantized = (f"{folder}/{name}.onnx" for name in ("a", "b", "c"))
+        onnx.save(model, given)
+        quant_pre_process(given, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            quantized,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            # Without VNNI, x86 adds pairs of 8-bit products in 16 bits, which can saturate.
+            reduce_range=True,
+            # The residual adds and the norms between them lose the answer when quantized.
+            op_types_to_quantize=["Conv", "Gemm"],
+        )
+        return onnx.load(quantized)
+
+
+def read_contract(path: Path) -> str:
+    """The contract's JSON text out of the model's metadata properties."""
+    import onnx
+
+    model = onnx.load(path)
+    return str(next(entry.value for entry in model.metadata_props if entry.key == KEY))
+
+
+def load(path: Path, threads: int) -> Runner:
+    """Open with ONNX Runtime's CPU provider."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def classify(image: Pixels) -> Any:
+        return session.run(None, {"image": np.ascontiguousarray(image[None])})[0][0]
+
+    return Runner(classify, f"onnxruntime {onnxruntime.__version__}")

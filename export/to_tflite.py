@@ -1,0 +1,113 @@
+"""TFLite, for LiteRT, the TensorFlow Lite runtime and MediaPipe."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.formats import Runner
+from export.mobile_form import MobileForm
+from export.quiet import quiet
+from train.contract import Contract
+from train.data import Pixels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WEIGHTED_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+SIGNATURE = "serving_default"
+
+
+def convert(
+    network: "nn.Module",
+    contract: Contract,
+    precision: str,
+    calibration: Pixels | None,
+    path: Path,
+) -> None:
+    """Write a `.tflite` file; see `Toolchain.convert`."""
+    _float_model(network, contract, path)
+    if precision == "fp16":
+        _requantize(path, None)
+    elif precision == "w8a8":
+        assert calibration is not None
+        _requantize(path, calibration)
+    _attach(path, contract)
+
+
+def _float_model(network: "nn.Module", contract: Contract, path: Path) -> None:
+    import torch
+
+    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
+    with quiet():
+        import litert_torch
+
+        model = litert_torch.convert(MobileForm(network, contract, channels_last=True), (image,))
+        model.export(str(path))
+
+
+def _requantize(path: Path, calibration: Pixels | None) -> None:
+    """Replace the float file by a quantized one: w8a8 with calibration images, else fp16."""
+    with quiet():
+        from ai_edge_quantizer.qtyping import TFLOperationName
+        from ai_edge_quantizer.quantizer import Quantizer
+
+        quantizer = Quantizer(path.read_bytes())
+        for name in WEIGHTED_OPS:
+            if calibration is None:
+                quantizer.add_weight_only_config(
+                    ".*", TFLOperationName(name), 16, algorithm_key="float_casting"
+                )
+            else:
+                # Only these: quantized residual adds and norms lose the answer, and the stock
+                # recipe for all ops breaks the one XNNPACK partition into 42.
+                quantizer.add_static_config(".*", TFLOperationName(name), 8, 8)
+        ranges = None
+        if calibration is not None:
+            name = _input_name(path)
+            samples = [{name: image[None]} for image in calibration]
+            ranges = quantizer.calibrate({SIGNATURE: samples}, num_threads=os.cpu_count() or 1)
+        quantizer.quantize(ranges).export_model(str(path), overwrite=True)
+
+
+def _input_name(path: Path) -> str:
+    from ai_edge_litert.interpreter import Interpreter
+
+    signature = Interpreter(str(path)).get_signature_list()[SIGNATURE]
+    return str(signature["inputs"][0])
+
+
+def _attach(path: Path, contract: Contract) -> None:
+    """Append the contract and the labels as associated files, which TFLite keeps as a ZIP.
+
+    A fixed date, so that the same model gives the same bytes.
+    """
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(zipfile.ZipInfo("contract.json"), contract.to_json())
+        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(contract.labels) + "\n")
+
+
+def read_contract(path: Path) -> str:
+    """The contract's JSON text out of the associated files."""
+    with zipfile.ZipFile(path) as archive:
+        return archive.read("contract.json").decode()
+
+
+def load(path: Path, threads: int) -> Runner:
+    """Open with LiteRT and its XNNPACK delegate."""
+    with quiet():
+        from importlib.metadata import version
+
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    result = interpreter.get_output_details()[0]["index"]
+
+    def classify(image: Pixels) -> Any:
+        interpreter.set_tensor(source, image[None])
+        interpreter.invoke()
+        return interpreter.get_tensor(result)[0]
+
+    return Runner(classify, f"ai-edge-litert {version('ai-edge-litert')}")

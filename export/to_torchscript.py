@@ -1,0 +1,80 @@
+"""TorchScript for the lite interpreter of PyTorch Mobile; desktops open the same file."""
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.formats import Runner
+from export.mobile_form import MobileForm
+from export.quiet import quiet
+from train.contract import Contract
+from train.data import Pixels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ENTRY = "contract.json"
+
+
+def convert(
+    network: "nn.Module",
+    contract: Contract,
+    precision: str,
+    calibration: Pixels | None,
+    path: Path,
+) -> None:
+    """Write a `.ptl` file; see `Toolchain.convert`."""
+    import torch
+
+    model: nn.Module = MobileForm(network, contract)
+    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
+    with quiet(), torch.no_grad():  # PyTorch calls TorchScript and FX deprecated on every use
+        if precision == "w8a8":
+            assert calibration is not None
+            model = _to_w8a8(model, calibration)
+        script = torch.jit.freeze(torch.jit.trace(model, image))
+        script._save_for_lite_interpreter(str(path), _extra_files={ENTRY: contract.to_json()})
+
+
+def _to_w8a8(model: "nn.Module", calibration: Pixels) -> "nn.Module":
+    import torch
+    from torch import nn
+    from torch.ao.quantization import QConfigMapping, get_default_qconfig
+    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+    # The x86 recipe's weights per channel and 7-bit activations also suit QNNPACK on phones.
+    recipe = get_default_qconfig("x86")
+    mapping = QConfigMapping().set_global(None)
+    for kind in (nn.Conv2d, nn.Linear):
+        # Only these: quantized residual adds and norms lose the answer.
+        mapping = mapping.set_object_type(kind, recipe)
+    prepared = prepare_fx(model, mapping, (torch.from_numpy(calibration[:1]),))
+    for image in calibration:
+        prepared(torch.from_numpy(image[None]))
+    quantized: nn.Module = convert_fx(prepared)
+    return quantized
+
+
+def read_contract(path: Path) -> str:
+    """The contract's JSON text out of the extra files."""
+    # The container is a ZIP whose one top folder has the archive's name.
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(f"/extra/{ENTRY}"))
+        return archive.read(name).decode()
+
+
+def load(path: Path, threads: int) -> Runner:
+    """Open with the lite interpreter, as a phone does."""
+    import torch
+
+    with quiet():
+        from torch.jit.mobile import _load_for_lite_interpreter
+
+        torch.set_num_threads(threads)
+        module = _load_for_lite_interpreter(str(path))
+
+    def classify(image: Pixels) -> Any:
+        with torch.inference_mode():
+            return module(torch.from_numpy(image[None]))[0].numpy()
+
+    return Runner(classify, f"torch {torch.__version__} lite interpreter")

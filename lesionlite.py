@@ -1,0 +1,263 @@
+"""lesionlite: from a folder of images to phone models that are proven.
+
+The public face: what users import, and the `lesionlite` command. Both only hand on to `train`,
+`export` and `benchmark`; torch and the toolchains are imported when a function needs them.
+"""
+
+import errno
+import json
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.config import BenchmarkConfig
+from export.config import ExportConfig
+from train.config import TrainConfig
+from train.contract import Contract
+from train.errors import LesionliteError, unknown_choice
+from train.imbalance import ens_weights, sampling_weights
+
+if TYPE_CHECKING:
+    from benchmark.predictor import Predictor
+    from benchmark.report import Report
+    from export.run import Artifact
+    from train.commands import Command
+    from train.loop import TrainResult
+    from train.metrics import Scores
+
+__all__ = [
+    "BenchmarkConfig",
+    "Contract",
+    "ExportConfig",
+    "LesionliteError",
+    "TrainConfig",
+    "benchmark",
+    "build",
+    "ens_weights",
+    "evaluate",
+    "export",
+    "load",
+    "sampling_weights",
+    "train",
+]
+
+
+def train(
+    data: Path | str, out: Path | str, config: TrainConfig | None = None, resume: bool = False
+) -> "tuple[TrainResult, Scores | None]":
+    """Train on a data folder into the run folder `out`; scores are those of test/, if it is there.
+
+    Raises:
+        LesionliteError: bad data or settings, or a run that is already there.
+    """
+    from train.results import train_and_test
+
+    return train_and_test(Path(data), Path(out), config or TrainConfig(), resume)
+
+
+def evaluate(path: Path | str, folder: Path | str) -> "Scores":
+    """Score a run or an artifact on a folder of class folders (a subset of its classes will do).
+
+    Raises:
+        LesionliteError: nothing to open, no images, or classes that the model does not know.
+    """
+    from benchmark.evaluate import evaluate as score_folder
+
+    return score_folder(Path(path), Path(folder))[0]
+
+
+def export(
+    run: Path | str,
+    out: Path | str,
+    config: ExportConfig | None = None,
+    data: Path | str | None = None,
+) -> "list[Artifact]":
+    """Convert a run to phone formats in `out`; w8a8 calibrates on `data`/train.
+
+    Raises:
+        LesionliteError: no run, or w8a8 without images to calibrate on.
+    """
+    from export.run import export as convert
+
+    return convert(Path(run), Path(out), config or ExportConfig(), Path(data) if data else None)
+
+
+def benchmark(
+    artifacts: Path | str, run: Path | str, data: Path | str, config: BenchmarkConfig | None = None
+) -> "Report":
+    """Judge and time the artifacts of a run on labelled images.
+
+    Raises:
+        LesionliteError: no artifacts, no run, no images.
+    """
+    from benchmark.run import benchmark as judge
+
+    return judge(Path(artifacts), Path(run), Path(data), config or BenchmarkConfig())
+
+
+def build(
+    out: Path | str,
+    data: Path | str | None = None,
+    run: Path | str | None = None,
+    training: TrainConfig | None = None,
+    exporting: ExportConfig | None = None,
+    benchmarking: BenchmarkConfig | None = None,
+) -> dict[str, Any]:
+    """Train (or take `run`), export, benchmark; returns what `out`/report.json holds.
+
+    Without `data`, images are drawn. Steps whose inputs have not changed are skipped.
+
+    Raises:
+        LesionliteError: as the steps do.
+    """
+    from benchmark.build import build as run_steps
+
+    return run_steps(
+        Path(out),
+        Path(data) if data else None,
+        Path(run) if run else None,
+        training,
+        exporting,
+        benchmarking,
+    )
+
+
+def load(path: Path | str) -> "Predictor":
+    """Open a run or any artifact.
+
+    `load(path).predict(images)` takes uint8 [N, H, W, 3] or N file paths and gives float32 [N, C]
+    probabilities in the order of `load(path).contract.labels`.
+
+    Raises:
+        LesionliteError: nothing there, not one of ours, damaged, or not executable here.
+    """
+    from benchmark.predictor import load as open_any
+
+    return open_any(path)
+
+
+COMMANDS = {  # name: module, and the first line of the command's docstring (a test compares them)
+    "build": (
+        "benchmark.commands",
+        "Do it all: train, export, benchmark. Steps whose inputs have not changed are skipped.",
+    ),
+    "prepare": (
+        "train.commands",
+        "Merge raw HAM10000, ISIC 2019 and MSLD v2.0 into one ImageFolder of the paper's classes.",
+    ),
+    "train": (
+        "train.commands",
+        "Train a classifier on a data folder and keep the best checkpoint in a run folder.",
+    ),
+    "export": (
+        "export.commands",
+        "Convert a run to TorchScript, ONNX, TFLite and Core ML files, quantized ones among them.",
+    ),
+    "benchmark": (
+        "benchmark.commands",
+        "Prove on labelled images that artifacts predict as PyTorch does, and time them.",
+    ),
+    "evaluate": (
+        "benchmark.commands",
+        "Score a run or an artifact on a folder of class folders, from its own contract alone.",
+    ),
+    "predict": (
+        "benchmark.commands",
+        "Classify images with a run or an artifact, from its own contract alone.",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The `lesionlite` command.
+
+    Returns:
+        0 if all went well, 1 if an artifact did not pass, 2 for what the user can mend, 130 for
+        Ctrl-C.
+    """
+    from train.console import say, words_to_stderr
+
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    words_to_stderr("--json" in arguments)
+    try:
+        command = _parse(arguments)
+        document, code = command.run()
+        if command.json:
+            print(json.dumps(document, indent=2, ensure_ascii=False))
+        return code
+    except LesionliteError as error:
+        problem = str(error)
+    except OSError as error:
+        problem = _storage_problem(error)
+    except KeyboardInterrupt:
+        words_to_stderr(True)
+        say("Stopped. Nothing is left half-written. " + _how_to_go_on(arguments))
+        return 130
+    words_to_stderr(True)
+    say(f"lesionlite: {problem}")
+    return 2
+
+
+def _parse(arguments: Sequence[str]) -> "Command":
+    """The command that the arguments ask for; SystemExit for --help and for wrong flags."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _print_help()
+        raise SystemExit(0 if arguments else 2)
+    if arguments[0] not in COMMANDS:
+        raise unknown_choice("command", arguments[0], COMMANDS)
+    import tyro
+
+    from train.commands import take_demo_defaults
+
+    kind: Any = getattr(import_module(COMMANDS[arguments[0]][0]), arguments[0].capitalize())
+
+    def parse() -> "Command":
+        command: Command = tyro.cli(
+            kind,
+            prog=f"lesionlite {arguments[0]}",
+            args=arguments[1:],
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+        return command
+
+    take_demo_defaults(False)
+    command = parse()
+    if getattr(command, "data", ...) is None and arguments[0] == "build":
+        take_demo_defaults(True)
+        command = parse()
+    return command
+
+
+def _print_help() -> None:
+    """Without importing a command: the answer must come at once."""
+    print("usage: lesionlite COMMAND [--help] ...\n")
+    print("From a folder of images to phone models that are proven.\n")
+    for name, (_, summary) in COMMANDS.items():
+        print(f"  {name:10} {summary}")
+    print(
+        "\n`lesionlite build` does it all, on drawn images; `lesionlite COMMAND --help` tells more."
+    )
+
+
+def _storage_problem(error: OSError) -> str:
+    """A sentence for what an operating system says of files and disks."""
+    where = error.filename or "the output folder"
+    known = {
+        errno.ENOSPC: f"the disk is full ({where}); free some space and run the command again",
+        errno.EROFS: f"{where} is on a read-only file system; choose another output folder",
+        errno.EACCES: f"no permission for {where}; choose another folder or change its rights",
+        errno.EPERM: f"no permission for {where}; choose another folder or change its rights",
+    }
+    return known.get(error.errno or 0, f"{error.strerror or error} ({where})")
+
+
+def _how_to_go_on(arguments: Sequence[str]) -> str:
+    resumable = list(arguments[:1]) == ["train"] and "--resume" not in arguments
+    same = "Run the same command" + (" with --resume" if resumable else "")
+    return same + " to go on after the last finished " + ("epoch." if resumable else "step.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

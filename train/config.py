@@ -1,0 +1,80 @@
+"""What a training run is told, as one frozen record. Standard library only."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from train.errors import LesionliteError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. The defaults follow the paper (Regmi and Xu)."""
+
+    model: str = "mobilevitv2_100"
+    """timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
+    weights: str = "timm"
+    """Where to start: `timm` downloads ImageNet weights, `none` starts from scratch, or a FILE
+    (a timm state dict in .safetensors, or in .pt)."""
+    side: int = 256
+    """Side of the network's square input in pixels, a multiple of 32."""
+    resize: Literal["squash", "shortest"] = "squash"
+    """`squash` resizes the whole image to the square; `shortest` resizes the shorter side to
+    resize-side and cuts the centre out."""
+    resize_side: int = 0
+    """The shorter side before the crop, for `shortest`; 0 means side."""
+    epochs: int = 60
+    """Most epochs; 0 makes a run of the weights as they are."""
+    batch: int = 100
+    """Images per step."""
+    lr: float = 3e-3
+    """Peak learning rate of AdamW."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay; norms and biases are left alone."""
+    warmup: float = 0.05
+    """Share of the steps in which the learning rate rises; a cosine to zero follows."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    patience: int = 10
+    """Stop after this many epochs without a better weighted F1 on validation."""
+    beta: float = 0.999
+    """Beta of the Effective-Number-of-Samples loss weights."""
+    workers: int = 1
+    """Processes that decode and augment images."""
+    seed: int = 0
+    """Seed of weights, sampling and augmentation."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `mps`."""
+    bf16: Literal["auto", "on", "off"] = "auto"
+    """bfloat16 autocast; `auto` uses it where the hardware multiplies in it."""
+    skip_bad: bool = False
+    """Leave out images that cannot be decoded instead of stopping."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work.
+
+        Raises:
+            LesionliteError: naming the setting, its value, and what it may be.
+        """
+        rules = [
+            ("side", self.side >= 32 and self.side % 32 == 0, "a multiple of 32"),
+            ("epochs", self.epochs >= 0, "0 or more"),
+            ("batch", self.batch >= 2, "2 or more (BatchNorm needs company)"),
+            ("lr", self.lr > 0, "above 0"),
+            ("weight_decay", self.weight_decay >= 0, "0 or more"),
+            ("warmup", 0 <= self.warmup < 1, "from 0 up to, not including, 1"),
+            ("clip", self.clip > 0, "above 0"),
+            ("patience", self.patience >= 1, "1 or more"),
+            ("beta", 0 <= self.beta < 1, "from 0 up to, not including, 1"),
+            ("workers", self.workers >= 0, "0 or more"),
+        ]
+        for name, good, wanted in rules:
+            if not good:
+                flag = "--" + name.replace("_", "-")
+                raise LesionliteError(f"{flag} is {getattr(self, name)}; it must be {wanted}")
+
+
+def demo() -> TrainConfig:
+    """The settings for the embedded default: a few minutes on two cores, from scratch."""
+    return TrainConfig(
+        model="mobilevitv2_050", weights="none", side=128, epochs=10, batch=32, lr=4e-3, patience=10
+    )

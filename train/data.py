@@ -1,0 +1,246 @@
+"""Folders of labelled images, and the one way in which an image becomes a network's input."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from train.console import track
+from train.contract import Contract
+from train.errors import LesionliteError
+from train.files import read_json
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "area": Image.Resampling.BOX,
+}
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Labelled images: files and the index of each one's class in `labels`."""
+
+    files: tuple[Path, ...]
+    targets: tuple[int, ...]
+    labels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def counts(self) -> list[int]:
+        """Images per class, [C]."""
+        return [int(n) for n in np.bincount(self.targets, minlength=len(self.labels))]
+
+    def without(self, bad: Iterable[Path]) -> "Split":
+        """The same without the files of `bad`."""
+        left_out = set(bad)
+        kept = [
+            (file, target)
+            for file, target in zip(self.files, self.targets, strict=True)
+            if file not in left_out
+        ]
+        return Split(tuple(f for f, _ in kept), tuple(t for _, t in kept), self.labels)
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Sorted names of the class folders in `folder`; LesionliteError if there is none."""
+    if not folder.is_dir():
+        raise LesionliteError(f"there is no folder {folder}")
+    return sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+
+
+def read_split(folder: Path, labels: Sequence[str] | None = None) -> Split:
+    """List the images in `folder`, one folder per class.
+
+    Args:
+        folder: holds one folder per class; an empty one declares a class without images.
+        labels: the classes a model knows, in its order; by default the folders' names, sorted.
+
+    Raises:
+        LesionliteError: no such folder, a class that `labels` lacks, or no image at all.
+    """
+    names = class_folders(folder)
+    known = tuple(labels) if labels is not None else tuple(names)
+    strangers = [name for name in names if name not in known]
+    if strangers:
+        raise LesionliteError(
+            f"{folder} has class folders that the model does not know: {', '.join(strangers)}; "
+            f"its classes are: {', '.join(known)}"
+        )
+    files, targets = [], []
+    for name in names:
+        for file in sorted((folder / name).rglob("*")):
+            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."):
+                files.append(file)
+                targets.append(known.index(name))
+    if not files:
+        raise LesionliteError(
+            f"{folder} holds no images; it needs one folder per class with image files in it"
+        )
+    return Split(tuple(files), tuple(targets), known)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The splits of a data folder; `test` is None if it has none."""
+
+    train: Split
+    val: Split
+    test: Split | None
+    note: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the model's outputs."""
+        return self.train.labels
+
+    def empty_classes(self) -> list[str]:
+        """Declared classes without a training image."""
+        return [
+            label
+            for label, count in zip(self.labels, self.train.counts(), strict=True)
+            if not count
+        ]
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read train/, val/ and, where there is one, test/ of `folder`.
+
+    Raises:
+        LesionliteError: a missing folder, fewer than two classes with images, or class folders in
+            val/ or test/ that train/ lacks.
+    """
+    if not folder.is_dir():
+        raise LesionliteError(f"there is no folder {folder}")
+    if not (folder / "train").is_dir():
+        raise LesionliteError(
+            f"{folder} has no folder train/; it needs train/ and val/ (and test/), each with one "
+            "folder per class; `lesionlite prepare` makes them from raw collections"
+        )
+    train = read_split(folder / "train")
+    if sum(1 for count in train.counts() if count) < 2:
+        raise LesionliteError(
+            f"{folder / 'train'} has images of one class only; a classifier needs at least two "
+            "class folders"
+        )
+    others = {
+        name: read_split(folder / name, _check_classes(folder / name, train.labels))
+        for name in ("val", "test")
+        if (folder / name).is_dir() or name == "val"
+    }
+    note = (read_json(folder / "dataset.json") or {}).get("note", "")
+    return Dataset(train, others["val"], others.get("test"), note)
+
+
+def _check_classes(folder: Path, labels: tuple[str, ...]) -> tuple[str, ...]:
+    missing = [name for name in class_folders(folder) if name not in labels]
+    if missing:
+        raise LesionliteError(
+            f"{folder} has class folders that train/ lacks: {', '.join(missing)}; "
+            "add them to train/ (empty if need be) or remove them"
+        )
+    return labels
+
+
+def open_image(file: Path) -> Image.Image:
+    """Decode an image to RGB, turned upright by its EXIF orientation.
+
+    Raises:
+        LesionliteError: if there is no such file or it is damaged, truncated or no image.
+    """
+    try:
+        with Image.open(file) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except FileNotFoundError:
+        raise LesionliteError(f"there is no image {file}") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise LesionliteError(f"{file} cannot be decoded as an image ({error})") from error
+
+
+def to_input(image: "Image.Image | Pixels", contract: Contract) -> Pixels:
+    """Resize and crop one image as the contract says.
+
+    Args:
+        image: an RGB Pillow image, or uint8 [H, W, 3].
+        contract: says how.
+
+    Returns:
+        uint8 [S, S, 3], what every artifact takes.
+    """
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise LesionliteError(
+                f"an image must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}"
+            )
+        image = Image.fromarray(image)
+    side, filter_ = contract.side, _RESAMPLING[contract.interpolation]
+    if contract.resize == "squash":
+        return np.asarray(image.resize((side, side), filter_))
+    scale = contract.resize_side / min(image.size)
+    width, height = (max(contract.resize_side, round(length * scale)) for length in image.size)
+    left, top = (width - side) // 2, (height - side) // 2
+    return np.asarray(
+        image.resize((width, height), filter_).crop((left, top, left + side, top + side))
+    )
+
+
+def load_inputs(files: Sequence[Path], contract: Contract, description: str = "") -> Pixels:
+    """Decode and resize `files` to uint8 [N, S, S, 3]; progress is shown if there is a description.
+
+    Raises:
+        LesionliteError: naming the first file that cannot be decoded.
+    """
+    out = np.empty((len(files), contract.side, contract.side, 3), np.uint8)
+    with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes without holding the GIL
+        results: Iterable[Pixels] = pool.map(lambda f: to_input(open_image(f), contract), files)
+        if description:
+            results = track(results, description, len(files))
+        for index, pixels in enumerate(results):
+            out[index] = pixels
+    return out
+
+
+def find_bad(files: Sequence[Path]) -> dict[Path, str]:
+    """Decode every file once; the ones that cannot be, with what is wrong."""
+
+    def problem(file: Path) -> str | None:
+        try:
+            open_image(file)
+        except LesionliteError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        results = track(pool.map(problem, files), "checking images", len(files))
+        return {f: p for f, p in zip(files, results, strict=True) if p is not None}
+
+
+def drop_bad(splits: Sequence[Split], skip: bool) -> tuple[list[Split], list[Path]]:
+    """Check that every image decodes; leave the others out if `skip`.
+
+    Raises:
+        LesionliteError: if some do not decode and `skip` is off (the first ones are named), or if
+            a split has no image left.
+    """
+    bad = find_bad([file for split in splits for file in split.files])
+    if bad and not skip:
+        shown = "; ".join(list(bad.values())[:3])
+        more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise LesionliteError(
+            f"{len(bad)} of the images cannot be decoded: {shown}{more}. "
+            "Replace them, or pass --skip-bad to go on without them"
+        )
+    kept = [split.without(bad) for split in splits]
+    if not all(len(split) for split in kept):
+        raise LesionliteError("no image is left that can be decoded")
+    return kept, list(bad)

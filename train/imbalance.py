@@ -1,0 +1,44 @@
+"""The paper's two weightings: how often a class is drawn, and how much its loss counts."""
+
+from collections.abc import Sequence
+
+
+def sampling_weights(counts: Sequence[int]) -> list[float]:
+    """Weight with which each image of a class is drawn: 1 / sqrt(count), 0 for an empty class.
+
+    A class of n images is then drawn in proportion to n / sqrt(n) = sqrt(n): rarer classes more
+    often than they occur, but not so often that their few images are learned by heart.
+
+    Args:
+        counts: images per class, [C].
+
+    Returns:
+        One weight per class, [C], in no particular scale.
+    """
+    return [count**-0.5 if count else 0.0 for count in counts]
+
+
+def ens_weights(counts: Sequence[int], beta: float = 0.999) -> list[float]:
+    """Loss weights by the effective number of samples (Cui et al. 2019, eq. 2 and 4).
+
+    Class c of n_c images has weight (1 - beta) / (1 - beta^n_c), scaled so that the weights of the
+    classes present average 1. An empty class has weight 0.
+
+    Args:
+        counts: images per class, [C].
+        beta: 0 weighs all classes alike, near 1 weighs by inverse frequency.
+
+    Returns:
+        One weight per class, [C].
+
+    Raises:
+        ValueError: if beta is outside 0..1 or every class is empty.
+    """
+    if not 0 <= beta < 1:
+        raise ValueError(f"beta is {beta}; it must be from 0 up to, not including, 1")
+    present = sum(1 for count in counts if count)
+    if not present:
+        raise ValueError("every class is empty")
+    raw = [(1 - beta) / (1 - beta**count) if count else 0.0 for count in counts]
+    scale = present / sum(raw)
+    return [weight * scale for weight in raw]

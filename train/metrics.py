@@ -1,0 +1,123 @@
+"""What a table of results holds: weighted and macro F1, accuracy, AUC, per class, confusion."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One row of the per-class table."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of predictions against the truth.
+
+    Attributes:
+        images: how many images were scored.
+        weighted_f1: F1 per class, averaged by support.
+        macro_f1: F1 per class, averaged over the classes that have an image here.
+        accuracy: share of right answers.
+        weighted_auc: one-vs-rest area under the ROC curve, averaged by support over the classes
+            that have an image here; None where only one class does.
+        classes: one row per class, in the model's order.
+        confusion: [C][C] counts, true class by predicted class.
+    """
+
+    images: int
+    weighted_f1: float
+    macro_f1: float
+    accuracy: float
+    weighted_auc: float | None
+    classes: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+def weighted_f1(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> float:
+    """F1 per class averaged by support; a class never answered counts as 0."""
+    confusion = np.bincount(truth * classes + answers, minlength=classes * classes)
+    confusion = confusion.reshape(classes, classes)
+    support = confusion.sum(1)
+    f1 = 2 * np.diag(confusion) / np.maximum(support + confusion.sum(0), 1)
+    return float((f1 * support).sum() / support.sum())
+
+
+def score(probabilities: Floats, truth: NDArray[np.int64], labels: tuple[str, ...]) -> Scores:
+    """Score predictions.
+
+    Args:
+        probabilities: [N, C].
+        truth: class indices, [N].
+        labels: [C] names.
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    answers = probabilities.argmax(1)
+    indices = list(range(len(labels)))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, answers, labels=indices, zero_division=0.0
+    )
+    present = support > 0
+    return Scores(
+        images=len(truth),
+        weighted_f1=float(np.average(f1, weights=support)),
+        macro_f1=float(f1[present].mean()),
+        accuracy=float((answers == truth).mean()),
+        weighted_auc=_weighted_auc(probabilities, truth, present),
+        classes=tuple(
+            ClassScore(label, float(p), float(r), float(f), int(s))
+            for label, p, r, f, s in zip(labels, precision, recall, f1, support, strict=True)
+        ),
+        confusion=tuple(
+            tuple(int(n) for n in row) for row in confusion_matrix(truth, answers, labels=indices)
+        ),
+    )
+
+
+def _weighted_auc(
+    probabilities: Floats, truth: NDArray[np.int64], present: NDArray[np.bool_]
+) -> float | None:
+    """scikit-learn's own multi-class form refuses classes without an image; this skips them."""
+    from sklearn.metrics import roc_auc_score
+
+    if present.sum() < 2:
+        return None
+    classes = np.flatnonzero(present)
+    areas = [roc_auc_score(truth == c, probabilities[:, c]) for c in classes]
+    return float(np.average(areas, weights=[(truth == c).sum() for c in classes]))
+
+
+def score_table(scores: Scores, title: str) -> "Table":
+    """Per-class precision, recall, F1 and support for a terminal, with the totals below."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="")
+    for index, name in enumerate(("class", "precision", "recall", "F1", "images")):
+        table.add_column(name, justify="right" if index else "left")
+    for row in scores.classes:
+        figures = [f"{value:.3f}" for value in (row.precision, row.recall, row.f1)]
+        table.add_row(row.label, *(figures if row.support else ["", "", ""]), str(row.support))
+    table.add_section()
+    auc = "" if scores.weighted_auc is None else f"{scores.weighted_auc:.4f}"
+    for name, value in (
+        ("weighted F1", f"{scores.weighted_f1:.4f}"),
+        ("macro F1", f"{scores.macro_f1:.4f}"),
+        ("accuracy", f"{scores.accuracy:.4f}"),
+        ("weighted AUC", auc),
+    ):
+        table.add_row(name, "", "", value, str(scores.images))
+    return table

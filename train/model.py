@@ -1,0 +1,200 @@
+"""Build, save and load the network. The only module of train/ that knows timm."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from train.contract import Contract
+from train.errors import LesionliteError, unknown_choice
+from train.files import replacing, write_json, write_text
+
+WEIGHTS, CONTRACT, SETTINGS = "model.safetensors", "contract.json", "train.json"
+_declared: list[torch.library.Library] = []
+
+
+def declare_torchvision_operators() -> None:
+    """Let torchvision be imported where its compiled operators cannot be loaded.
+
+    torchvision's wheel for CUDA does not load beside a CPU-only torch; its import then fails with
+    "operator torchvision::nms does not exist", because it registers shape functions for operators
+    that only the compiled part declares. Nothing here calls them, so declaring them is enough.
+    Can go when torchvision's `_meta_registrations` checks for them first (0.28.0 does not).
+    """
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]  # the half-imported package
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for operator in ("nms", "qnms"):
+            if not hasattr(torch.ops.torchvision, operator):
+                library.define(
+                    operator + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+                )
+        _declared.append(library)  # the operators vanish with the object that declared them
+
+
+def build_network(name: str, classes: int) -> nn.Module:
+    """Timm's MobileViTv2 called `name` with `classes` outputs, random weights.
+
+    Raises:
+        LesionliteError: if timm has no MobileViTv2 of that name; the error lists them.
+    """
+    declare_torchvision_operators()
+    import timm
+
+    names = timm.list_models("mobilevitv2_*")
+    if name not in names:
+        raise unknown_choice("model", name, names)
+    network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
+    return network
+
+
+def start_weights(network: nn.Module, name: str, weights: str, keep_head: bool) -> str:
+    """Put starting weights into `network`.
+
+    Args:
+        network: what `build_network` made.
+        name: its timm name.
+        weights: `none`, `timm` (downloads), or the path of a state dict.
+        keep_head: the weights' classifier must fit too (nothing will be trained).
+
+    Returns:
+        A sentence that says what was loaded.
+
+    Raises:
+        LesionliteError: no such file, weights of another network, or no way to download.
+    """
+    if weights == "none":
+        return "random weights"
+    if weights == "timm":
+        _load_state(network, _download(name), "the downloaded weights", keep_head=False)
+        return f"timm's ImageNet weights of {name}"
+    replaced = _load_state(network, read_state(Path(weights)), weights, keep_head)
+    return f"weights of {weights}" + (" (its classifier is of other classes: new)" * replaced)
+
+
+def _download(name: str) -> Mapping[str, Tensor]:
+    import timm
+
+    try:
+        return timm.create_model(name, pretrained=True).state_dict()  # type: ignore[no-any-return]
+    except Exception as error:  # hub, network and cache errors share no base class
+        raise LesionliteError(
+            f"could not download the ImageNet weights of {name} ({type(error).__name__}); "
+            "offline, bring its model.safetensors and pass --weights FILE, or start from scratch "
+            "with --weights none"
+        ) from error
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """Read a state dict: safetensors, or torch's format with nothing but tensors in it.
+
+    Raises:
+        LesionliteError: if there is no such file or it holds no state dict.
+    """
+    if not file.is_file():
+        raise LesionliteError(f"there is no weights file {file} (or say --weights timm or none)")
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        state: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
+        raise LesionliteError(f"{file} is damaged or no weights file ({error})") from error
+    except Exception as error:  # UnpicklingError: something other than tensors is in it
+        raise LesionliteError(f"{file} holds more than tensors, which is not loaded") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else None
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise LesionliteError(f"{file} holds no state dict")
+    return dict(state)
+
+
+def _load_state(
+    network: nn.Module, state: Mapping[str, Tensor], source: str, keep_head: bool
+) -> bool:
+    """Load `state`; True if its classifier was left out because it has other classes."""
+    mine = network.state_dict()
+    state = dict(state)
+    replaced = False
+    for key in ("head.fc.weight", "head.fc.bias"):
+        if key in state and state[key].shape != mine[key].shape and not keep_head:
+            del state[key]
+            replaced = True
+    wrong = [
+        f"{key} is {list(state[key].shape)}, not {list(mine[key].shape)}"
+        for key in mine
+        if key in state and state[key].shape != mine[key].shape
+    ]
+    missing = [key for key in mine if key not in state and not (replaced and "head.fc" in key)]
+    unknown = [key for key in state if key not in mine]
+    problems = wrong + [f"no {key}" for key in missing] + [f"unknown {key}" for key in unknown]
+    if problems:
+        more = f" and {len(problems) - 2} more differences" if len(problems) > 2 else ""
+        raise LesionliteError(
+            f"{source} does not fit the network: {'; '.join(problems[:2])}{more}; "
+            "check --model and the number of classes"
+        )
+    network.load_state_dict(state, strict=False)
+    return replaced
+
+
+def save_run(
+    folder: Path, network: nn.Module, contract: Contract, settings: dict[str, Any]
+) -> None:
+    """Write weights, `contract.json` and `train.json` (settings that rebuild the network)."""
+    write_text(folder / CONTRACT, contract.to_json())
+    write_json(folder / SETTINGS, settings)
+    save_weights(folder / WEIGHTS, network)
+
+
+def save_weights(file: Path, network: nn.Module) -> None:
+    """Write the state dict as safetensors, all or nothing."""
+    with replacing(file) as temporary:
+        state = {key: value.contiguous() for key, value in network.state_dict().items()}
+        save_file(state, temporary)
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` is a run folder."""
+    return (path / SETTINGS).is_file()
+
+
+def load_run(folder: Path) -> tuple[nn.Module, Contract]:
+    """The network of a run in float32, evaluation mode, and its contract.
+
+    Raises:
+        LesionliteError: if the folder is no run, or weights and contract do not fit each other.
+    """
+    from train.files import read_json
+
+    settings = read_json(folder / SETTINGS)
+    if not isinstance(settings, dict) or "model" not in settings:
+        raise LesionliteError(f"{folder} is no run: it has no readable {SETTINGS}")
+    contract = Contract.read(folder / CONTRACT)
+    state = read_state(folder / WEIGHTS)
+    classes = len(state["head.fc.bias"]) if "head.fc.bias" in state else len(contract.labels)
+    if classes != len(contract.labels):
+        raise LesionliteError(
+            f"contract and checkpoint in {folder} do not match: {CONTRACT} has "
+            f"{len(contract.labels)} labels, {WEIGHTS} has {classes} outputs"
+        )
+    network = build_network(settings["model"], classes)
+    _load_state(network, state, str(folder / WEIGHTS), keep_head=True)
+    return network.eval().requires_grad_(False), contract
+
+
+def predict_logits(network: nn.Module, pixels: Tensor, contract: Contract) -> Tensor:
+    """Logits [B, C] of uint8 pixels [B, 3, S, S], normalized as the contract says."""
+    x = pixels.float() / 255
+    if any(contract.mean):
+        x = x - x.new_tensor(contract.mean)[:, None, None]
+    if contract.std != (1.0, 1.0, 1.0):
+        x = x / x.new_tensor(contract.std)[:, None, None]
+    logits: Tensor = network(x.contiguous(memory_format=torch.channels_last))
+    return logits

@@ -1,0 +1,42 @@
+"""What a network scores on labelled images, written beside it."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from train.config import TrainConfig
+from train.data import Split, load_inputs
+from train.figures import draw_confusion
+from train.files import write_json
+from train.loop import TrainResult, all_logits, fit
+from train.metrics import Scores, score
+from train.model import load_run
+
+SCORES, CONFUSION = "test.json", "confusion.png"
+
+
+def train_and_test(
+    data: Path, run: Path, config: TrainConfig, resume: bool = False
+) -> tuple[TrainResult, Scores | None]:
+    """Train (see `fit`), then score the best checkpoint on the test split if there is one."""
+    result = fit(data, run, config, resume)
+    return result, evaluate_run(run, result.test) if result.test else None
+
+
+def evaluate_run(run: Path, split: Split) -> Scores:
+    """Score a run's best checkpoint on `split`; writes test.json and confusion.png into it."""
+    network, contract = load_run(run)
+    pixels = load_inputs(split.files, contract, "reading test images")
+    logits = all_logits(network, pixels, contract, description="testing") / contract.temperature
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(1, keepdims=True)
+    scores = score(probabilities, np.asarray(split.targets), contract.labels)
+    write_scores(run, scores, contract.note)
+    return scores
+
+
+def write_scores(folder: Path, scores: Scores, note: str) -> None:
+    """Write the scores as JSON and their confusion matrix as a picture into `folder`."""
+    write_json(folder / SCORES, {"note": note, **asdict(scores)})
+    draw_confusion(scores, note, folder / CONFUSION)

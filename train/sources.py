@@ -1,0 +1,317 @@
+"""Reads the raw collections as they are downloaded: which images there are, their class and group.
+
+A group is what must never be divided between splits: the images of one lesion or one patient.
+"""
+
+import csv
+import filecmp
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+from train.errors import LesionliteError, unknown_choice
+
+CLASSES = (
+    "Actinic keratoses",
+    "Basal cell carcinoma",
+    "Benign keratosis-like lesions",
+    "Chickenpox",
+    "Cowpox",
+    "Dermatofibroma",
+    "HFMD",
+    "Healthy",
+    "Measles",
+    "Melanocytic nevi",
+    "Melanoma",
+    "Monkeypox",
+    "Squamous cell carcinoma",
+    "Vascular lesions",
+)
+HAM_CLASSES = {
+    "akiec": "Actinic keratoses",  # HAM10000's name for what ISIC 2019 divides into AK and SCC
+    "bcc": "Basal cell carcinoma",
+    "bkl": "Benign keratosis-like lesions",
+    "df": "Dermatofibroma",
+    "mel": "Melanoma",
+    "nv": "Melanocytic nevi",
+    "vasc": "Vascular lesions",
+}
+ISIC_CLASSES = {
+    "MEL": "Melanoma",
+    "NV": "Melanocytic nevi",
+    "BCC": "Basal cell carcinoma",
+    "AK": "Actinic keratoses",
+    "BKL": "Benign keratosis-like lesions",
+    "DF": "Dermatofibroma",
+    "VASC": "Vascular lesions",
+    "SCC": "Squamous cell carcinoma",
+    "UNK": "",
+}
+MSLD_CLASSES = {
+    "MKP": "Monkeypox",
+    "CHP": "Chickenpox",
+    "CWP": "Cowpox",
+    "MSL": "Measles",
+    "HFMD": "HFMD",
+    "HEALTHY": "Healthy",
+}
+HAM_TABLE = "HAM10000_metadata.csv"
+ISIC_TRUTH = "ISIC_2019_Training_GroundTruth.csv"
+ISIC_TABLE = "ISIC_2019_Training_Metadata.csv"
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image: its file, its class, its group and, once divided, its split."""
+
+    path: Path
+    label: str
+    group: str
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A raw collection: the flag that named it, its folder, its files by image name."""
+
+    flag: str
+    folder: Path
+    files: Mapping[str, Path]
+    repeats: int = 0
+
+    def table(self, name: str) -> Path | None:
+        """The CSV called `name` anywhere below the folder, the topmost if there are several."""
+        return min(self.folder.rglob(name), key=lambda path: len(path.parts), default=None)
+
+    def needed_table(self, name: str) -> Path:
+        """Like `table`; LesionliteError if there is none."""
+        found = self.table(name)
+        if found is None:
+            raise LesionliteError(
+                f"{self.flag}: {self.folder} holds no {name}, which comes with the images"
+            )
+        return found
+
+
+def many(number: int, noun: str) -> str:
+    """The number with its noun, as in "1 image" and "2,084 images"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def image_name(text: str) -> str:
+    """What identifies an image in every collection: its file's name without folder and suffix.
+
+    ISIC 2019 appends `_downsampled` to some names, which other releases of the images do not.
+    """
+    return PureWindowsPath(text).stem.removesuffix("_downsampled")
+
+
+def read_table(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each row of a CSV file with its place ("FILE, line N") for errors.
+
+    Raises:
+        LesionliteError: if the file is missing, is no CSV text, lacks a column or has a ragged row.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            absent = [name for name in columns if name not in (reader.fieldnames or ())]
+            if absent:
+                wanted = ",".join(columns)
+                raise LesionliteError(
+                    f"{path}, line 1: there is no column {', '.join(absent)}; it needs {wanted}"
+                )
+            for row in reader:
+                where = f"{path}, line {reader.line_num}"
+                if None in row or None in row.values():
+                    width = len(reader.fieldnames or ())
+                    raise LesionliteError(
+                        f"{where}: the row does not have the header's {width} fields"
+                    )
+                yield where, {name: value.strip() for name, value in row.items()}
+    except FileNotFoundError:
+        raise LesionliteError(f"there is no file {path}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LesionliteError(f"{path} cannot be read as a CSV file in UTF-8: {error}") from error
+
+
+def _raise(error: OSError) -> None:
+    # os.walk would pass over a folder it may not read, and its images would be missing unsaid
+    raise error
+
+
+def open_source(flag: str, folder: Path, prefix: str = "") -> Source:
+    """Find the images anywhere below `folder`.
+
+    MSLD v2.0 repeats every image in each of its folds, so identical copies count once.
+
+    Args:
+        flag: what the user called the folder by, named in errors.
+        folder: where to look.
+        prefix: ignore images whose name does not begin so.
+
+    Raises:
+        LesionliteError: if there is no such folder, or one name stands for two different images.
+    """
+    if not folder.is_dir():
+        raise LesionliteError(f"{flag}: there is no folder {folder}")
+    files: dict[str, Path] = {}
+    repeats = 0
+    for parent, folders, names in os.walk(folder, onerror=_raise):
+        folders.sort()
+        for file in sorted(names):
+            # a leading dot: macOS leaves `._NAME.jpg` beside NAME.jpg, which is no image
+            if file.startswith(".") or not file.startswith(prefix):
+                continue
+            if not file.lower().endswith(SUFFIXES):
+                continue
+            path = Path(parent, file)
+            first = files.setdefault(image_name(file), path)
+            if first == path:
+                continue
+            repeats += 1
+            if not filecmp.cmp(first, path, shallow=False):
+                raise LesionliteError(
+                    f"{flag}: {first} and {path} are different images of one name; keep one, "
+                    "or name a folder with the original images only"
+                )
+    return Source(flag, folder, files, repeats)
+
+
+def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[Source], list[str]]:
+    """Open each folder (flag, path, prefix of names); also what must be said about repeated files.
+
+    Raises:
+        LesionliteError: as `open_source`, or if a source has no images and does not merely label.
+    """
+    sources = [open_source(*given) for given in folders]
+    notes: list[str] = []
+    seen: set[str] = set()
+    for source in sources:
+        if not source.files and source.flag != "--isic2019":
+            raise LesionliteError(f"{source.flag}: there is no image below {source.folder}")
+        if not source.files and sources[0].flag != "--ham10000":
+            raise LesionliteError(
+                f"{source.flag}: there is no image below {source.folder}, and its labels alone "
+                "serve only --ham10000; add that, or the images"
+            )
+        if source.repeats:
+            notes.append(f"{many(source.repeats, 'identical file')} below {source.flag} ignored")
+        both = len(seen & source.files.keys())
+        if both:
+            notes.append(f"{many(both, 'image')} of {source.flag} taken from another source")
+        seen |= source.files.keys()
+    return sources, notes
+
+
+def _only_once(where: str, name: str, rows: Mapping[str, object]) -> None:
+    if name in rows:
+        raise LesionliteError(f"{where}: {name} has a row already; keep one of the two")
+
+
+def _ham_rows(source: Source) -> dict[str, tuple[str, str]]:
+    """HAM10000's dx and lesion for each image."""
+    rows: dict[str, tuple[str, str]] = {}
+    for where, row in read_table(source.needed_table(HAM_TABLE), ("lesion_id", "image_id", "dx")):
+        name = image_name(row["image_id"])
+        _only_once(where, name, rows)
+        if row["dx"] not in HAM_CLASSES:
+            raise LesionliteError(f"{where}: {unknown_choice('dx', row['dx'], HAM_CLASSES)}")
+        rows[name] = row["dx"], row["lesion_id"]
+    return rows
+
+
+def _isic_labels(source: Source) -> dict[str, str]:
+    """ISIC 2019's class for each image, empty for UNK."""
+    labels: dict[str, str] = {}
+    for where, row in read_table(source.needed_table(ISIC_TRUTH), ("image", *ISIC_CLASSES)):
+        name = image_name(row["image"])
+        _only_once(where, name, labels)
+        try:
+            hot = [column for column in ISIC_CLASSES if float(row[column]) == 1]
+        except ValueError:
+            hot = []
+        if len(hot) != 1:
+            columns = ", ".join(ISIC_CLASSES)
+            raise LesionliteError(f"{where}: exactly one of {columns} must be 1, the others 0")
+        labels[name] = ISIC_CLASSES[hot[0]]
+    return labels
+
+
+def _isic_lesions(source: Source) -> dict[str, str]:
+    # Without images of its own ISIC 2019 only lends labels, and HAM10000 knows its own lesions.
+    path = source.needed_table(ISIC_TABLE) if source.files else source.table(ISIC_TABLE)
+    rows = read_table(path, ("image", "lesion_id")) if path else ()
+    return {image_name(row["image"]): row["lesion_id"] for _, row in rows}
+
+
+def _absent_files(table: str, wanted: Iterable[str], files: Mapping[str, Path]) -> str:
+    absent = sum(name not in files for name in wanted)
+    return f"{many(absent, 'image')} named in {table} not found" if absent else ""
+
+
+def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], list[str]]:
+    """The samples of HAM10000 and ISIC 2019, each image once, and what must be said about them.
+
+    ISIC 2019's label wins where it has one, because it divides HAM10000's `akiec`.
+
+    Raises:
+        LesionliteError: if a table is missing or malformed, or has an unknown label.
+    """
+    ham_rows = _ham_rows(ham) if ham else {}
+    truth = _isic_labels(isic) if isic else {}
+    lesions = _isic_lesions(isic) if isic else {}
+    files = {**(isic.files if isic else {}), **(ham.files if ham else {})}
+    samples: list[Sample] = []
+    unlabelled = unknown = undivided = corrected = alone = 0
+    for name, path in files.items():
+        dx, lesion = ham_rows.get(name, ("", ""))
+        label = truth.get(name, HAM_CLASSES.get(dx))
+        if not label:
+            unlabelled += label is None
+            unknown += label is not None
+            continue
+        undivided += dx == "akiec" and name not in truth
+        corrected += dx not in ("", "akiec") and HAM_CLASSES[dx] != label
+        group = lesion or lesions.get(name, "")
+        alone += not group
+        samples.append(Sample(path, label, group or name))
+    counted = (
+        (unlabelled, "without a row in its collection's table left out"),
+        (unknown, "that ISIC 2019 labels UNK left out"),
+        (undivided, "HAM10000 calls akiec, not divided by ISIC 2019, went to Actinic keratoses"),
+        (corrected, "took ISIC 2019's class, which differs from HAM10000's"),
+        (alone, "without a lesion_id: each is a group of its own"),
+    )
+    notes = [f"{many(number, 'image')} {what}" for number, what in counted if number]
+    notes.append(_absent_files(HAM_TABLE, ham_rows, files))
+    if isic and isic.files:
+        known = (name for name, label in truth.items() if label)
+        notes.append(_absent_files(ISIC_TRUTH, known, files))
+    return samples, [note for note in notes if note]
+
+
+def photographs(source: Source) -> list[Sample]:
+    """The samples of a folder named as MSLD v2.0 is: CODE_GGG_NN.jpg, class, patient, image.
+
+    Raises:
+        LesionliteError: if a file is named otherwise or its code is unknown.
+    """
+    samples = []
+    for name, path in source.files.items():
+        match = re.fullmatch(r"([A-Za-z]+)_([^_]+)_[^_]+", name)
+        if not match:
+            raise LesionliteError(
+                f"{source.flag}: {path} is not named CODE_GGG_NN (class, patient, image); rename "
+                "it, or name a folder with the original images only"
+            )
+        code = match[1].upper()
+        if code not in MSLD_CLASSES:
+            raise LesionliteError(
+                f"{source.flag}: {path}: {unknown_choice('class code', match[1], MSLD_CLASSES)}"
+            )
+        samples.append(Sample(path, MSLD_CLASSES[code], f"{code}_{match[2]}"))
+    return samples
