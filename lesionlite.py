@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmark.report import Report
     from export.run import Artifact
     from train.commands import Command
-    from train.loop import TrainResult
+    from train.fit import TrainResult
     from train.metrics import Scores
 
 __all__ = [

@@ -20,7 +20,7 @@ from train.config import TrainConfig, demo
 from train.console import say
 from train.errors import LesionliteError
 from train.files import fingerprint, read_json, sha256_file, write_json
-from train.model import CONTRACT, SETTINGS, WEIGHTS, is_run
+from train.layout import CONTRACT, LAST, SETTINGS, WEIGHTS, is_run
 
 STEPS = "steps.json"
 TOOLCHAINS = (
@@ -62,7 +62,7 @@ def build(
     training: TrainConfig | None = None,
     exporting: ExportConfig | None = None,
     benchmarking: BenchmarkConfig | None = None,
-    images: int = 2400,
+    images: int = 1600,
 ) -> dict[str, Any]:
     """Train (unless a run is given), export and benchmark, all under one folder.
 
@@ -112,7 +112,6 @@ def data_listing(data: Path) -> str:
 
 
 def _train(out: Path, data: Path, listing: str, config: TrainConfig, steps: Steps) -> Path:
-    from train.loop import LAST
     from train.results import train_and_test
 
     run, key = out / "run", fingerprint([listing, asdict(config), versions()])

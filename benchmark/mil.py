@@ -22,7 +22,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmark.mil_ops import COMPRESSED, OPS, TYPES, Graph, UnknownOp, shape_of, type_of
+from benchmark.mil_graph import TYPES, Graph, shape_of, type_of
+from benchmark.mil_ops import COMPRESSED, OPS, UnknownOp
 from train.errors import LesionliteError
 from train.files import read_json
 
@@ -155,12 +156,12 @@ def _input(feature: Any, var: Any, slot: int) -> _Input:
     if kind == "imageType":
         image = feature.type.imageType
         order = image.ColorSpace.Name(image.colorSpace)
-        if order not in ("RGB", "BGR") or image.WhichOneof("SizeFlexibility") is not None:
-            raise LesionliteError(f"image input {feature.name!r} must be RGB or BGR of one size")
+        if order not in ("RGB", "BGR"):
+            raise LesionliteError(f"image input {feature.name!r} is {order}, not RGB or BGR")
         if shape != (1, 3, image.height, image.width):
             raise LesionliteError(f"image input {feature.name!r} feeds a tensor {list(shape)}")
-    elif kind != "multiArrayType" or feature.type.multiArrayType.WhichOneof("ShapeFlexibility"):
-        raise LesionliteError(f"input {feature.name!r} is no image and no array of one shape")
+    elif kind != "multiArrayType":
+        raise LesionliteError(f"input {feature.name!r} is neither an image nor an array")
     return _Input(feature.name, slot, shape, type_of(var), order)
 
 

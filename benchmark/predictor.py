@@ -12,7 +12,7 @@ from train.console import track
 from train.contract import Contract
 from train.data import Pixels, load_inputs, to_input
 from train.errors import LesionliteError
-from train.model import is_run, load_run, predict_logits
+from train.layout import is_run
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,8 @@ def load(path: "Path | str", threads: int = 2) -> Predictor:
 
 def _open_run(path: Path, threads: int) -> Predictor:
     import torch
+
+    from train.model import load_run, predict_logits
 
     torch.set_num_threads(threads)
     network, contract = load_run(path)

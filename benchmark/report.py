@@ -143,14 +143,17 @@ def _sentences(document: Document) -> list[str]:
 
 
 def show(document: Document) -> None:
-    """Print the report for a person."""
+    """Print the report for a person, in 80 columns; report.md has the rest."""
     from rich.table import Table
 
-    table = Table(title=_caption(document), title_justify="left", title_style="")
-    for index, name in enumerate(COLUMNS):
-        table.add_column(name, justify="right" if index > 1 else "left", overflow="fold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    names = ["artifact", "status", "w. F1", "change", "same", "max |Δp|", "p50 ms", "p90 ms", "MB"]
+    for index, name in enumerate(names):
+        table.add_column(name, justify="right" if index > 1 else "left", no_wrap=True)
     for row in document["rows"]:
-        table.add_row(*_cells(row))
+        cells = _cells(row)
+        table.add_row(f"{row['format']} {row['precision']}", *cells[1:8], cells[10])
+    say(_caption(document))
     say(table)
     for sentence in _sentences(document):
         say(sentence)

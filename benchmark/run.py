@@ -21,8 +21,8 @@ from train.console import progress, say
 from train.contract import Contract
 from train.data import Split, drop_bad, load_inputs, read_split
 from train.errors import LesionliteError, unknown_choice
+from train.layout import CONTRACT, is_run
 from train.metrics import score
-from train.model import CONTRACT, is_run
 
 
 @dataclass(frozen=True)

@@ -41,13 +41,14 @@ class Toolchain(Protocol):
         self,
         network: "nn.Module",
         contract: Contract,
-        precision: str,
         calibration: "Pixels | None",
-        path: Path,
+        paths: dict[str, Path],
     ) -> None:
-        """Write `network` (timm's, float32) at `path`; the caller sees to all-or-nothing.
+        """Write `network` (timm's, float32) once per precision; `paths` says where each one goes.
 
-        `calibration` is uint8 [N, S, S, 3], given where the precision asks for it.
+        All precisions in one call, because they share the costly conversion from PyTorch. The
+        caller sees to all-or-nothing. `calibration` is uint8 [N, S, S, 3], given where one of the
+        precisions asks for it.
         """
 
     def read_contract(self, path: Path) -> str:

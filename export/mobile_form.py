@@ -12,6 +12,9 @@ Rastegari 2022, arXiv 2206.02680, eq. 2-4):
 - The query's bias drops out: softmax does not see a constant.
 - GroupNorm's scale and shift fold into the 1x1 convolution that follows, BatchNorm into the one
   before it, 1/255 and 1/std into the stem, the temperature into the head.
+- A block's residual stream is only ever read through norms, so it may be scaled: by 1/16, folded
+  into the weights that write to it. Unscaled, trained networks exceed 255 there, whose square
+  float16 cannot hold: the variance overflows wherever a runtime computes in it (Core ML, GPUs).
 """
 
 from typing import Any
@@ -23,6 +26,7 @@ from torch import Tensor, nn
 from train.contract import Contract
 
 PATCH = 2
+STREAM_SCALE = 1 / 16  # a power of two: exact
 
 
 def fold_batchnorm(conv: nn.Conv2d, norm: Any) -> nn.Conv2d:
@@ -61,12 +65,18 @@ def _like(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     return new
 
 
+def _into_stream(conv: nn.Conv2d) -> nn.Conv2d:
+    """The same convolution, writing to the scaled residual stream."""
+    bias = None if conv.bias is None else conv.bias * STREAM_SCALE
+    return _like(conv, conv.weight * STREAM_SCALE, bias)
+
+
 class Normalize(nn.Module):
-    """GroupNorm(1) without its scale and shift: zero mean, unit variance over C, H and W."""
+    """GroupNorm(1) of the scaled stream, without scale and shift: zero mean, unit variance."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps = eps * STREAM_SCALE**2
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
@@ -103,7 +113,7 @@ class Attention(nn.Module):
         self.query = _like(folded, query, None)
         self.key = _like(folded, key, key_bias)
         self.value = _like(folded, value, value_bias)
-        self.out_proj = _like(attn.out_proj, attn.out_proj.weight, attn.out_proj.bias)
+        self.out_proj = _into_stream(attn.out_proj)
         self.dim, self.height, self.width, self.channels_last = dim, height, width, channels_last
         rows, columns = torch.arange(height) % PATCH, torch.arange(width) % PATCH
         phi = (rows[:, None] * PATCH + columns[None, :]).flatten()
@@ -137,7 +147,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.norm = Normalize(norm.eps)
         self.fc1 = fold_affine(norm, mlp.fc1)
-        self.fc2 = _like(mlp.fc2, mlp.fc2.weight, mlp.fc2.bias)
+        self.fc2 = _into_stream(mlp.fc2)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
@@ -199,7 +209,7 @@ class MobileBlock(nn.Module):
         even = height + height % PATCH, width + width % PATCH
         self.size = even if even != (height, width) else None
         self.conv_kxk = ConvAct(block.conv_kxk)
-        self.conv_1x1 = _like(block.conv_1x1, block.conv_1x1.weight, None)
+        self.conv_1x1 = _into_stream(block.conv_1x1)
         self.transformer = nn.Sequential(
             *[
                 TransformerLayer(layer, even[0], even[1], channels_last)
@@ -249,7 +259,7 @@ class MobileForm(nn.Module):
         for stage in network.stages:
             for block in stage:
                 if hasattr(block, "transformer"):
-                    new: nn.Module = MobileBlock(block, height, width, channels_last)
+                    new: Any = MobileBlock(block, height, width, channels_last)
                     height, width = new.size or (height, width)
                 else:
                     new = Bottleneck(block)

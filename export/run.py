@@ -1,5 +1,6 @@
 """Convert one run to every selected file, and list them in a manifest."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,13 @@ from typing import Any
 from export.calibration import choose
 from export.config import ExportConfig
 from export.formats import FORMATS, Format, format_of
-from export.precision import PRECISIONS
 from train.console import progress
 from train.contract import Contract
 from train.data import Pixels, find_bad, load_inputs, read_split
 from train.errors import LesionliteError
 from train.files import read_json, replacing, sha256_file, size_bytes, write_json, write_text
-from train.model import SETTINGS, WEIGHTS, load_run
+from train.layout import SETTINGS, WEIGHTS
+from train.model import load_run
 
 MANIFEST = "manifest.json"
 
@@ -46,17 +47,21 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
     network, contract = load_run(run)
     calibration, files = _calibration(config, contract, data)
     model = read_json(run / SETTINGS)["model"]
-    made = []
+    made: list[Artifact] = []
+    by_format: dict[str, list[str]] = {}
+    for row, precision in config.pairs():
+        by_format.setdefault(row.name, []).append(precision)
     with progress() as bar:
         task = bar.add_task("converting", total=len(config.pairs()), note="")
-        for row, precision in config.pairs():
-            path = out / f"{model}-{precision}{row.suffix}"
-            bar.update(task, note=path.name)
-            _convert(row, network, contract, precision, calibration, path)
-            made.append(
-                Artifact(path.name, row.name, precision, sha256_file(path), size_bytes(path))
-            )
-            bar.advance(task)
+        for name, precisions in by_format.items():
+            bar.update(task, note=name)
+            paths = {p: out / f"{model}-{p}{FORMATS[name].suffix}" for p in precisions}
+            _convert(FORMATS[name], network, contract, calibration, paths)
+            made += [
+                Artifact(path.name, name, precision, sha256_file(path), size_bytes(path))
+                for precision, path in paths.items()
+            ]
+            bar.advance(task, len(paths))
         bar.update(task, note="")
     if files:
         write_text(out / "calibration.txt", "\n".join(files) + "\n")
@@ -77,13 +82,13 @@ def _convert(
     row: Format,
     network: Any,
     contract: Contract,
-    precision: str,
     calibration: Pixels | None,
-    path: Path,
+    paths: dict[str, Path],
 ) -> None:
-    images = calibration if PRECISIONS[precision].calibrated else None
-    with replacing(path) as temporary:
-        row.toolchain().convert(network, contract, precision, images, temporary)
+    """Convert to temporary names, which take their places when all have succeeded."""
+    with ExitStack() as stack:
+        temporary = {p: stack.enter_context(replacing(path)) for p, path in paths.items()}
+        row.toolchain().convert(network, contract, calibration, temporary)
 
 
 def _calibration(

@@ -19,13 +19,30 @@ KEY = "lesionlite.contract"
 
 
 def convert(
-    network: "nn.Module",
-    contract: Contract,
-    precision: str,
-    calibration: Pixels | None,
-    path: Path,
+    network: "nn.Module", contract: Contract, calibration: Pixels | None, paths: dict[str, Path]
 ) -> None:
-    """Write an `.mlpackage` folder; see `Toolchain.convert`. Takes an image, gives a label."""
+    """Write `.mlpackage` folders; see `Toolchain.convert`. Each takes an image, gives a label."""
+    with quiet():
+        import coremltools as ct
+
+        traced = _trace(network, contract)
+        for precision, path in paths.items():
+            depth = ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16
+            shape = (1, 3, contract.side, contract.side)
+            model = ct.convert(
+                traced,
+                inputs=[ct.ImageType("image", shape, color_layout=ct.colorlayout.RGB)],
+                classifier_config=ct.ClassifierConfig(list(contract.labels)),
+                compute_precision=depth,
+                minimum_deployment_target=ct.target.iOS16,
+            )
+            if precision == "w8":
+                model = _to_w8(ct, model)
+            model.user_defined_metadata[KEY] = contract.to_json()
+            model.save(str(path))
+
+
+def _trace(network: "nn.Module", contract: Contract) -> Any:
     import torch
     from torch import nn
 
@@ -39,21 +56,9 @@ def convert(
         def forward(self, image: "Tensor") -> "Tensor":
             return self.form.logits(image).softmax(-1)
 
-    example = torch.zeros(1, 3, contract.side, contract.side)
-    with quiet(), torch.no_grad():
-        import coremltools as ct
-
-        model = ct.convert(
-            torch.jit.trace(FromImage().eval(), example),
-            inputs=[ct.ImageType("image", example.shape, color_layout=ct.colorlayout.RGB)],
-            classifier_config=ct.ClassifierConfig(list(contract.labels)),
-            compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
-            minimum_deployment_target=ct.target.iOS16,
-        )
-        if precision == "w8":
-            model = _to_w8(ct, model)
-        model.user_defined_metadata[KEY] = contract.to_json()
-        model.save(str(path))
+    with torch.no_grad():
+        example = torch.zeros(1, 3, contract.side, contract.side)
+        return torch.jit.trace(FromImage().eval(), example)
 
 
 def _to_w8(ct: Any, model: Any) -> Any:

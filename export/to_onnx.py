@@ -1,8 +1,6 @@
 """ONNX, for ONNX Runtime on phones, desktops and in browsers."""
 
-import logging
 import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +8,7 @@ import numpy as np
 
 from export.formats import Runner
 from export.mobile_form import MobileForm
+from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
 
@@ -21,52 +20,49 @@ OPSET = 18
 
 
 def convert(
-    network: "nn.Module",
-    contract: Contract,
-    precision: str,
-    calibration: Pixels | None,
-    path: Path,
+    network: "nn.Module", contract: Contract, calibration: Pixels | None, paths: dict[str, Path]
 ) -> None:
-    """Write an `.onnx` file; see `Toolchain.convert`."""
+    """Write `.onnx` files; see `Toolchain.convert`."""
     import onnx
 
-    model = _float_model(network, contract)
-    if precision == "fp16":
-        model = _to_fp16(model)
-    elif precision == "w8a8":
-        assert calibration is not None
-        model = _to_w8a8(model, calibration)
-    onnx.helper.set_model_props(model, {KEY: contract.to_json()})
-    onnx.save(model, path)
+    with quiet():
+        model = _float_model(network, contract)
+        for precision, path in paths.items():
+            if precision == "fp16":
+                written = _to_fp16(model)
+            elif precision == "w8a8":
+                assert calibration is not None
+                written = _to_w8a8(model, calibration)
+            else:
+                written = model
+            onnx.helper.set_model_props(written, {KEY: contract.to_json()})
+            onnx.save(written, path)
 
 
 def _float_model(network: "nn.Module", contract: Contract) -> Any:
     import torch
 
     image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            MobileForm(network, contract),
-            (image,),
-            input_names=["image"],
-            output_names=["probabilities"],
-            dynamo=True,
-            opset_version=OPSET,
-            verbose=False,
-        )
+    program = torch.onnx.export(
+        MobileForm(network, contract),
+        (image,),
+        input_names=["image"],
+        output_names=["probabilities"],
+        dynamo=True,
+        opset_version=OPSET,
+        verbose=False,
+    )
     assert program is not None
     return program.model_proto
 
 
 def _to_fp16(model: Any) -> Any:
+    """Weights below 6e-8 become zero, which the converter reports one by one."""
+    from copy import deepcopy
+
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    with warnings.catch_warnings():
-        # It reports each weight too small for float16; they are below 6e-8 and rounded away.
-        warnings.simplefilter("ignore")
-        return convert_float_to_float16(model, keep_io_types=True)
+    return convert_float_to_float16(deepcopy(model), keep_io_types=True)
 
 
 def _to_w8a8(model: Any, calibration: Pixels) -> Any:

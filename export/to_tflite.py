@@ -19,61 +19,57 @@ SIGNATURE = "serving_default"
 
 
 def convert(
-    network: "nn.Module",
-    contract: Contract,
-    precision: str,
-    calibration: Pixels | None,
-    path: Path,
+    network: "nn.Module", contract: Contract, calibration: Pixels | None, paths: dict[str, Path]
 ) -> None:
-    """Write a `.tflite` file; see `Toolchain.convert`."""
-    _float_model(network, contract, path)
-    if precision == "fp16":
-        _requantize(path, None)
-    elif precision == "w8a8":
-        assert calibration is not None
-        _requantize(path, calibration)
-    _attach(path, contract)
+    """Write `.tflite` files; see `Toolchain.convert`."""
+    with quiet():
+        model = _float_model(network, contract)
+        for precision, path in paths.items():
+            if precision == "fp32":
+                path.write_bytes(model)
+            elif precision == "fp16":
+                _quantize(model, None, path)
+            else:
+                assert calibration is not None
+                _quantize(model, calibration, path)
+            _attach(path, contract)
 
 
-def _float_model(network: "nn.Module", contract: Contract, path: Path) -> None:
+def _float_model(network: "nn.Module", contract: Contract) -> bytes:
+    import litert_torch
     import torch
 
     image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
-    with quiet():
-        import litert_torch
-
-        model = litert_torch.convert(MobileForm(network, contract, channels_last=True), (image,))
-        model.export(str(path))
+    model = litert_torch.convert(MobileForm(network, contract, channels_last=True), (image,))
+    return bytes(model.model_content())
 
 
-def _requantize(path: Path, calibration: Pixels | None) -> None:
-    """Replace the float file by a quantized one: w8a8 with calibration images, else fp16."""
-    with quiet():
-        from ai_edge_quantizer.qtyping import TFLOperationName
-        from ai_edge_quantizer.quantizer import Quantizer
+def _quantize(model: bytes, calibration: Pixels | None, path: Path) -> None:
+    """Write the float model quantized: w8a8 with calibration images, else fp16."""
+    from ai_edge_quantizer.qtyping import TFLOperationName
+    from ai_edge_quantizer.quantizer import Quantizer
 
-        quantizer = Quantizer(path.read_bytes())
-        for name in WEIGHTED_OPS:
-            if calibration is None:
-                quantizer.add_weight_only_config(
-                    ".*", TFLOperationName(name), 16, algorithm_key="float_casting"
-                )
-            else:
-                # Only these: quantized residual adds and norms lose the answer, and the stock
-                # recipe for all ops breaks the one XNNPACK partition into 42.
-                quantizer.add_static_config(".*", TFLOperationName(name), 8, 8)
-        ranges = None
-        if calibration is not None:
-            name = _input_name(path)
-            samples = [{name: image[None]} for image in calibration]
-            ranges = quantizer.calibrate({SIGNATURE: samples}, num_threads=os.cpu_count() or 1)
-        quantizer.quantize(ranges).export_model(str(path), overwrite=True)
+    quantizer = Quantizer(model)
+    ranges = None
+    for name in WEIGHTED_OPS:
+        operation = TFLOperationName(name)
+        if calibration is None:
+            quantizer.add_weight_only_config(".*", operation, 16, algorithm_key="float_casting")
+        else:
+            # Only these: quantized residual adds and norms lose the answer, and the stock recipe
+            # for all ops breaks the one XNNPACK partition into 42.
+            quantizer.add_static_config(".*", operation, 8, 8)
+    if calibration is not None:
+        name = _input_name(model)
+        samples = [{name: image[None]} for image in calibration]
+        ranges = quantizer.calibrate({SIGNATURE: samples}, num_threads=os.cpu_count() or 1)
+    quantizer.quantize(ranges, enable_progress_report=False).export_model(str(path), overwrite=True)
 
 
-def _input_name(path: Path) -> str:
+def _input_name(model: bytes) -> str:
     from ai_edge_litert.interpreter import Interpreter
 
-    signature = Interpreter(str(path)).get_signature_list()[SIGNATURE]
+    signature = Interpreter(model_content=model).get_signature_list()[SIGNATURE]
     return str(signature["inputs"][0])
 
 

@@ -1,8 +1,9 @@
 """A small classifier through coremltools, saved, and executed from the saved package."""
 
+import gc
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,10 @@ def expected(pixels: np.ndarray[Any, Any]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def convert() -> Callable[..., Any]:
-    """Convert a network of one image with the given precision and image settings."""
+def convert() -> Iterator[Callable[..., Any]]:
+    """Convert the network with the given precision, labels and image settings."""
     ct = pytest.importorskip("coremltools")
+    gc.freeze()  # every conversion collects garbage, else from all that coremltools imported
 
     def convert(fp16: bool = False, classes: Any = LABELS, **image: Any) -> Any:
         return ct.convert(
@@ -76,7 +78,8 @@ def convert() -> Callable[..., Any]:
             convert_to="mlprogram",
         )
 
-    return convert
+    yield convert
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +206,7 @@ def test_arrays_in_and_out(tmp_path: Path) -> None:
     program = mil.load(path)
     assert program.inputs == {"x": (2, 3), "n": (3,)}
     assert program.labels == ()
-    x, n = np.linspace(-1, 1, 6).reshape(2, 3), np.array([1, -2, 3])
+    x, n = np.array([[1.7, 0.3, 1.1], [-1.3, 1.9, 0.7]]), np.array([0, -2, 0])
     found = program.predict({"x": x, "n": n})["sum"]
     assert isinstance(found, np.ndarray) and found.dtype == np.float16
     assert np.array_equal(found, np.square(x.astype(np.float16)) + n.astype(np.float16))
@@ -243,6 +246,32 @@ def test_flexible_shape(kind: str, tmp_path: Path) -> None:
     ).save(str(tmp_path / "flexible.mlpackage"))
     with pytest.raises(LesionliteError, match="flexible.mlpackage: .*flexible; export with"):
         mil.load(tmp_path / "flexible.mlpackage")
+
+
+def edit_description(package: Path, edit: Callable[[Any], None]) -> None:
+    model = package / "Data/com.apple.CoreML/model.mlmodel"
+    spec = pytest.importorskip("coremltools").proto.Model_pb2.Model()
+    spec.ParseFromString(model.read_bytes())
+    edit(spec.description)
+    model.write_bytes(spec.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda d: setattr(d.input[0].type.imageType, "colorSpace", 10), "GRAYSCALE, not RGB"),
+        (lambda d: setattr(d.input[0].type.imageType, "width", 25), r"a tensor \[1, 3, 24, 24\]"),
+        (lambda d: setattr(d.input[0], "name", "photo"), "not those of the program"),
+        (lambda d: d.input[0].type.stringType.SetInParent(), "neither an image nor an array"),
+        (lambda d: d.output[0].type.imageType.SetInParent(), "output is an image"),
+    ],
+)
+def test_description_that_does_not_fit(
+    edit: Callable[[Any], None], message: str, copy: Path
+) -> None:
+    edit_description(copy, edit)
+    with pytest.raises(LesionliteError, match=f"copy.mlpackage: .*{message}"):
+        mil.load(copy)
 
 
 def cut_weights(package: Path) -> None:

@@ -5,7 +5,8 @@ optimization, so that the operation under test is the one that is saved, and onc
 all of coremltools' passes.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,13 @@ def grid(n: int, out: int, align: bool) -> Array:
 
 def bilinear(x: Array, height: int, width: int, align: bool) -> Array:
     rows, columns = grid(x.shape[-2], height, align), grid(x.shape[-1], width, align)
-    return np.einsum("...hw,ah,bw->...ab", x, rows, columns)
+    grown: Array = np.einsum("...hw,ah,bw->...ab", x, rows, columns)
+    return grown
 
 
 def softmax(x: Array, axis: int) -> Array:
-    return np.exp(x) / np.exp(x).sum(axis, keepdims=True)
+    shares: Array = np.exp(x) / np.exp(x).sum(axis, keepdims=True)
+    return shares
 
 
 CASES: dict[str, Case] = {
@@ -220,7 +223,7 @@ CASES: dict[str, Case] = {
         lambda x, **_: np.einsum("abcd->dacb", x),
     ),
     "expand_dims": Case(
-        lambda mb, m, **_: mb.expand_dims(x=m, axes=[-1, 1]), lambda m, **_: m[:, None, :, :, None]
+        lambda mb, m, **_: mb.expand_dims(x=m, axes=[-2, 1]), lambda m, **_: m[:, None, :, None, :]
     ),
     "squeeze": Case(
         lambda mb, x, **_: mb.squeeze(x=mb.expand_dims(x=x, axes=[4]), axes=[-1]), lambda x, **_: x
@@ -284,11 +287,13 @@ Saver = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def save(tmp_path_factory: pytest.TempPathFactory) -> Saver:
+def save(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saver]:
     """Convert and save what a function builds from named inputs; gives the package's path."""
     ct = pytest.importorskip("coremltools")
     from coremltools.converters.mil.mil import Builder as mb
     from coremltools.converters.mil.mil import Function, Program
+
+    gc.freeze()  # every conversion collects garbage, else from all that coremltools imported
 
     def save(
         build: Callable[..., Any], target: int, fed: dict[str, Array] = FED, fp16: bool = False
@@ -311,7 +316,8 @@ def save(tmp_path_factory: pytest.TempPathFactory) -> Saver:
         model.save(str(path))
         return path
 
-    return save
+    yield save
+    gc.unfreeze()
 
 
 def all_cases(target: int) -> Callable[..., tuple[Any, ...]]:

@@ -1,5 +1,6 @@
 """Training images: decoded, randomly cropped, flipped and jittered. Knows torchvision."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -74,17 +75,20 @@ def _ignore_ctrl_c(worker: int) -> None:
 
 
 def training_loader(
-    split: Split, contract: Contract, config: TrainConfig
+    split: Split, contract: Contract, config: TrainConfig, on_cpu: bool
 ) -> tuple["DataLoader[tuple[Tensor, Tensor]]", EpochSampler]:
     """The loader of augmented batches (uint8 [B, 3, S, S], int64 [B]) and its sampler."""
+    workers = config.workers
+    if workers < 0:
+        workers = 0 if on_cpu else min(8, os.cpu_count() or 1)
     sampler = EpochSampler(split, config.seed)
     loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         TrainingImages(split, contract),  # type: ignore[arg-type]
         batch_size=min(config.batch, len(split)),
         sampler=sampler,
-        num_workers=config.workers,
+        num_workers=workers,
         drop_last=True,  # BatchNorm must not meet a batch of one
-        persistent_workers=config.workers > 0,
-        worker_init_fn=_ignore_ctrl_c if config.workers else None,
+        persistent_workers=workers > 0,
+        worker_init_fn=_ignore_ctrl_c if workers else None,
     )
     return loader, sampler

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,19 @@ from train.augment import epoch_seed, training_loader
 from train.config import TrainConfig
 from train.console import progress, say
 from train.contract import Contract
-from train.data import Dataset, Pixels, Split, drop_bad, load_inputs, read_dataset
+from train.data import Dataset, Pixels, load_inputs
 from train.errors import LesionliteError
 from train.figures import draw_curves
-from train.files import read_json, replacing, write_json, write_text
+from train.files import replacing, write_json, write_text
 from train.imbalance import ens_weights
+from train.layout import CURVES, LAST, METRICS, SETTINGS
 from train.metrics import weighted_f1
 from train.model import (
-    SETTINGS,
     build_network,
     predict_logits,
     save_run,
     start_weights,
 )
-
-METRICS, CURVES, LAST = "metrics.jsonl", "curves.png", "last.pt"
 
 
 def pick_device(name: str) -> torch.device:
@@ -76,8 +74,10 @@ class Trainer:
         self.bf16 = use_bf16(config.bf16, self.device)
         network = build_network(config.model, len(data.labels))
         say(start_weights(network, config.model, config.weights, keep_head=config.epochs == 0))
-        self.network = network.to(self.device, memory_format=torch.channels_last)
-        self.loader, self.sampler = training_loader(data.train, contract, config)
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loader, self.sampler = training_loader(
+            data.train, contract, config, on_cpu=self.device.type == "cpu"
+        )
         decay = [p for p in network.parameters() if p.ndim > 1]
         others = [p for p in network.parameters() if p.ndim <= 1]
         groups: list[dict[str, Any]] = [
@@ -187,7 +187,7 @@ class Trainer:
                 f"is kept in {self.run}; try a smaller --lr"
             )
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
         self.optimizer.step()
         self.schedule.step()
@@ -268,77 +268,3 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
 def settings_of(config: TrainConfig) -> dict[str, Any]:
     """The configuration as `train.json` holds it."""
     return asdict(config)
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a training run left behind."""
-
-    run: Path
-    epochs_run: int
-    best_val_weighted_f1: float | None
-    skipped: tuple[str, ...]
-    test: Split | None
-
-
-def fit(data: Path, run: Path, config: TrainConfig, resume: bool = False) -> TrainResult:
-    """Train on a data folder and keep the best checkpoint in `run`.
-
-    Args:
-        data: folder with train/ and val/ (and test/), one folder per class in each.
-        run: folder to write.
-        config: how.
-        resume: go on with an interrupted run of the same settings.
-
-    Raises:
-        LesionliteError: bad data or settings, or a run that is already there.
-    """
-    _check_run_folder(run, config, resume)
-    dataset = read_dataset(data)
-    for label in dataset.empty_classes():
-        say(f"{label} has no training image; it stays a class of the contract")
-    dataset, bad = _decodable(dataset, config.skip_bad)
-    contract = Contract(
-        labels=dataset.labels,
-        side=config.side,
-        resize=config.resize,
-        resize_side=config.resize_side,
-        note=dataset.note,
-    )
-    trainer = Trainer(dataset, contract, config, run)
-    run.mkdir(parents=True, exist_ok=True)
-    if resume:
-        trainer.restore()
-    trainer.fit()
-    best = None if trainer.best_f1 < 0 else trainer.best_f1
-    return TrainResult(run, trainer.epoch, best, tuple(str(file) for file in bad), dataset.test)
-
-
-def _decodable(dataset: Dataset, skip_bad: bool) -> tuple[Dataset, list[Path]]:
-    """The images of all splits that decode, and the files that do not."""
-    splits = [dataset.train, dataset.val] + ([dataset.test] if dataset.test else [])
-    kept, bad = drop_bad(splits, skip_bad)
-    for file in bad:
-        say(f"left out, cannot be decoded: {file}")
-    return Dataset(kept[0], kept[1], kept[2] if dataset.test else None, dataset.note), bad
-
-
-def _check_run_folder(run: Path, config: TrainConfig, resume: bool) -> None:
-    if run.exists() and not run.is_dir():
-        raise LesionliteError(f"{run} is a file; --out must be a folder")
-    started = (run / LAST).is_file()
-    if started and not resume:
-        raise LesionliteError(
-            f"{run} holds an interrupted run; add --resume to go on with it, or delete it"
-        )
-    if not started and (run / SETTINGS).exists():
-        raise LesionliteError(f"{run} already holds a finished run; choose another --out")
-    saved = read_json(run / SETTINGS)
-    if started and saved is not None:
-        current = json.loads(json.dumps(settings_of(config)))
-        changed = [key for key, value in current.items() if saved.get(key) != value]
-        if changed:
-            raise LesionliteError(
-                f"{run} was started with other settings ({', '.join(changed)}); "
-                "resume with the same ones, or choose another --out"
-            )

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from train.contract import Contract
 from train.errors import LesionliteError, unknown_choice
-from train.files import replacing, write_json, write_text
+from train.files import read_json, replacing, write_json, write_text
+from train.layout import CONTRACT, SETTINGS, WEIGHTS
 
-WEIGHTS, CONTRACT, SETTINGS = "model.safetensors", "contract.json", "train.json"
 _declared: list[torch.library.Library] = []
 
 
@@ -160,19 +160,12 @@ def save_weights(file: Path, network: nn.Module) -> None:
         save_file(state, temporary)
 
 
-def is_run(path: Path) -> bool:
-    """Whether `path` is a run folder."""
-    return (path / SETTINGS).is_file()
-
-
 def load_run(folder: Path) -> tuple[nn.Module, Contract]:
     """The network of a run in float32, evaluation mode, and its contract.
 
     Raises:
         LesionliteError: if the folder is no run, or weights and contract do not fit each other.
     """
-    from train.files import read_json
-
     settings = read_json(folder / SETTINGS)
     if not isinstance(settings, dict) or "model" not in settings:
         raise LesionliteError(f"{folder} is no run: it has no readable {SETTINGS}")

@@ -9,11 +9,11 @@ from train.config import TrainConfig
 from train.data import Split, load_inputs
 from train.figures import draw_confusion
 from train.files import write_json
-from train.loop import TrainResult, all_logits, fit
+from train.fit import TrainResult, fit
+from train.layout import CONFUSION, SCORES
+from train.loop import all_logits
 from train.metrics import Scores, score
 from train.model import load_run
-
-SCORES, CONFUSION = "test.json", "confusion.png"
 
 
 def train_and_test(

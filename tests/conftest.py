@@ -1,0 +1,37 @@
+"""One small network, trained, exported and shared by all tests: conversions are what takes time."""
+
+from pathlib import Path
+
+import pytest
+
+from export.config import ExportConfig
+from export.run import export
+from train.config import TrainConfig
+from train.results import train_and_test
+from train.synthetic import draw_dataset
+
+TINY = TrainConfig(
+    model="mobilevitv2_050", weights="none", side=64, epochs=2, batch=16, lr=2e-3, bf16="off"
+)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of drawn images."""
+    return draw_dataset(tmp_path_factory.mktemp("drawn") / "data", images=200)
+
+
+@pytest.fixture(scope="session")
+def run(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder, trained for two short epochs."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train_and_test(drawn, folder, TINY)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def artifacts(run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every artifact of the run."""
+    folder = tmp_path_factory.mktemp("exported") / "artifacts"
+    export(run, folder, ExportConfig(calibration=14), drawn)
+    return folder

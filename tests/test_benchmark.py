@@ -1,0 +1,215 @@
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import candidate, latency
+from benchmark.candidate import Candidate, CandidateFailed
+from benchmark.config import BenchmarkConfig
+from benchmark.parity import calibration_error, compare, judge
+from benchmark.report import Report, markdown, show
+from benchmark.run import benchmark
+from export.precision import PRECISIONS
+from train.errors import LesionliteError
+
+QUICK = BenchmarkConfig(queries=8, seconds=0.1)
+LABELS = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def report(artifacts: Path, run: Path, drawn: Path) -> Report:
+    return benchmark(artifacts, run, drawn, replace(QUICK, min_agreement=0.0, max_f1_loss=1.0))
+
+
+def test_every_artifact_is_executed_and_judged(report: Report) -> None:
+    assert len(report.rows) == 11
+    assert all(row.parity is not None for row in report.rows)
+    assert report.passed  # with the tolerances wide open
+    for row in report.rows:
+        if row.precision == "fp32":
+            assert row.parity is not None
+            assert row.parity.max_abs_dp <= 1e-4 and row.parity.top1_agreement == 1
+
+
+def test_latency_is_measured_where_there_is_a_runtime_and_blank_elsewhere(report: Report) -> None:
+    for row in report.rows:
+        if row.format == "coreml" and sys.platform != "darwin":
+            assert row.latency is None and row.load_ms is None
+        else:
+            assert row.latency is not None and row.load_ms
+            assert 0 < row.latency.p50 <= row.latency.p90 <= row.latency.p99
+            assert row.latency.queries >= 8
+
+
+def test_the_report_says_what_it_must(report: Report, tmp_path: Path) -> None:
+    report.write(tmp_path)
+    document = report.document()
+    assert {"weighted_f1", "macro_f1", "accuracy", "images"} <= set(document["reference"])
+    needed = {"artifact", "format", "precision", "runtime", "status", "weighted_f1"}
+    needed |= {"delta_weighted_f1", "top1_agreement", "max_abs_dp", "latency_ms", "load_ms"}
+    assert all(needed | {"size_bytes"} <= set(row) for row in document["rows"])
+    assert document["machine"]["threads"] == 2
+    text = (tmp_path / "report.md").read_text()
+    assert text == markdown(document)
+    assert "no medical meaning" in text and "Neural Engine" in text
+    assert all(row.artifact in text for row in report.rows)
+
+
+def test_the_report_fits_a_terminal(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    show(report.document())
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("tflite")]
+    assert len(table) == 3 and max(map(len, table)) <= 80
+
+
+@pytest.fixture
+def two(artifacts: Path, tmp_path: Path) -> Path:
+    """A folder with two artifacts whose files a test may spoil."""
+    import json
+
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    manifest = json.loads((artifacts / "manifest.json").read_text())
+    manifest["artifacts"] = [
+        row
+        for row in manifest["artifacts"]
+        if row["artifact"] in ("mobilevitv2_050-fp32.onnx", "mobilevitv2_050-fp32.tflite")
+    ]
+    for row in manifest["artifacts"]:
+        shutil.copy(artifacts / row["artifact"], folder)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_planted_fault_fails_the_gate(two: Path, run: Path, drawn: Path) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    file = two / "mobilevitv2_050-fp32.onnx"
+    model = onnx.load(file)
+    for tensor in model.graph.initializer:
+        if tensor.name == "head.bias":
+            rolled = np.roll(numpy_helper.to_array(tensor), 1) + np.eye(14, dtype=np.float32)[0]
+            tensor.CopyFrom(numpy_helper.from_array(rolled, tensor.name))
+            break
+    else:
+        raise AssertionError("the head's bias has another name")
+    onnx.save(model, file)
+    report = benchmark(two, run, drawn, QUICK)
+    statuses = {row.format: row.status for row in report.rows}
+    assert statuses == {"onnx": "fail", "tflite": "pass"}
+    assert not report.passed
+    assert "answers stayed" in report.rows[0].reason
+
+
+def test_what_cannot_be_executed_is_unverified_and_fails_unless_allowed(
+    two: Path, run: Path, drawn: Path
+) -> None:
+    name = "mobilevitv2_050-fp32.tflite"
+    (two / name).write_bytes((two / name).read_bytes()[:5000])
+    report = benchmark(two, run, drawn, QUICK)
+    row = next(row for row in report.rows if row.artifact == name)
+    assert row.status == "unverified" and "damaged" in row.reason and row.latency is None
+    assert not report.passed
+    assert benchmark(two, run, drawn, replace(QUICK, allow_unverified=(name,))).passed
+    with pytest.raises(LesionliteError, match="choose from: .*fp32.onnx"):
+        benchmark(two, run, drawn, replace(QUICK, allow_unverified=("nothing",)))
+
+
+def test_an_artifact_of_another_run_is_unverified(
+    two: Path, run: Path, drawn: Path, tmp_path: Path
+) -> None:
+    import onnx
+
+    from train.contract import Contract
+
+    contract = replace(Contract.read(run / "contract.json"), temperature=2.0)
+    model = onnx.load(two / "mobilevitv2_050-fp32.onnx")
+    onnx.helper.set_model_props(model, {"lesionlite.contract": contract.to_json()})
+    onnx.save(model, two / "mobilevitv2_050-fp32.onnx")
+    row = benchmark(two, run, drawn, QUICK).rows[0]
+    assert row.status == "unverified" and "contract is not that of the run" in row.reason
+
+
+def probabilities(answers: list[int], sure: float = 0.8) -> np.ndarray:
+    rest = (1 - sure) / 2
+    return np.where(np.eye(3)[answers] == 1, sure, rest).astype(np.float32)
+
+
+def test_the_gate_judges_both_f1_and_agreement() -> None:
+    truth = np.array([0, 1, 2] * 100)
+    reference = probabilities(truth.tolist())
+    same = compare(reference, reference, truth, LABELS)
+    assert judge(same, PRECISIONS["fp32"]) == (True, "")
+    wrong = truth.copy()
+    wrong[:6] = (truth[:6] + 1) % 3
+    parity = compare(probabilities(wrong.tolist()), reference, truth, LABELS)
+    assert parity.delta_weighted_f1 == pytest.approx(-0.02, abs=2e-3)
+    assert parity.top1_agreement == pytest.approx(0.98)
+    good, reason = judge(parity, PRECISIONS["w8a8"])
+    assert not good and "weighted F1 fell" in reason and "answers" not in reason
+    assert judge(parity, PRECISIONS["w8a8"], max_f1_loss=0.05)[0]
+    # Wrong answers that change to other wrong answers: F1 stays, agreement does not.
+    base = probabilities(((truth + 1) % 3).tolist())
+    other = probabilities(((truth + 2) % 3).tolist())
+    parity = compare(other, base, truth, LABELS)
+    assert parity.delta_weighted_f1 == 0 and parity.top1_agreement == 0
+    assert "answers stayed" in judge(parity, PRECISIONS["w8a8"])[1]
+
+
+def test_answers_that_are_no_numbers_are_refused() -> None:
+    truth = np.array([0, 1, 2])
+    reference = probabilities([0, 1, 2])
+    with pytest.raises(ValueError, match="finite"):
+        compare(reference * np.nan, reference, truth, LABELS)
+
+
+def test_calibration_error_is_confidence_less_accuracy() -> None:
+    truth = np.array([0, 1, 2] * 100)
+    assert calibration_error(probabilities(truth.tolist()), truth) == pytest.approx(0.2, abs=1e-6)
+
+
+def test_a_worker_that_dies_is_reported(
+    run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Candidate(run, threads=1) as dying:
+        dying.process.kill()
+        with pytest.raises(CandidateFailed, match="process ended with -9"):
+            dying.open()
+    with (
+        Candidate(tmp_path, threads=1) as nothing,
+        pytest.raises(CandidateFailed, match="artifact"),
+    ):
+        nothing.open()
+
+
+def test_candidates_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[str] = []
+
+    class Fake:
+        def __init__(self, name: str) -> None:
+            self.path = Path(name)
+
+        def burst(self, images: Path, seconds: float) -> list[float]:
+            turns.append(self.path.name)
+            return [1.0, 2.0, 3.0]
+
+    fakes = [Fake("a"), Fake("b")]
+    rows = latency.measure(fakes, Path("x"), queries=9, seconds=0.0)  # type: ignore[arg-type]
+    assert turns == ["a", "b"] * 3
+    assert [row.queries for row in rows] == [9, 9] and rows[0].p50 == 2.0
+    turns.clear()
+    latency.measure(fakes, Path("x"), queries=1, seconds=0.012)  # type: ignore[arg-type]
+    assert turns == ["a", "b"] * 2
+
+
+def test_the_workers_environment_finds_our_modules() -> None:
+    assert str(Path(candidate.__file__).parents[1]) in candidate._environment()["PYTHONPATH"]
+
+
+@pytest.mark.parametrize("change", [{"threads": 0}, {"queries": 0}, {"seconds": -1}])
+def test_settings_that_cannot_work_are_named(change: dict[str, float]) -> None:
+    with pytest.raises(LesionliteError, match=f"--{next(iter(change))}"):
+        BenchmarkConfig(**change)  # type: ignore[arg-type]

@@ -1,0 +1,48 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from train.contract import Contract
+from train.errors import LesionliteError
+
+GOOD = Contract(labels=("a", "b"), side=64, mean=(0.1, 0.2, 0.3), note="drawn")
+
+
+def test_json_round_trip() -> None:
+    assert Contract.from_json(GOOD.to_json()) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"labels": ("a",)}, "at least 2"),
+        ({"labels": ("a", "a")}, "unique"),
+        ({"side": 100, "resize_side": 100}, "multiple of 32"),
+        ({"resize": "stretch"}, "squash, shortest"),
+        ({"resize_side": 32}, "smaller than side"),
+        ({"resize_side": 70}, "shortest"),
+        ({"interpolation": "lanczos"}, "nearest, bilinear"),
+        ({"std": (1.0, 0.0, 1.0)}, "std above zero"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"version": 99}, "version"),
+    ],
+)
+def test_what_no_artifact_could_honour_is_refused(change: dict[str, object], word: str) -> None:
+    with pytest.raises(LesionliteError, match=word):
+        replace(GOOD, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"labels": 3}', '{"labels": ["a", "b"], "x": 1}'],
+)
+def test_text_that_is_no_contract(text: str) -> None:
+    with pytest.raises(LesionliteError, match="somewhere holds no usable contract"):
+        Contract.from_json(text, "somewhere")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LesionliteError, match="no contract at"):
+        Contract.read(tmp_path / "contract.json")

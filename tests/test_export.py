@@ -1,0 +1,154 @@
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.predictor import load
+from export import to_onnx
+from export.calibration import choose
+from export.config import ExportConfig
+from export.formats import FORMATS, format_of, read_contract
+from export.precision import PRECISIONS, find_precision
+from export.run import MANIFEST, export, read_manifest
+from train.contract import Contract
+from train.data import Split, load_inputs, read_split
+from train.errors import LesionliteError
+from train.layout import CONTRACT
+
+ALL = ExportConfig().pairs()
+NAMES = [f"mobilevitv2_050-{precision}{row.suffix}" for row, precision in ALL]
+
+
+@pytest.fixture(scope="module")
+def images(drawn: Path, run: Path) -> np.ndarray:
+    files = read_split(drawn / "test").files[::3]
+    return load_inputs(files, Contract.read(run / CONTRACT))
+
+
+@pytest.fixture(scope="module")
+def expected(run: Path, images: np.ndarray) -> np.ndarray:
+    return load(run).predict(images)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_carries_the_contract(name: str, artifacts: Path, run: Path) -> None:
+    assert read_contract(artifacts / name) == Contract.read(run / CONTRACT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_takes_uint8_and_gives_pytorchs_probabilities(
+    name: str, artifacts: Path, images: np.ndarray, expected: np.ndarray
+) -> None:
+    predictor = load(artifacts / name)
+    got = predictor.predict(images)
+    assert got.shape == expected.shape and got.dtype == np.float32
+    np.testing.assert_allclose(got.sum(1), 1, atol=2e-3)
+    # Two epochs of training leave near-ties, so only float32 is held to the last digits here.
+    tolerance = {"fp32": 1e-4, "fp16": 2e-2, "w8": 0.3, "w8a8": 0.6}
+    precision = name.split("-")[1].split(".")[0]
+    assert np.abs(got - expected).max() <= tolerance[precision]
+    assert np.abs(got - expected).mean() <= tolerance[precision] / 5
+    assert predictor.native is (not name.endswith(".mlpackage"))
+
+
+def test_the_manifest_lists_every_file_with_its_size(artifacts: Path) -> None:
+    rows = read_manifest(artifacts)
+    assert [row.artifact for row in rows] == NAMES
+    sizes = {(row.format, row.precision): row.size_bytes for row in rows}
+    for row, precision in ALL:
+        share = sizes[row.name, precision] / sizes[row.name, "fp32"]
+        assert share <= {32: 1, 16: 0.6, 8: 0.65}[PRECISIONS[precision].weight_bits]
+    assert len((artifacts / "calibration.txt").read_text().split("\n")) == 15
+
+
+def test_tflite_is_one_partition_in_uint8(artifacts: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(artifacts / "mobilevitv2_050-fp32.tflite"))
+    interpreter.allocate_tensors()
+    assert interpreter.get_input_details()[0]["dtype"] == np.uint8
+    names = [op["op_name"] for op in interpreter._get_ops_details()]
+    assert names.count("DELEGATE") == 1
+    assert not {"TRANSPOSE", "BROADCAST_TO"} & set(names)
+
+
+def test_associated_files_can_be_unzipped(artifacts: Path) -> None:
+    with zipfile.ZipFile(artifacts / "mobilevitv2_050-w8a8.tflite") as archive:
+        assert archive.read("labels.txt").decode().split("\n")[0] == "Actinic keratoses"
+
+
+def test_a_damaged_or_foreign_file_is_refused(artifacts: Path, tmp_path: Path) -> None:
+    for suffix in (".onnx", ".tflite", ".ptl", ".mlpackage"):
+        (tmp_path / f"x{suffix}").write_bytes(b"nonsense")
+        with pytest.raises(LesionliteError, match="damaged or was not made by lesionlite"):
+            load(tmp_path / f"x{suffix}")
+    (tmp_path / "x.txt").touch()
+    with pytest.raises(LesionliteError, match=r"suffixes are: \.ptl, \.onnx"):
+        format_of(tmp_path / "x.txt")
+    with pytest.raises(LesionliteError, match="there is no artifact"):
+        load(tmp_path / "nowhere.onnx")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"formats": ("onx",)}, "did you mean 'onnx'"),
+        ({"precisions": ("int8",)}, "choose w8 .* or w8a8"),
+        ({"precisions": ("fp8",)}, "choose from: fp32, fp16, w8, w8a8"),
+        ({"formats": ("onnx",), "precisions": ("w8",)}, "onnx has fp32, fp16, w8a8"),
+        ({"formats": ()}, "at least one format"),
+        ({"calibration": 0}, "--calibration"),
+    ],
+)
+def test_wrong_choices_list_the_right_ones(flags: dict[str, object], words: str) -> None:
+    with pytest.raises(LesionliteError, match=words):
+        ExportConfig(**flags)  # type: ignore[arg-type]
+
+
+def test_w8a8_without_images_fails_instead_of_falling_back(run: Path, tmp_path: Path) -> None:
+    config = ExportConfig(formats=("onnx",), precisions=("w8a8",))
+    with pytest.raises(LesionliteError, match="w8a8 needs images"):
+        export(run, tmp_path / "out", config)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_left_half_written(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(to_onnx, "_to_fp16", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        export(run, tmp_path, ExportConfig(formats=("onnx",), precisions=("fp32", "fp16")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_calibration_images_are_stratified_seeded_and_distinct() -> None:
+    files = tuple(Path(f"{index:03}") for index in range(110))
+    split = Split(files, (0,) * 100 + (1,) * 10, ("a", "b"))
+    chosen = choose(split, 40, seed=3)
+    assert chosen == choose(split, 40, seed=3) != choose(split, 40, seed=4)
+    assert len(set(chosen)) == 40
+    assert sum(file.name >= "100" for file in chosen) == 10
+    assert choose(split, 999, seed=0) == list(files)
+
+
+def test_the_manifest_of_another_folder_is_missed(tmp_path: Path, artifacts: Path) -> None:
+    with pytest.raises(LesionliteError, match="no exported artifacts"):
+        read_manifest(tmp_path)
+    with pytest.raises(LesionliteError, match="there is no folder"):
+        read_manifest(tmp_path / "nowhere")
+    name = "mobilevitv2_050-fp32.onnx"
+    shutil.copy(artifacts / name, tmp_path / name)
+    with pytest.raises(LesionliteError, match=MANIFEST):
+        read_manifest(tmp_path / name)
+    assert [row.artifact for row in read_manifest(artifacts / name)] == [name]
+
+
+def test_precisions_and_formats_agree() -> None:
+    for row in FORMATS.values():
+        for precision in row.precisions:
+            assert find_precision(precision).name == precision

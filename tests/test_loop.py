@@ -1,0 +1,128 @@
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import TINY
+from train.augment import EpochSampler
+from train.config import TrainConfig
+from train.contract import Contract
+from train.data import Split, read_split
+from train.errors import LesionliteError
+from train.fit import fit
+from train.layout import CONTRACT, CURVES, LAST, METRICS, SCORES, SETTINGS, WEIGHTS
+from train.loop import Trainer, cosine_with_warmup, pick_device
+
+SHORT = replace(TINY, epochs=3, side=32, batch=32)
+
+
+def test_a_run_holds_what_it_should(run: Path) -> None:
+    for name in (WEIGHTS, CONTRACT, SETTINGS, METRICS, CURVES, SCORES):
+        assert (run / name).is_file(), name
+    assert not (run / LAST).exists()
+    settings = json.loads((run / SETTINGS).read_text())
+    assert settings["epochs_run"] == 2 and settings["model"] == "mobilevitv2_050"
+    rows = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[1]["train_loss"] < rows[0]["train_loss"]
+    scores = json.loads((run / SCORES).read_text())
+    assert scores["note"].startswith("drawn") and scores["images"] > 0
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit(drawn, tmp_path / "whole", SHORT)
+    keep = Trainer.keep
+
+    def interrupt(trainer: Trainer) -> None:
+        keep(trainer)
+        if trainer.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "keep", interrupt)
+        fit(drawn, tmp_path / "parts", SHORT)
+    with pytest.raises(LesionliteError, match="--resume"):
+        fit(drawn, tmp_path / "parts", SHORT)
+    with pytest.raises(LesionliteError, match=r"other settings \(lr\)"):
+        fit(drawn, tmp_path / "parts", replace(SHORT, lr=1e-4), resume=True)
+    fit(drawn, tmp_path / "parts", SHORT, resume=True)
+    whole, parts = (load_file(tmp_path / name / WEIGHTS) for name in ("whole", "parts"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    with pytest.raises(LesionliteError, match="already holds a finished run"):
+        fit(drawn, tmp_path / "parts", SHORT)
+
+
+def test_epochs_zero_makes_a_run_of_the_weights_as_they_are(
+    run: Path, drawn: Path, tmp_path: Path
+) -> None:
+    config = replace(TINY, weights=str(run / WEIGHTS), epochs=0)
+    assert fit(drawn, tmp_path / "same", config).epochs_run == 0
+    before, after = load_file(run / WEIGHTS), load_file(tmp_path / "same" / WEIGHTS)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert Contract.read(tmp_path / "same" / CONTRACT) == Contract.read(run / CONTRACT)
+
+
+def test_it_stops_when_validation_stops_improving(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"val_loss": 1.0, "weighted_f1": 0.5, "accuracy": 0.5}
+    monkeypatch.setattr(Trainer, "_validate", lambda self: row)
+    result = fit(drawn, tmp_path / "run", replace(SHORT, epochs=9, patience=2))
+    assert result.epochs_run == 3 and result.best_val_weighted_f1 == 0.5
+
+
+def test_a_loss_that_is_no_number_stops_with_a_sentence(drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(LesionliteError, match="loss became nan.*smaller --lr"):
+        fit(drawn, tmp_path / "run", replace(SHORT, lr=1e12, clip=1e12, warmup=0))
+
+
+def test_rare_classes_are_drawn_by_the_root_of_their_count() -> None:
+    split = Split(tuple(Path(str(i)) for i in range(2500)), (0,) * 2400 + (1,) * 100, ("a", "b"))
+    sampler = EpochSampler(split, seed=0)
+    drawn = Counter(split.targets[index] for _ in range(4) for index in sampler_epoch(sampler))
+    assert drawn[0] / drawn[1] == pytest.approx((2400 / 100) ** 0.5, rel=0.1)
+
+
+def sampler_epoch(sampler: EpochSampler) -> list[int]:
+    sampler.epoch += 1
+    return list(sampler)
+
+
+def test_every_epoch_draws_otherwise_and_repeatably() -> None:
+    split = Split(tuple(Path(str(i)) for i in range(50)), (0, 1) * 25, ("a", "b"))
+    first, again = EpochSampler(split, seed=1), EpochSampler(split, seed=1)
+    assert list(first) == list(again)
+    first.epoch = 1
+    assert list(first) != list(again)
+
+
+def test_the_rate_rises_then_falls_to_zero() -> None:
+    factor = cosine_with_warmup(100, 0.1)
+    rates = [factor(step) for step in range(101)]
+    assert rates[0] < rates[5] < rates[10] == 1 and rates[10] > rates[50] > rates[99]
+    assert rates[100] == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "flag"),
+    [({"side": 100}, "--side"), ({"epochs": -1}, "--epochs"), ({"lr": 0}, "--lr")]
+    + [({"batch": 1}, "--batch"), ({"beta": 1.0}, "--beta"), ({"warmup": 1.0}, "--warmup")],
+)
+def test_settings_that_cannot_work_are_named(change: dict[str, float], flag: str) -> None:
+    with pytest.raises(LesionliteError, match=flag):
+        TrainConfig(**change)  # type: ignore[arg-type]
+
+
+def test_an_absent_device_lists_the_present_ones() -> None:
+    with pytest.raises(LesionliteError, match="choose from: auto, cpu"):
+        pick_device("tpu")
+
+
+def test_reading_the_drawn_split_gives_fourteen_classes(drawn: Path) -> None:
+    assert len(read_split(drawn / "val").labels) == 14

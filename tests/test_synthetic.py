@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from train.data import read_dataset
+from train.errors import LesionliteError
+from train.prepare import CLASSES
+from train.synthetic import LOOKS, NOTE, counts, draw, draw_dataset
+
+
+def test_the_same_seed_draws_the_same_pixels() -> None:
+    def image(seed: int) -> bytes:
+        return draw(3, np.random.default_rng(seed)).tobytes()
+
+    assert image(1) == image(1) != image(2)
+
+
+def test_counts_have_a_long_tail() -> None:
+    numbers = counts(2400)
+    assert abs(sum(numbers) - 2400) < 30
+    assert 8 < max(numbers) / min(numbers) < 16
+    assert len(numbers) == len(LOOKS) == len(CLASSES)
+
+
+def test_the_folder_is_marked_and_drawn_once(drawn: Path) -> None:
+    dataset = read_dataset(drawn)
+    assert dataset.note == NOTE and dataset.labels == CLASSES
+    assert dataset.test is not None and min(dataset.test.counts()) >= 2
+    before = {file: file.stat().st_mtime_ns for file in drawn.rglob("*.png")}
+    assert draw_dataset(drawn, images=200) == drawn
+    assert before == {file: file.stat().st_mtime_ns for file in drawn.rglob("*.png")}
+    with pytest.raises(LesionliteError, match="holds other images"):
+        draw_dataset(drawn, images=300)

@@ -1,0 +1,88 @@
+"""Train on a data folder: check it, make the contract, fit or resume."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from train.config import TrainConfig
+from train.console import say
+from train.contract import Contract
+from train.data import Dataset, Split, drop_bad, read_dataset
+from train.errors import LesionliteError
+from train.files import read_json
+from train.layout import LAST, SETTINGS
+from train.loop import Trainer, settings_of
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run left behind."""
+
+    run: Path
+    epochs_run: int
+    best_val_weighted_f1: float | None
+    skipped: tuple[str, ...]
+    test: Split | None = field(repr=False)
+
+
+def fit(data: Path, run: Path, config: TrainConfig, resume: bool = False) -> TrainResult:
+    """Train on a data folder and keep the best checkpoint in `run`.
+
+    Args:
+        data: folder with train/ and val/ (and test/), one folder per class in each.
+        run: folder to write.
+        config: how.
+        resume: go on with an interrupted run of the same settings.
+
+    Raises:
+        LesionliteError: bad data or settings, or a run that is already there.
+    """
+    _check_run_folder(run, config, resume)
+    dataset = read_dataset(data)
+    for label in dataset.empty_classes():
+        say(f"{label} has no training image; it stays a class of the contract")
+    dataset, bad = _decodable(dataset, config.skip_bad)
+    contract = Contract(
+        labels=dataset.labels,
+        side=config.side,
+        resize=config.resize,
+        resize_side=config.resize_side,
+        note=dataset.note,
+    )
+    trainer = Trainer(dataset, contract, config, run)
+    run.mkdir(parents=True, exist_ok=True)
+    if resume:
+        trainer.restore()
+    trainer.fit()
+    best = None if trainer.best_f1 < 0 else trainer.best_f1
+    return TrainResult(run, trainer.epoch, best, tuple(str(file) for file in bad), dataset.test)
+
+
+def _decodable(dataset: Dataset, skip_bad: bool) -> tuple[Dataset, list[Path]]:
+    """The images of all splits that decode, and the files that do not."""
+    splits = [dataset.train, dataset.val] + ([dataset.test] if dataset.test else [])
+    kept, bad = drop_bad(splits, skip_bad)
+    for file in bad:
+        say(f"left out, cannot be decoded: {file}")
+    return Dataset(kept[0], kept[1], kept[2] if dataset.test else None, dataset.note), bad
+
+
+def _check_run_folder(run: Path, config: TrainConfig, resume: bool) -> None:
+    if run.exists() and not run.is_dir():
+        raise LesionliteError(f"{run} is a file; --out must be a folder")
+    started = (run / LAST).is_file()
+    if started and not resume:
+        raise LesionliteError(
+            f"{run} holds an interrupted run; add --resume to go on with it, or delete it"
+        )
+    if not started and (run / SETTINGS).exists():
+        raise LesionliteError(f"{run} already holds a finished run; choose another --out")
+    saved = read_json(run / SETTINGS)
+    if started and saved is not None:
+        current = json.loads(json.dumps(settings_of(config)))
+        changed = [key for key, value in current.items() if saved.get(key) != value]
+        if changed:
+            raise LesionliteError(
+                f"{run} was started with other settings ({', '.join(changed)}); "
+                "resume with the same ones, or choose another --out"
+            )
