@@ -1,11 +1,13 @@
 # `make demo` and `make test` set up their own .venv; nothing outside this folder is touched.
 PYTHON ?= python3
+OUT ?= dist/demo
+FLAGS ?=
 BIN = .venv/bin
 
 .PHONY: demo test clean
 
 demo: .venv/ready
-	$(BIN)/lesionlite build --out dist/demo
+	$(BIN)/lesionlite build --out $(OUT) $(FLAGS)
 
 test: .venv/ready
 	$(BIN)/ruff check .

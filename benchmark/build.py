@@ -112,17 +112,21 @@ def data_listing(data: Path) -> str:
 
 
 def _train(out: Path, data: Path, listing: str, config: TrainConfig, steps: Steps) -> Path:
-    from train.results import train_and_test
+    from train.results import score_test_split, train_and_test
 
     run, key = out / "run", fingerprint([listing, asdict(config), versions()])
     if steps.is_done("train", key, run / SETTINGS):
         return run
-    resume = (run / LAST).is_file() and steps.record.get("training") == key
-    if run.exists() and not resume:
-        say(f"train: its inputs have changed, {run} is made anew")
-        shutil.rmtree(run)
-    steps.done("training", key)
-    train_and_test(data, run, config, resume)
+    same = steps.record.get("training") == key
+    if same and (read_json(run / SETTINGS) or {}).get("finished"):
+        score_test_split(data, run, config)  # stopped between training and testing
+    else:
+        resume = same and (run / LAST).is_file()
+        if run.exists() and not resume:
+            say(f"train: {run} is made anew")
+            shutil.rmtree(run)
+        steps.done("training", key)
+        train_and_test(data, run, config, resume)
     steps.done("train", key)
     return run
 

@@ -12,9 +12,9 @@ class ExportConfig:
     """Which files to make."""
 
     formats: tuple[str, ...] = tuple(FORMATS)
-    """torchscript, onnx, tflite, coreml."""
+    """Which formats to make: torchscript, onnx, tflite, coreml."""
     precisions: tuple[str, ...] = tuple(PRECISIONS)
-    """fp32, fp16, w8, w8a8; each format makes the ones it has."""
+    """Which precisions to make: fp32, fp16, w8, w8a8; each format makes the ones it has."""
     calibration: int = 300
     """Training images that set the ranges of w8a8."""
     calibration_seed: int = 0

@@ -78,9 +78,7 @@ def test_heavy_toolchains_are_imported_late() -> None:
 
 
 def test_the_command_line_does_not_wait_for_torch() -> None:
-    code = (
-        "import sys, lesionlite; print([m for m in ('torch', 'numpy', 'tyro') if m in sys.modules])"
-    )
+    code = "import sys, lesionlite; print({'torch', 'numpy', 'tyro'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert out.stdout.strip() == "set()"
 
@@ -110,7 +108,7 @@ def test_every_flag_is_explained(name: str) -> None:
     assert flags
     words = re.sub(r"[│\s]+", " ", text)
     for flag in flags:
-        assert re.search(re.escape(flag) + r"[^.]{0,200}[a-z]{3,} [a-z]{2,}", words), flag
+        assert re.search(re.escape(flag) + r" .{0,60}?[A-Za-z]{3,} [a-z]{2,}", words), flag
 
 
 def test_nothing_names_this_machine() -> None:
@@ -118,6 +116,7 @@ def test_nothing_names_this_machine() -> None:
     for name in files.split():
         if (ROOT / name).suffix in (".py", ".md", ".toml", ".txt", "") and (ROOT / name).is_file():
             text = (ROOT / name).read_text()
-            assert not re.search("/work/|/root/|pypi[.]org|pythonhosted", text), name
+            # Written so that this line does not find itself.
+            assert not re.search(r"/wor[k]/|/roo[t]/|pypi[.]org|python[h]osted", text), name
             if not name.startswith("tests/") and name != "CONTRIBUTING.md":
                 assert "../shared" not in text, name

@@ -11,7 +11,7 @@ class TrainConfig:
     """How to train. The defaults follow the paper (Regmi and Xu)."""
 
     model: str = "mobilevitv2_100"
-    """timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
+    """The timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
     weights: str = "timm"
     """Where to start: `timm` downloads ImageNet weights, `none` starts from scratch, or a FILE
     (a timm state dict in .safetensors, or in .pt)."""
@@ -44,7 +44,7 @@ class TrainConfig:
     seed: int = 0
     """Seed of weights, sampling and augmentation."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda` or `mps`."""
+    """Where to compute: `auto`, `cpu`, `cuda` or `mps`."""
     bf16: Literal["auto", "on", "off"] = "auto"
     """bfloat16 autocast; `auto` uses it where the hardware multiplies in it."""
     skip_bad: bool = False

@@ -1,5 +1,6 @@
 """Writing that never leaves half a file behind, and hashes that tell whether anything changed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -9,12 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+ALMOST_FULL = 32 << 20  # bytes: too few for the larger of our files
+
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _is_full(folder: Path) -> bool:
+    return shutil.disk_usage(folder).free < ALMOST_FULL
 
 
 @contextmanager
@@ -32,6 +39,11 @@ def replacing(path: Path) -> Iterator[Path]:
         if path.is_dir():  # os.replace does not put one folder over another
             _remove(path)
         os.replace(temporary, path)
+    except Exception as error:
+        # safetensors, torch and the toolchains wrap a full disk in errors of their own.
+        if not isinstance(error, OSError) and _is_full(path.parent):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         _remove(temporary)
 

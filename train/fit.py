@@ -1,13 +1,13 @@
 """Train on a data folder: check it, make the contract, fit or resume."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from train.config import TrainConfig
 from train.console import say
 from train.contract import Contract
-from train.data import Dataset, Split, drop_bad, read_dataset
+from train.data import Dataset, drop_bad, read_dataset
 from train.errors import LesionliteError
 from train.files import read_json
 from train.layout import LAST, SETTINGS
@@ -22,7 +22,6 @@ class TrainResult:
     epochs_run: int
     best_val_weighted_f1: float | None
     skipped: tuple[str, ...]
-    test: Split | None = field(repr=False)
 
 
 def fit(data: Path, run: Path, config: TrainConfig, resume: bool = False) -> TrainResult:
@@ -55,7 +54,7 @@ def fit(data: Path, run: Path, config: TrainConfig, resume: bool = False) -> Tra
         trainer.restore()
     trainer.fit()
     best = None if trainer.best_f1 < 0 else trainer.best_f1
-    return TrainResult(run, trainer.epoch, best, tuple(str(file) for file in bad), dataset.test)
+    return TrainResult(run, trainer.epoch, best, tuple(str(file) for file in bad))
 
 
 def _decodable(dataset: Dataset, skip_bad: bool) -> tuple[Dataset, list[Path]]:
@@ -75,9 +74,9 @@ def _check_run_folder(run: Path, config: TrainConfig, resume: bool) -> None:
         raise LesionliteError(
             f"{run} holds an interrupted run; add --resume to go on with it, or delete it"
         )
-    if not started and (run / SETTINGS).exists():
-        raise LesionliteError(f"{run} already holds a finished run; choose another --out")
     saved = read_json(run / SETTINGS)
+    if saved is not None and saved.get("finished"):
+        raise LesionliteError(f"{run} already holds a finished run; choose another --out")
     if started and saved is not None:
         current = json.loads(json.dumps(settings_of(config)))
         changed = [key for key, value in current.items() if saved.get(key) != value]

@@ -127,9 +127,10 @@ class Trainer:
                 temporary,
             )
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self, finished: bool = False) -> dict[str, Any]:
         """What `train.json` holds: the settings that rebuild the network and what came of them."""
         return {
+            "finished": finished,
             **settings_of(self.config),
             "counts": dict(zip(self.data.labels, self.data.train.counts(), strict=True)),
             "epochs_run": self.epoch,
@@ -140,14 +141,14 @@ class Trainer:
     def fit(self) -> None:
         """Train until the epochs are used up or validation stops improving."""
         if self.config.epochs == 0:
-            save_run(self.run, self.network, self.contract, self.settings())
+            save_run(self.run, self.network, self.contract, self.settings(finished=True))
             return
         self.val_pixels = load_inputs(self.data.val.files, self.contract, "reading validation")
         while self.epoch < self.config.epochs and not self._out_of_patience():
             row = self._epoch()
             self._record(row)
             self.keep()
-        write_json(self.run / SETTINGS, self.settings())
+        write_json(self.run / SETTINGS, self.settings(finished=True))
         (self.run / LAST).unlink(missing_ok=True)
 
     def _out_of_patience(self) -> bool:

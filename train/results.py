@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from train.config import TrainConfig
-from train.data import Split, load_inputs
+from train.data import Split, drop_bad, load_inputs, read_dataset
 from train.figures import draw_confusion
 from train.files import write_json
 from train.fit import TrainResult, fit
@@ -20,8 +20,16 @@ def train_and_test(
     data: Path, run: Path, config: TrainConfig, resume: bool = False
 ) -> tuple[TrainResult, Scores | None]:
     """Train (see `fit`), then score the best checkpoint on the test split if there is one."""
-    result = fit(data, run, config, resume)
-    return result, evaluate_run(run, result.test) if result.test else None
+    return fit(data, run, config, resume), score_test_split(data, run, config)
+
+
+def score_test_split(data: Path, run: Path, config: TrainConfig) -> Scores | None:
+    """Score a run on a data folder's test split; None if it has none."""
+    test = read_dataset(data).test
+    if test is None:
+        return None
+    (test,), _ = drop_bad([test], config.skip_bad)
+    return evaluate_run(run, test)
 
 
 def evaluate_run(run: Path, split: Split) -> Scores:
