@@ -146,7 +146,7 @@ def show(document: Document) -> None:
     """Print the report for a person, in 80 columns; report.md has the rest."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     names = ["artifact", "status", "w. F1", "change", "same", "max |Δp|", "p50 ms", "p90 ms", "MB"]
     for index, name in enumerate(names):
         table.add_column(name, justify="right" if index > 1 else "left", no_wrap=True)
