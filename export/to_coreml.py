@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.formats import NoRuntime, Runner
-from export.mobile_form import MobileForm
 from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
@@ -45,6 +44,8 @@ def convert(
 def _trace(network: "nn.Module", contract: Contract) -> Any:
     import torch
     from torch import nn
+
+    from export.mobile_form import MobileForm
 
     class FromImage(nn.Module):
         """Core ML hands over [1, 3, S, S] in 0..255 for its image type, not [1, S, S, 3]."""

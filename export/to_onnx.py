@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.formats import Runner
-from export.mobile_form import MobileForm
 from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
@@ -41,6 +40,8 @@ def convert(
 
 def _float_model(network: "nn.Module", contract: Contract) -> Any:
     import torch
+
+    from export.mobile_form import MobileForm
 
     image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
     program = torch.onnx.export(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.formats import Runner
-from export.mobile_form import MobileForm
 from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
@@ -38,6 +37,8 @@ def convert(
 def _float_model(network: "nn.Module", contract: Contract) -> bytes:
     import litert_torch
     import torch
+
+    from export.mobile_form import MobileForm
 
     image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
     model = litert_torch.convert(MobileForm(network, contract, channels_last=True), (image,))

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.formats import Runner
-from export.mobile_form import MobileForm
 from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
@@ -21,6 +20,8 @@ def convert(
 ) -> None:
     """Write `.ptl` files; see `Toolchain.convert`."""
     import torch
+
+    from export.mobile_form import MobileForm
 
     image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
     with quiet(), torch.no_grad():  # PyTorch calls TorchScript and FX deprecated on every use

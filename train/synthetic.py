@@ -112,18 +112,22 @@ def _outline(
 def _draw_spot(
     image: Image.Image, look: Look, place: tuple[float, float, float], rng: np.random.Generator
 ) -> None:
+    """Draw one spot on a patch of its own, pasted through a soft-edged mask."""
     x, y, radius = place
+    half = math.ceil(2 * radius)  # outlines reach 1.7 radii
+    corner = int(x) - half, int(y) - half
+    x, y = x - corner[0], y - corner[1]
     rough = {"disc": 0.05, "ring": 0.08}.get(look.shape, 0.22)
     colour = _vary(look.spot, rng, 16)
-    mask = Image.new("L", image.size)
+    mask = Image.new("L", (2 * half, 2 * half))
     ImageDraw.Draw(mask).polygon(_outline(x, y, radius, rough, rng), fill=255)
-    layer = Image.new("RGB", image.size, colour)
+    layer = Image.new("RGB", mask.size, colour)
     pen = ImageDraw.Draw(layer)
-    _TEXTURES.get(look.texture, _plain)(pen, place, colour, rng)
+    _TEXTURES.get(look.texture, _plain)(pen, (x, y, radius), colour, rng)
     if look.shape == "ring":
         inner = _outline(x, y, radius * 0.6, rough, rng)
         pen.polygon(inner, fill=_vary(look.skin, rng, 10))
-    image.paste(layer, mask=mask.filter(ImageFilter.GaussianBlur(radius * 0.06)))
+    image.paste(layer, corner, mask.filter(ImageFilter.GaussianBlur(radius * 0.06)))
 
 
 Pen = ImageDraw.ImageDraw
