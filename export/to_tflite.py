@@ -49,22 +49,36 @@ def _quantize(model: bytes, calibration: Pixels | None, path: Path) -> None:
     """Write the float model quantized: w8a8 with calibration images, else fp16."""
     from ai_edge_quantizer.qtyping import TFLOperationName
     from ai_edge_quantizer.quantizer import Quantizer
+    from ai_edge_quantizer.recipe_manager import RecipeManager
 
-    quantizer = Quantizer(model)
-    ranges = None
+    recipe = RecipeManager()
     for name in WEIGHTED_OPS:
         operation = TFLOperationName(name)
         if calibration is None:
-            quantizer.add_weight_only_config(".*", operation, 16, algorithm_key="float_casting")
+            recipe.add_weight_only_config(".*", operation, 16, algorithm_key="float_casting")
         else:
             # Only these: quantized residual adds and norms lose the answer, and the stock recipe
             # for all ops breaks the one XNNPACK partition into 42.
-            quantizer.add_static_config(".*", operation, 8, 8)
-    if calibration is not None:
-        name = _input_name(model)
-        samples = [{name: image[None]} for image in calibration]
-        ranges = quantizer.calibrate({SIGNATURE: samples}, num_threads=os.cpu_count() or 1)
+            recipe.add_static_config(".*", operation, 8, 8)
+    ranges = None if calibration is None else _ranges(model, recipe, calibration)
+    quantizer = Quantizer(model, recipe.get_quantization_recipe())
     quantizer.quantize(ranges, enable_progress_report=False).export_model(str(path), overwrite=True)
+
+
+def _ranges(model: bytes, recipe: Any, calibration: Pixels) -> Any:
+    """Each tensor's smallest and largest value over the calibration images.
+
+    The quantizer's default is a moving average, which clips outliers and hangs on the order of the
+    images: measured on the demo's network it kept 0.976 of the answers where this keeps 1.000.
+    """
+    from ai_edge_quantizer.calibrator import Calibrator
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+
+    name = _input_name(model)
+    threads = os.cpu_count() or 1
+    calibrator = Calibrator(model, num_threads=threads, qsv_update_func=min_max_update)
+    calibrator.calibrate({SIGNATURE: [{name: image[None]} for image in calibration]}, recipe)
+    return calibrator.get_model_qsvs()
 
 
 def _input_name(model: bytes) -> str:
