@@ -277,7 +277,8 @@ class MobileForm(nn.Module):
         """Image [B, 3, S, S], 0..255 in the network's dtype -> logits / temperature [B, C]."""
         if self.mean is not None:
             image = image - self.mean
-        return self.head(self.blocks(self.stem(image)).mean((2, 3)))
+        pooled = self.blocks(self.stem(image)).mean((2, 3), keepdim=True)  # keeps NHWC as it is
+        return self.head(pooled.flatten(1))
 
     def forward(self, image: Tensor) -> Tensor:
         """uint8 [B, S, S, 3] RGB -> float probabilities [B, C]."""

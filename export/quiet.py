@@ -25,9 +25,9 @@ def quiet() -> Iterator[None]:
         logging.disable(logging.WARNING)
         os.dup2(sink.fileno(), 1)
         os.dup2(sink.fileno(), 2)
+        failed = False
         try:
             yield
-            failed = False
         except Exception:
             failed = True
             raise

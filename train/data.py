@@ -185,11 +185,11 @@ def to_input(image: "Image.Image | Pixels", contract: Contract) -> Pixels:
         image = Image.fromarray(image)
     side, filter_ = contract.side, _RESAMPLING[contract.interpolation]
     if contract.resize == "squash":
-        return np.asarray(image.resize((side, side), filter_))
+        return np.array(image.resize((side, side), filter_))  # a copy: torch wants to own it
     scale = contract.resize_side / min(image.size)
     width, height = (max(contract.resize_side, round(length * scale)) for length in image.size)
     left, top = (width - side) // 2, (height - side) // 2
-    return np.asarray(
+    return np.array(
         image.resize((width, height), filter_).crop((left, top, left + side, top + side))
     )
 
