@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from train.errors import LesionliteError
 
-class CandidateFailed(Exception):
+
+class CandidateFailed(LesionliteError):
     """The candidate could not be loaded or executed; the text says why."""
 
 
@@ -33,7 +35,7 @@ class Candidate:
             env=_environment(),
             start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
         )
-        self.load_ms, self.runtime, self.native = 0.0, "", True
+        self.load_ms, self.runtime, self.native, self.contract = 0.0, "", True, ""
 
     def __enter__(self) -> "Candidate":
         return self
@@ -52,7 +54,7 @@ class Candidate:
         """Load the artifact; CandidateFailed says why it cannot be."""
         answer = self._ask({"do": "load", "path": str(self.path), "threads": self.threads})
         self.load_ms, self.runtime = answer["load_ms"], answer["runtime"]
-        self.native = answer["native"]
+        self.native, self.contract = answer["native"], answer["contract"]
 
     def predict(self, images: Path, advance: Callable[[int], None]) -> NDArray[np.float32]:
         """Probabilities [N, C] of the uint8 [N, S, S, 3] images in a .npy file."""
@@ -95,7 +97,7 @@ class Candidate:
         code = self.process.wait()
         self.log.seek(0)
         last = self.log.read().decode(errors="replace").strip().splitlines()[-1:]
-        return f"its process ended with {code}: {' '.join(last)}"
+        return f"the process of {self.path.name} ended with {code}: {' '.join(last)}"
 
 
 def _environment() -> dict[str, str]:

@@ -14,7 +14,7 @@ from benchmark.config import BenchmarkConfig
 from benchmark.latency import Latency, measure
 from benchmark.parity import compare, judge
 from benchmark.report import Report, Row
-from export.formats import FORMATS, read_contract
+from export.formats import FORMATS
 from export.precision import PRECISIONS
 from export.run import Artifact, read_manifest
 from train.console import progress, say
@@ -67,6 +67,7 @@ def benchmark(
         np.save(images, load_inputs(split.files, contract, "reading test images"))
         truth = np.asarray(split.targets)
         reference = stack.enter_context(Candidate(run, config.threads))
+        reference.open()
         answers = _ask(reference, images, len(split), "PyTorch")
         exam = _Exam(images, truth, contract.labels, answers)
         judged = [_examine(row, folder, contract, exam, config, stack) for row in rows]
@@ -103,10 +104,9 @@ def evaluation_split(data: Path, contract: Contract, skip_bad: bool = False) -> 
 
 
 def _ask(candidate: Candidate, images: Path, total: int, name: str) -> NDArray[np.float32]:
-    """Load and predict under a progress bar; LesionliteError if it is the reference that fails."""
+    """Predict under a progress bar; CandidateFailed says why it cannot be done."""
     with progress() as bar:
         task = bar.add_task(name, total=total, note="")
-        candidate.open()
         return candidate.predict(images, lambda done: bar.update(task, completed=done))
 
 
@@ -122,11 +122,12 @@ def _examine(
     blank = Row(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
     candidate = stack.enter_context(Candidate(folder / row.artifact, config.threads))
     try:
-        if read_contract(candidate.path) != contract:
+        candidate.open()
+        if candidate.contract != contract.to_json():
             raise CandidateFailed("its contract is not that of the run; export it again")
         answers = _ask(candidate, exam.images, len(exam.truth), row.artifact)
         parity = compare(answers, exam.reference, exam.truth, exam.labels)
-    except (CandidateFailed, LesionliteError, ValueError) as error:
+    except (LesionliteError, ValueError) as error:
         return replace(blank, reason=f"it could not be executed: {error}"), None
     good, reason = judge(
         parity, PRECISIONS[row.precision], config.max_f1_loss, config.min_agreement

@@ -37,7 +37,12 @@ def main() -> None:
         try:
             if command["do"] == "load":
                 predictor, load_ms = _load(Path(command["path"]), command["threads"])
-                answer(load_ms=load_ms, runtime=predictor.runtime, native=predictor.native)
+                answer(
+                    load_ms=load_ms,
+                    runtime=predictor.runtime,
+                    native=predictor.native,
+                    contract=predictor.contract.to_json(),
+                )
             elif predictor is None:
                 answer(error="nothing is loaded")
             else:

@@ -176,7 +176,7 @@ def test_a_worker_that_dies_is_reported(
 ) -> None:
     with Candidate(run, threads=1) as dying:
         dying.process.kill()
-        with pytest.raises(CandidateFailed, match="process ended with -9"):
+        with pytest.raises(CandidateFailed, match="process of run ended with -9"):
             dying.open()
     with (
         Candidate(tmp_path, threads=1) as nothing,

@@ -1,7 +1,5 @@
 """`lesionlite prepare`: what it reads, how it divides, what it writes and what it refuses."""
 
-# ruff: noqa: D103  (a test's name says what it shows)
-
 import csv
 import json
 import shutil
