@@ -168,7 +168,7 @@ def markdown(document: Document) -> str:
         "",
         f"**{'passed' if document['passed'] else 'NOT passed'}** — {_caption(document)}",
         "",
-        "| " + " | ".join(COLUMNS) + " |",
+        "| " + " | ".join(name.replace("|", "\\|") for name in COLUMNS) + " |",
         "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|",
         *("| " + " | ".join(_cells(row)) + " |" for row in document["rows"]),
         "",
