@@ -72,11 +72,21 @@ def benchmark(
         exam = _Exam(images, truth, contract.labels, answers)
         judged = [_examine(row, folder, contract, exam, config, stack) for row in rows]
         timed = {row.artifact: c for row, c in judged if c and c.native}
-        first, *latencies = _time([reference, *timed.values()], images, config)
+        peaks = {name: candidate.warm_up(images) for name, candidate in timed.items()}
+        reference.warm_up(images)
+        candidates = [reference, *timed.values()]
+        first, *latencies = measure(candidates, images, config.queries, config.seconds)
         by_name = dict(zip(timed, latencies, strict=True))
         return Report(
             reference=_reference(answers, exam, first),
-            rows=tuple(replace(row, latency=by_name.get(row.artifact)) for row, _ in judged),
+            rows=tuple(
+                replace(
+                    row,
+                    latency=by_name.get(row.artifact),
+                    peak_memory_bytes=peaks.get(row.artifact),
+                )
+                for row, _ in judged
+            ),
             allowed=config.allow_unverified,
             threads=config.threads,
             note=contract.note,
@@ -140,12 +150,6 @@ def _examine(
         parity=parity,
         load_ms=candidate.load_ms if candidate.native else None,
     ), candidate
-
-
-def _time(candidates: list[Candidate], images: Path, config: BenchmarkConfig) -> list[Latency]:
-    for candidate in candidates:
-        candidate.warm_up(images)
-    return measure(candidates, images, config.queries, config.seconds)
 
 
 def _reference(answers: NDArray[np.float32], exam: _Exam, latency: Latency) -> dict[str, Any]:

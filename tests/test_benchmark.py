@@ -37,11 +37,12 @@ def test_every_artifact_is_executed_and_judged(report: Report) -> None:
 def test_latency_is_measured_where_there_is_a_runtime_and_blank_elsewhere(report: Report) -> None:
     for row in report.rows:
         if row.format == "coreml" and sys.platform != "darwin":
-            assert row.latency is None and row.load_ms is None
+            assert row.latency is None and row.load_ms is None and row.peak_memory_bytes is None
         else:
             assert row.latency is not None and row.load_ms
             assert 0 < row.latency.p50 <= row.latency.p90 <= row.latency.p99
             assert row.latency.queries >= 8
+            assert row.peak_memory_bytes and row.peak_memory_bytes > row.size_bytes
 
 
 def test_the_report_says_what_it_must(report: Report, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def pick_device(name: str) -> torch.device:
 def use_bf16(setting: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16: where the hardware multiplies in it, unless told otherwise.
 
-    Measured on a CPU without it (AVX2 only): 5 to 9 times slower than float32, not faster.
+    Measured on a CPU without it (AVX2 only): 5 to 10 times slower than float32, not faster.
     """
     if setting != "auto":
         return setting == "on"
