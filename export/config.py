@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from export.formats import FORMATS, Format, find_format
 from export.precision import PRECISIONS, find_precision
-from train.errors import LesionliteError
+from train.errors import LesionliteError, unknown_choice
+
+RULES = ("mse", "percentile", "min-max")  # export.ranges has them; it needs torch, flags do not
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,13 @@ class ExportConfig:
     """Training images that set the ranges of w8a8."""
     calibration_seed: int = 0
     """Seed of the choice of calibration images."""
+    ranges: str = "mse"
+    """How w8a8 chooses where a tensor's grid ends: mse, percentile or min-max."""
+    divergence: float = 0.001
+    """How far, in nats of Kullback-Leibler divergence on the calibration images, w8a8 may stray
+    from the float network; layers return to float until it holds."""
+    int8_share: float = 0.9
+    """Least share of the multiply-adds that w8a8 keeps in 8-bit integers."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names and empty selections.
@@ -32,6 +41,12 @@ class ExportConfig:
             find_precision(name)
         if self.calibration < 1:
             raise LesionliteError(f"--calibration is {self.calibration}; it must be 1 or more")
+        if self.ranges not in RULES:
+            raise unknown_choice("rule for ranges", self.ranges, RULES)
+        if not 0 <= self.int8_share <= 1:
+            raise LesionliteError(f"--int8-share is {self.int8_share}; it must be from 0 to 1")
+        if not self.divergence >= 0:
+            raise LesionliteError(f"--divergence is {self.divergence}; it must be 0 or more")
         pairs = self.pairs()
         for what, asked, made in (
             ("format", self.formats, {row.name for row, _ in pairs}),

@@ -65,6 +65,14 @@ def _like(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     return new
 
 
+def _as_linear(conv: nn.Conv2d) -> nn.Linear:
+    """The same 1x1 convolution for channels in the last axis."""
+    new = nn.Linear(conv.in_channels, conv.out_channels, dtype=conv.weight.dtype)
+    new.weight = nn.Parameter(conv.weight[:, :, 0, 0].clone(), requires_grad=False)
+    new.bias = conv.bias
+    return new
+
+
 def _into_stream(conv: nn.Conv2d) -> nn.Conv2d:
     """The same convolution, writing to the scaled residual stream."""
     bias = None if conv.bias is None else conv.bias * STREAM_SCALE
@@ -111,8 +119,10 @@ class Attention(nn.Module):
         _, key_bias, value_bias = folded.bias.split([1, dim, dim])
         self.norm = Normalize(norm.eps)
         self.query = _like(folded, query, None)
-        self.key = _like(folded, key, key_bias)
+        pointwise = _like(folded, key, key_bias)
+        self.key = _as_linear(pointwise) if channels_last else pointwise
         self.value = _like(folded, value, value_bias)
+        self.act = nn.ReLU()
         self.out_proj = _into_stream(attn.out_proj)
         self.dim, self.height, self.width, self.channels_last = dim, height, width, channels_last
         rows, columns = torch.arange(height) % PATCH, torch.arange(width) % PATCH
@@ -127,10 +137,10 @@ class Attention(nn.Module):
         x = self.norm(x)
         pixels = self.height * self.width
         scores = (self.query(x).reshape(-1, 1, pixels) + self.mask).softmax(-1)
-        value = self.value(x).relu()
+        value = self.act(self.value(x))
         if self.channels_last:
             sums = scores @ x.permute(0, 2, 3, 1).reshape(-1, pixels, self.dim)
-            context = F.linear(sums, self.key.weight[:, :, 0, 0], self.key.bias)
+            context = self.key(sums)
             spread = (self.place_of_pixel @ context).reshape(-1, self.height, self.width, self.dim)
             return self.out_proj(value * spread.permute(0, 3, 1, 2))
         sums = x.reshape(-1, self.dim, pixels) @ scores.transpose(1, 2)
@@ -147,11 +157,12 @@ class FeedForward(nn.Module):
         super().__init__()
         self.norm = Normalize(norm.eps)
         self.fc1 = fold_affine(norm, mlp.fc1)
+        self.act = nn.SiLU()
         self.fc2 = _into_stream(mlp.fc2)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
-        return self.fc2(F.silu(self.fc1(self.norm(x))))
+        return self.fc2(self.act(self.fc1(self.norm(x))))
 
 
 class TransformerLayer(nn.Module):
@@ -174,12 +185,11 @@ class ConvAct(nn.Module):
     def __init__(self, block: Any) -> None:
         super().__init__()
         self.conv = fold_batchnorm(block.conv, block.bn)
-        self.activate = isinstance(block.bn.act, nn.SiLU)
+        self.act = nn.SiLU() if isinstance(block.bn.act, nn.SiLU) else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C', H', W']."""
-        x = self.conv(x)
-        return F.silu(x) if self.activate else x
+        return self.act(self.conv(x))
 
 
 class Bottleneck(nn.Module):
@@ -277,7 +287,11 @@ class MobileForm(nn.Module):
         """Image [B, 3, S, S], 0..255 in the network's dtype -> logits / temperature [B, C]."""
         if self.mean is not None:
             image = image - self.mean
-        pooled = self.blocks(self.stem(image)).mean((2, 3), keepdim=True)  # keeps NHWC as it is
+        return self.classify(self.blocks(self.stem(image)))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """What the last block gives, [B, F, H, W] -> logits / temperature [B, C]."""
+        pooled = features.mean((2, 3), keepdim=True)  # without keepdim, TFLite would leave NHWC
         return self.head(pooled.flatten(1))
 
     def forward(self, image: Tensor) -> Tensor:

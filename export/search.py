@@ -1,0 +1,116 @@
+"""Make a quantization plan: the cheapest set of layers in float that keeps the answers.
+
+Every layer and SiLU starts in 8 bits. They return to float in the order of what rounding them
+alone costs the answers, per multiply-add given up, until the network as a whole diverges less from
+its float self than asked for, or the share of multiply-adds in 8 bits would fall too low.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from export.config import ExportConfig
+from export.mobile_form import MobileForm
+from export.plan import Plan
+from export.quantized_form import quantize
+from export.ranges import BATCH, choose_grids, observe
+from export.sensitivity import divergence, mean_shifts, sensitivities
+from export.wiring import Wiring, trace
+from train.data import Pixels
+
+PROBED = 48  # images that sensitivities are measured on; whole networks are judged on all
+SILU_COST = 100  # multiply-adds that one value of a SiLU in float costs, roughly
+
+
+def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Plan:
+    """Plan w8a8 for the mobile form (channels first) from calibration images uint8 [N, S, S, 3]."""
+    form = form.to(memory_format=torch.channels_last)  # twice as fast on CPUs
+    images = torch.from_numpy(calibration)
+    wiring = trace(form, images[:1])
+    values = observe(form, wiring, calibration, config.calibration_seed)
+    grids = choose_grids(form, wiring, values, config.ranges)
+    probed = images[:: max(1, len(images) // PROBED)]  # calibration images are sorted by class
+    plan = Plan(
+        layers=tuple(wiring.layers),
+        activations=tuple(wiring.silus(form)),
+        grids=grids,
+        corrections=mean_shifts(form, wiring, grids, tuple(wiring.layers), images),
+        sensitivity=sensitivities(form, wiring, grids, probed),
+        macs={name: wire.macs for name, wire in wiring.layers.items()},
+        rule=config.ranges,
+        images=len(images),
+        seed=config.calibration_seed,
+    )
+    steps = _towards_float(form, wiring, plan, config.int8_share)
+    return _first_good(form, wiring, steps, images, config.divergence)
+
+
+def _towards_float(
+    form: MobileForm, wiring: Wiring, plan: Plan, int8_share: float
+) -> list[Plan]:
+    """Plans with ever more in float, all within the share of multiply-adds."""
+
+    def cost(name: str) -> int:
+        if name in wiring.layers:
+            return max(1, wiring.layers[name].macs)
+        return SILU_COST * wiring.activations[name].elements
+
+    order = sorted(plan.sensitivity, key=lambda name: -plan.sensitivity[name] / cost(name))
+    steps, floats = [plan], set()
+    for name in order:
+        less = _without(form, wiring, plan, floats | {name})
+        if less.int8_share >= int8_share:
+            floats.add(name)
+            steps.append(less)
+    return steps
+
+
+def _without(form: MobileForm, wiring: Wiring, plan: Plan, floats: set[str]) -> Plan:
+    """The plan with these in float, and with them the SiLUs that have lost a neighbour in 8 bits."""
+    layers = tuple(name for name in plan.layers if name not in floats)
+    between = wiring.silus(form)
+    activations = tuple(
+        name
+        for name in plan.activations
+        if name not in floats and all(side in layers for side in between[name])
+    )
+    corrections = {name: plan.corrections[name] for name in layers}
+    return replace(plan, layers=layers, activations=activations, corrections=corrections)
+
+
+def _first_good(
+    form: MobileForm, wiring: Wiring, steps: list[Plan], images: Tensor, target: float
+) -> Plan:
+    """The step with the fewest layers in float that diverges less than `target`, by bisection.
+
+    The last one, if none does: the artifact's gate then has the word.
+    """
+    reference = _logits(form, images)
+    low, high = 0, len(steps) - 1
+    judged: dict[int, Plan] = {}
+
+    def judge(index: int) -> Plan:
+        if index not in judged:
+            logits = _logits(quantize(form, steps[index], wiring), images)
+            same = (logits.argmax(1) == reference.argmax(1)).float().mean()
+            judged[index] = replace(
+                steps[index], divergence=divergence(logits, reference), agreement=float(same)
+            )
+        return judged[index]
+
+    while low < high:
+        middle = (low + high) // 2
+        if judge(middle).divergence <= target:
+            high = middle
+        else:
+            low = middle + 1
+    return judge(low)
+
+
+@torch.no_grad()
+def _logits(form: torch.nn.Module, images: Tensor) -> Tensor:
+    """Of the mobile form or its quantized copy, [N, C]."""
+    return torch.cat(
+        [form.logits(b.permute(0, 3, 1, 2).to(form.dtype)) for b in images.split(BATCH)]  # type: ignore[operator]
+    )
