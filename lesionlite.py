@@ -153,7 +153,7 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
     ),
     "export": (
         "export.commands",
-        "Convert a run to TorchScript, ONNX, TFLite and Core ML files, quantized ones among them.",
+        "Convert a run to TorchScript, ONNX, TFLite, Core ML and ExecuTorch files, quantized too.",
     ),
     "benchmark": (
         "benchmark.commands",

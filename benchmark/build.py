@@ -32,6 +32,7 @@ TOOLCHAINS = (
     "litert-torch",
     "ai-edge-quantizer",
     "coremltools",
+    "executorch",
 )
 
 

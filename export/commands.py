@@ -12,7 +12,7 @@ from train.console import say
 
 @dataclass(frozen=True)
 class Export:
-    """Convert a run to TorchScript, ONNX, TFLite and Core ML files, quantized ones among them.
+    """Convert a run to TorchScript, ONNX, TFLite, Core ML and ExecuTorch files, quantized too.
 
     Every file takes an 8-bit RGB image and gives probabilities; its contract is inside.
     """

@@ -14,7 +14,7 @@ class ExportConfig:
     """Which files to make."""
 
     formats: tuple[str, ...] = tuple(FORMATS)
-    """Which formats to make: torchscript, onnx, tflite, coreml."""
+    """Which formats to make: torchscript, onnx, tflite, coreml, executorch."""
     precisions: tuple[str, ...] = tuple(PRECISIONS)
     """Which precisions to make: fp32, fp16, w8, w8a8; each format makes the ones it has."""
     calibration: int = 300

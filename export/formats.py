@@ -80,6 +80,7 @@ FORMATS = {
         Format("onnx", ".onnx", ("fp32", "fp16", "w8a8"), "export.to_onnx", "ONNX Runtime"),
         Format("tflite", ".tflite", ("fp32", "fp16", "w8a8"), "export.to_tflite", "LiteRT"),
         Format("coreml", ".mlpackage", ("fp32", "fp16", "w8"), "export.to_coreml", "Core ML"),
+        Format("executorch", ".pte", ("fp32",), "export.to_executorch", "ExecuTorch"),
     )
 }
 

@@ -38,10 +38,11 @@ def _float_model(network: "nn.Module", contract: Contract) -> bytes:
     import litert_torch
     import torch
 
+    from export.attention import NHWC
     from export.mobile_form import MobileForm
 
     image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
-    model = litert_torch.convert(MobileForm(network, contract, channels_last=True), (image,))
+    model = litert_torch.convert(MobileForm(network, contract, NHWC), (image,))
     return bytes(model.model_content())
 
 

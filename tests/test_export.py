@@ -80,7 +80,7 @@ def test_associated_files_can_be_unzipped(artifacts: Path) -> None:
 
 
 def test_a_damaged_or_foreign_file_is_refused(artifacts: Path, tmp_path: Path) -> None:
-    for suffix in (".onnx", ".tflite", ".ptl", ".mlpackage"):
+    for suffix in (".onnx", ".tflite", ".ptl", ".mlpackage", ".pte"):
         (tmp_path / f"x{suffix}").write_bytes(b"nonsense")
         with pytest.raises(LesionliteError, match="damaged or was not made by lesionlite"):
             load(tmp_path / f"x{suffix}")

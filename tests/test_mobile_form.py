@@ -4,7 +4,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from export.mobile_form import STREAM_SCALE, MobileForm, Normalize, fold_affine, fold_batchnorm
+from export.attention import (
+    GROUPED,
+    NCHW,
+    NHWC,
+    STREAM_SCALE,
+    Normalize,
+    Spelling,
+    fold_affine,
+    fold_batchnorm,
+    group,
+    ungroup,
+)
+from export.mobile_form import MobileForm
 from train.contract import Contract
 from train.model import build_network, predict_logits
 
@@ -29,13 +41,13 @@ def trained_like(name: str, classes: int = 5) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("spelling", [NCHW, NHWC, GROUPED])
 @pytest.mark.parametrize(
     ("name", "side"),
     [("mobilevitv2_050", 64), ("mobilevitv2_075", 224), ("mobilevitv2_100", 96)]
     + [("mobilevitv2_150", 128), ("mobilevitv2_200", 32)],
 )
-def test_it_is_exact(name: str, side: int, channels_last: bool) -> None:
+def test_it_is_exact(name: str, side: int, spelling: Spelling) -> None:
     contract = Contract(
         labels=tuple("abcde"),
         side=side,
@@ -48,7 +60,7 @@ def test_it_is_exact(name: str, side: int, channels_last: bool) -> None:
     pixels = image.permute(0, 3, 1, 2).double()
     mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in _norm(contract))
     expected = network((pixels / 255 - mean) / std)
-    form = MobileForm(network, contract, channels_last)
+    form = MobileForm(network, contract, spelling)
     assert expected.abs().max() > 0.1
     torch.testing.assert_close(form.logits(pixels) * 1.3, expected, rtol=0, atol=1e-9)
     torch.testing.assert_close(form(image), (expected / 1.3).softmax(-1), rtol=0, atol=1e-9)
@@ -65,6 +77,14 @@ def test_a_wrong_weight_is_noticed() -> None:
     form.blocks[4].transformer[0].attn.key.bias += 0.01
     pixels = torch.rand(1, 3, 64, 64, dtype=torch.float64) * 255
     assert (form.logits(pixels) - network(pixels / 255)).abs().max() > 1e-9
+
+
+def test_grouping_brings_equal_places_together_and_is_undone() -> None:
+    x = torch.arange(2 * 3 * 4 * 6).reshape(2, 3, 4, 6)
+    grouped = group(x, 4, 6)
+    assert torch.equal(grouped[:, :, 1], x[:, :, 0::2, 1::2].flatten(2))
+    assert torch.equal(grouped[:, :, 2], x[:, :, 1::2, 0::2].flatten(2))
+    assert torch.equal(ungroup(grouped, 4, 6), x)
 
 
 def test_the_network_itself_is_left_alone() -> None:

@@ -1,0 +1,107 @@
+"""ExecuTorch with XNNPACK, for apps that run PyTorch's own on-device runtime."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from export.formats import Runner
+from export.quiet import quiet
+from train.contract import Contract
+from train.data import Pixels
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KEY = "contract"  # a constant method: an app calls it as it calls `forward`, and gets a string
+
+
+def convert(
+    network: "nn.Module", contract: Contract, calibration: Pixels | None, paths: dict[str, Path]
+) -> None:
+    """Write `.pte` files; see `Toolchain.convert`."""
+    from export.attention import GROUPED
+    from export.mobile_form import MobileForm
+
+    with quiet():
+        paths["fp32"].write_bytes(to_pte(MobileForm(network, contract, GROUPED), contract))
+
+
+def to_pte(form: "nn.Module", contract: Contract) -> bytes:
+    """The bytes of a `.pte` file in which XNNPACK runs everything but the cast to float.
+
+    Args:
+        form: uint8 [1, S, S, 3] -> probabilities; float, or with its 8-bit arithmetic spelled out
+            as pairs of quantize and dequantize.
+        contract: goes inside, and gives the side.
+    """
+    import torch
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        program = torch.export.export(form.eval(), (image,))
+    _separate_dequantizers(program)
+    lowered = to_edge_transform_and_lower(
+        program,
+        partitioner=[XnnpackPartitioner()],
+        constant_methods={KEY: contract.to_json(), "labels": list(contract.labels)},
+    )
+    return bytes(lowered.to_executorch().buffer)
+
+
+def _separate_dequantizers(program: Any) -> None:
+    """Give every consumer of an 8-bit tensor a dequantize node of its own.
+
+    XNNPACK's partitioner (executorch 1.4.1) takes `dequantize, dequantize -> op -> quantize` as one
+    piece. If a dequantize node also feeds what leads to the other operand, as in x * sigmoid(x),
+    that piece is left and entered again, and lowering fails with "Invalid partition, found
+    dependency cycles". This can go when the partitioner copies the node itself.
+    """
+    import torch
+
+    # Registers the operators; named here so that a float form does not need them beforehand.
+    from torch.ao.quantization.fx import _decomposed  # noqa: F401
+
+    dequantize = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+    graph = program.graph
+    for node in [node for node in graph.nodes if node.target == dequantize]:
+        for user in list(node.users)[1:]:
+            with graph.inserting_before(user):
+                user.replace_input_with(node, graph.node_copy(node))
+    program.graph_module.recompile()
+
+
+def read_contract(path: Path) -> str:
+    """The contract's JSON text out of the constant method; the network is not run."""
+    with quiet():
+        return str(_open(path).load_method(KEY).execute([])[0])
+
+
+def _open(path: Path) -> Any:
+    from executorch.runtime import Runtime, Verification
+
+    # Without the full check a truncated file is read past its end.
+    return Runtime.get().load_program(path, verification=Verification.InternalConsistency)
+
+
+def load(path: Path, threads: int) -> Runner:
+    """Open with ExecuTorch's runtime and its XNNPACK delegate."""
+    with quiet():
+        from importlib.metadata import version
+
+        import torch
+        from executorch.extension.pybindings import portable_lib
+
+        # The pool is the process's, and the only call that sizes it is this one. It is marked
+        # unsafe because it must not be called while a network runs on another thread.
+        if portable_lib._threadpool_get_thread_count() != threads:
+            portable_lib._unsafe_reset_threadpool(threads)
+        program = _open(path)
+        method = program.load_method("forward")
+
+    def classify(image: Pixels) -> Any:
+        return method.execute([torch.from_numpy(np.ascontiguousarray(image[None]))])[0][0].numpy()
+
+    return Runner(classify, f"executorch {version('executorch')}")
