@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.predictor import load
+from export import to_executorch
 from export.attention import GROUPED, NCHW, Spelling
 from export.formats import read_contract
 from export.mobile_form import MobileForm
@@ -117,13 +118,9 @@ class Quantized(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         x = qdq(image.float().permute(0, 3, 1, 2) / 255)
-        x = qdq(self.convolve(self.first, x))
+        x = qdq(self.first(x))
         x = qdq(x * qdq(x.sigmoid()))
-        return qdq(self.convolve(self.second, x)).mean((2, 3), keepdim=True).flatten(1).softmax(-1)
-
-    @staticmethod
-    def convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-        return conv(x)
+        return qdq(self.second(x)).mean((2, 3), keepdim=True).flatten(1).softmax(-1)
 
 
 def qdq(x: Tensor) -> Tensor:
@@ -132,7 +129,10 @@ def qdq(x: Tensor) -> Tensor:
     return library.dequantize_per_tensor(library.quantize_per_tensor(x, *how), *how)
 
 
-def test_an_8_bit_tensor_may_have_two_consumers() -> None:
+def test_an_8_bit_tensor_may_have_two_consumers(monkeypatch: pytest.MonkeyPatch) -> None:
     with quiet():
         file = to_pte(Quantized(), CONTRACT)
     assert pieces(file)["XnnpackBackend"] == 1
+    monkeypatch.setattr(to_executorch, "_separate_dequantizers", lambda program: None)
+    with pytest.raises(Exception, match="dependency cycles"), quiet():
+        to_pte(Quantized(), CONTRACT)
