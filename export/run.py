@@ -1,33 +1,21 @@
 """Convert one run to every selected file, and list them in a manifest."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from export.calibration import choose
 from export.config import ExportConfig
-from export.formats import FORMATS, Format, format_of
+from export.formats import FORMATS, Format
+from export.manifest import CALIBRATION, Artifact, Manifest, sha256_text
+from export.toolchains import versions
 from train.console import progress
 from train.contract import Contract
 from train.data import Pixels, find_bad, load_inputs, read_split
 from train.errors import LesionliteError
-from train.files import read_json, replacing, sha256_file, size_bytes, write_json, write_text
-from train.layout import SETTINGS, WEIGHTS
+from train.files import read_json, replacing, sha256_file, size_bytes, write_text
+from train.layout import CONTRACT, SETTINGS, WEIGHTS
 from train.model import load_run
-
-MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """One row of the manifest."""
-
-    artifact: str
-    format: str
-    precision: str
-    sha256: str
-    size_bytes: int
 
 
 def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None) -> list[Artifact]:
@@ -63,18 +51,19 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
             ]
             bar.advance(task, len(paths))
         bar.update(task, note="")
+    listing = "".join(f"{file}\n" for file in files)
     if files:
-        write_text(out / "calibration.txt", "\n".join(files) + "\n")
-    write_text(out / "contract.json", contract.to_json())
-    write_json(
-        out / MANIFEST,
-        {
-            "model": model,
-            "checkpoint_sha256": sha256_file(run / WEIGHTS),
-            "calibration_images": len(files),
-            "artifacts": [vars(row) for row in made],
-        },
-    )
+        write_text(out / CALIBRATION, listing)
+    write_text(out / CONTRACT, contract.to_json())
+    Manifest(
+        model=model,
+        checkpoint_sha256=sha256_file(run / WEIGHTS),
+        contract_sha256=sha256_text(contract.to_json()),
+        calibration_sha256=sha256_text(listing) if files else None,
+        calibration_images=len(files),
+        toolchains=versions(),
+        artifacts=tuple(made),
+    ).write(out)
     return made
 
 
@@ -110,34 +99,3 @@ def _calibration(
         files = choose(split, config.calibration, config.calibration_seed)
     pixels = load_inputs(files, contract, "reading calibration images")
     return pixels, [file.relative_to(data).as_posix() for file in files]
-
-
-def read_manifest(folder: Path) -> list[Artifact]:
-    """The artifacts in `folder`, or the one artifact if the path is one.
-
-    Raises:
-        LesionliteError: if there is no folder or nothing was exported into it.
-    """
-    if any(folder.suffix == row.suffix for row in FORMATS.values()):
-        siblings = read_json(folder.parent / MANIFEST)
-        format_of(folder)
-        rows = [row for row in _rows(siblings) if row.artifact == folder.name]
-        if not rows:
-            raise LesionliteError(f"{folder.parent} has no {MANIFEST} that lists {folder.name}")
-        return rows
-    if not folder.is_dir():
-        raise LesionliteError(f"there is no folder {folder}")
-    rows = _rows(read_json(folder / MANIFEST))
-    if not rows:
-        raise LesionliteError(
-            f"{folder} holds no exported artifacts ({MANIFEST} is missing or empty); "
-            "make them with `lesionlite export`"
-        )
-    return rows
-
-
-def _rows(manifest: Any) -> list[Artifact]:
-    try:
-        return [Artifact(**row) for row in manifest["artifacts"]]
-    except (TypeError, KeyError):
-        return []
