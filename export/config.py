@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 
 from export.formats import FORMATS, Format, find_format
+from export.metadata import Metadata, describe
 from export.precision import PRECISIONS, find_precision
+from train.contract import Contract
 from train.errors import LesionliteError
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Which files to make."""
+    """Which files to make, and what they say about themselves."""
 
     formats: tuple[str, ...] = tuple(FORMATS)
     """Which formats to make: torchscript, onnx, tflite, coreml."""
@@ -19,6 +21,14 @@ class ExportConfig:
     """Training images that set the ranges of w8a8."""
     calibration_seed: int = 0
     """Seed of the choice of calibration images."""
+    author: str = ""
+    """Who made the model; written into every file, as are the next three."""
+    license: str = ""
+    """Terms of the model, by name or address."""
+    description: str = ""
+    """What the model is; "Not a medical device" is added unless it says so itself."""
+    model_version: str = ""
+    """Version of the model in your own counting."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names and empty selections.
@@ -52,6 +62,11 @@ class ExportConfig:
             for precision in FORMATS[name].precisions
             if precision in self.precisions
         ]
+
+    def metadata(self, contract: Contract) -> Metadata:
+        """What every file says about itself."""
+        words = describe(self.description, len(contract.labels), contract.note)
+        return Metadata(words, self.author, self.license, self.model_version)
 
     def calibrates(self) -> bool:
         """Whether any of the files needs calibration images."""

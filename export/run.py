@@ -8,6 +8,7 @@ from export.calibration import choose
 from export.config import ExportConfig
 from export.formats import FORMATS, Format
 from export.manifest import CALIBRATION, Artifact, Manifest, sha256_text
+from export.metadata import Metadata
 from export.toolchains import versions
 from train.console import progress
 from train.contract import Contract
@@ -35,6 +36,7 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
     network, contract = load_run(run)
     calibration, files = _calibration(config, contract, data)
     model = read_json(run / SETTINGS)["model"]
+    metadata = config.metadata(contract)
     made: list[Artifact] = []
     by_format: dict[str, list[str]] = {}
     for row, precision in config.pairs():
@@ -44,7 +46,7 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
         for name, precisions in by_format.items():
             bar.update(task, note=name)
             paths = {p: out / f"{model}-{p}{FORMATS[name].suffix}" for p in precisions}
-            _convert(FORMATS[name], network, contract, calibration, paths)
+            _convert(FORMATS[name], network, contract, calibration, paths, metadata)
             made += [
                 Artifact(path.name, name, precision, sha256_file(path), size_bytes(path))
                 for precision, path in paths.items()
@@ -73,11 +75,12 @@ def _convert(
     contract: Contract,
     calibration: Pixels | None,
     paths: dict[str, Path],
+    metadata: Metadata,
 ) -> None:
     """Convert to temporary names, which take their places when all have succeeded."""
     with ExitStack() as stack:
         temporary = {p: stack.enter_context(replacing(path)) for p, path in paths.items()}
-        row.toolchain().convert(network, contract, calibration, temporary)
+        row.toolchain().convert(network, contract, calibration, temporary, metadata)
 
 
 def _calibration(
