@@ -22,7 +22,8 @@ from train.imbalance import ens_weights, sampling_weights
 if TYPE_CHECKING:
     from benchmark.predictor import Predictor
     from benchmark.report import Report
-    from export.run import Artifact
+    from export.manifest import Artifact
+    from export.verify import Verification
     from train.commands import Command
     from train.fit import TrainResult
     from train.metrics import Scores
@@ -41,6 +42,7 @@ __all__ = [
     "load",
     "sampling_weights",
     "train",
+    "verify",
 ]
 
 
@@ -82,6 +84,17 @@ def export(
     from export.run import export as convert
 
     return convert(Path(run), Path(out), config or ExportConfig(), Path(data) if data else None)
+
+
+def verify(folder: Path | str) -> "Verification":
+    """Check a folder of artifacts against its manifest; `.passed` and `.checks` tell.
+
+    Raises:
+        LesionliteError: no folder, or no manifest that can be read.
+    """
+    from export.verify import verify as check_folder
+
+    return check_folder(Path(folder))
 
 
 def benchmark(
@@ -154,6 +167,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
     "export": (
         "export.commands",
         "Convert a run to TorchScript, ONNX, TFLite, Core ML and ExecuTorch files, quantized too.",
+    ),
+    "verify": (
+        "export.commands",
+        "Check a folder of artifacts against its manifest: what is missing, changed or not listed.",
     ),
     "benchmark": (
         "benchmark.commands",

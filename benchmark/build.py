@@ -7,7 +7,6 @@ folder: `steps.json` keeps a fingerprint of each step's inputs, written once the
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ from benchmark.config import BenchmarkConfig
 from benchmark.report import REPORT_JSON
 from benchmark.run import benchmark
 from export.config import ExportConfig
-from export.run import MANIFEST, export
+from export.manifest import MANIFEST
+from export.run import export
+from export.toolchains import versions
 from train.config import TrainConfig, demo
 from train.console import say
 from train.errors import LesionliteError
@@ -23,17 +24,6 @@ from train.files import fingerprint, read_json, sha256_file, write_json
 from train.layout import CONTRACT, LAST, SETTINGS, WEIGHTS, is_run
 
 STEPS = "steps.json"
-TOOLCHAINS = (
-    "lesionlite",
-    "torch",
-    "timm",
-    "onnx",
-    "onnxruntime",
-    "litert-torch",
-    "ai-edge-quantizer",
-    "coremltools",
-    "executorch",
-)
 
 
 class Steps:
@@ -166,15 +156,3 @@ def _benchmark(
         steps.done("benchmark", key)
     document: dict[str, Any] = read_json(out / REPORT_JSON)
     return document
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the artifacts' bytes."""
-
-    def of(name: str) -> str:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return ""
-
-    return {name: of(name) for name in TOOLCHAINS}

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.formats import NoRuntime, Runner, open_runner, read_contract
+from export.manifest import refuse_changed
 from train.console import track
 from train.contract import Contract
 from train.data import Pixels, load_inputs, to_input
@@ -72,9 +73,16 @@ def load(path: "Path | str", threads: int = 2) -> Predictor:
         threads: that the runtime may use.
 
     Raises:
-        LesionliteError: nothing there, not one of ours, damaged, or not executable here.
+        LesionliteError: nothing there, not one of ours, damaged, not executable here, or not the
+            file that the manifest beside it lists.
     """
     path = Path(path)
+    refuse_changed(path)
+    return open_unchecked(path, threads)
+
+
+def open_unchecked(path: Path, threads: int) -> Predictor:
+    """As `load`, of a file whose hash was checked before or does not matter."""
     if is_run(path):
         return _open_run(path, threads)
     contract = read_contract(path)

@@ -15,8 +15,8 @@ from benchmark.latency import Latency, measure
 from benchmark.parity import compare, judge
 from benchmark.report import Report, Row
 from export.formats import FORMATS
+from export.manifest import Artifact, read_manifest
 from export.precision import PRECISIONS
-from export.run import Artifact, read_manifest
 from train.console import progress, say
 from train.contract import Contract
 from train.data import Split, drop_bad, load_inputs, read_split

@@ -1,4 +1,4 @@
-"""`lesionlite export`."""
+"""`lesionlite export` and `verify`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,3 +37,31 @@ class Export:
         data = self.data or "DATA"
         say(f"next: lesionlite benchmark {self.out} --run {self.run_folder} --data {data}")
         return {"out": str(self.out), "artifacts": [vars(row) for row in made]}, 0
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Check a folder of artifacts against its manifest: what is missing, changed or not listed.
+
+    Exits with 1 if anything differs.
+    """
+
+    artifacts: Positional[Path]
+    """Folder that `lesionlite export` wrote."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Verify, and show one line for each file."""
+        from export.verify import verify
+
+        result = verify(self.artifacts)
+        for check in result.checks:
+            say(check.line())
+        wrong = sum(check.status != "ok" for check in result.checks)
+        say(f"{wrong} of {len(result.checks)} differ" if wrong else "all is as the manifest says")
+        document = {
+            "folder": result.folder,
+            "passed": result.passed,
+            "checks": [vars(check) for check in result.checks],
+        }
+        return document, 0 if result.passed else 1

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from export.formats import FORMATS, Format, find_format
+from export.metadata import Metadata, describe
 from export.precision import PRECISIONS, find_precision
+from train.contract import Contract
 from train.errors import LesionliteError, unknown_choice
 
 RULES = ("mse", "percentile", "min-max")  # export.ranges has them; it needs torch, flags do not
@@ -11,7 +13,7 @@ RULES = ("mse", "percentile", "min-max")  # export.ranges has them; it needs tor
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Which files to make."""
+    """Which files to make, and what they say about themselves."""
 
     formats: tuple[str, ...] = tuple(FORMATS)
     """Which formats to make: torchscript, onnx, tflite, coreml, executorch."""
@@ -28,6 +30,14 @@ class ExportConfig:
     from the float network; layers return to float until it holds."""
     int8_share: float = 0.9
     """Least share of the multiply-adds that w8a8 keeps in 8-bit integers."""
+    author: str = ""
+    """Who made the model; written into every file, as are the next three."""
+    license: str = ""
+    """Terms of the model, by name or address."""
+    description: str = ""
+    """What the model is; "Not a medical device" is added unless it says so itself."""
+    model_version: str = ""
+    """Version of the model in your own counting."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names and empty selections.
@@ -67,6 +77,11 @@ class ExportConfig:
             for precision in FORMATS[name].precisions
             if precision in self.precisions
         ]
+
+    def metadata(self, contract: Contract) -> Metadata:
+        """What every file says about itself."""
+        words = describe(self.description, len(contract.labels), contract.note)
+        return Metadata(words, self.author, self.license, self.model_version)
 
     def calibrates(self) -> bool:
         """Whether any of the files needs calibration images."""

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from export.metadata import Metadata
 from train.contract import Contract
 from train.errors import LesionliteError, unknown_choice
 
@@ -43,12 +44,13 @@ class Toolchain(Protocol):
         contract: Contract,
         calibration: "Pixels | None",
         paths: dict[str, Path],
+        metadata: Metadata,
     ) -> None:
         """Write `network` (timm's, float32) once per precision; `paths` says where each one goes.
 
         All precisions in one call, because they share the costly conversion from PyTorch. The
         caller sees to all-or-nothing. `calibration` is uint8 [N, S, S, 3], given where one of the
-        precisions asks for it.
+        precisions asks for it. `metadata` goes into the format's own standard fields.
         """
 
     def read_contract(self, path: Path) -> str:

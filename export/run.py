@@ -1,33 +1,22 @@
 """Convert one run to every selected file, and list them in a manifest."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from export.calibration import choose
 from export.config import ExportConfig
-from export.formats import FORMATS, Format, format_of
+from export.formats import FORMATS, Format
+from export.manifest import CALIBRATION, Artifact, Manifest, sha256_text
+from export.metadata import Metadata
+from export.toolchains import versions
 from train.console import progress
 from train.contract import Contract
 from train.data import Pixels, find_bad, load_inputs, read_split
 from train.errors import LesionliteError
-from train.files import read_json, replacing, sha256_file, size_bytes, write_json, write_text
-from train.layout import SETTINGS, WEIGHTS
+from train.files import read_json, replacing, sha256_file, size_bytes, write_text
+from train.layout import CONTRACT, SETTINGS, WEIGHTS
 from train.model import load_run
-
-MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """One row of the manifest."""
-
-    artifact: str
-    format: str
-    precision: str
-    sha256: str
-    size_bytes: int
 
 
 def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None) -> list[Artifact]:
@@ -47,6 +36,7 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
     network, contract = load_run(run)
     calibration, files = _calibration(config, contract, data)
     model = read_json(run / SETTINGS)["model"]
+    metadata = config.metadata(contract)
     made: list[Artifact] = []
     by_format: dict[str, list[str]] = {}
     for row, precision in config.pairs():
@@ -56,25 +46,26 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
         for name, precisions in by_format.items():
             bar.update(task, note=name)
             paths = {p: out / f"{model}-{p}{FORMATS[name].suffix}" for p in precisions}
-            _convert(FORMATS[name], network, contract, calibration, paths)
+            _convert(FORMATS[name], network, contract, calibration, paths, metadata)
             made += [
                 Artifact(path.name, name, precision, sha256_file(path), size_bytes(path))
                 for precision, path in paths.items()
             ]
             bar.advance(task, len(paths))
         bar.update(task, note="")
+    listing = "".join(f"{file}\n" for file in files)
     if files:
-        write_text(out / "calibration.txt", "\n".join(files) + "\n")
-    write_text(out / "contract.json", contract.to_json())
-    write_json(
-        out / MANIFEST,
-        {
-            "model": model,
-            "checkpoint_sha256": sha256_file(run / WEIGHTS),
-            "calibration_images": len(files),
-            "artifacts": [vars(row) for row in made],
-        },
-    )
+        write_text(out / CALIBRATION, listing)
+    write_text(out / CONTRACT, contract.to_json())
+    Manifest(
+        model=model,
+        checkpoint_sha256=sha256_file(run / WEIGHTS),
+        contract_sha256=sha256_text(contract.to_json()),
+        calibration_sha256=sha256_text(listing) if files else None,
+        calibration_images=len(files),
+        toolchains=versions(),
+        artifacts=tuple(made),
+    ).write(out)
     return made
 
 
@@ -84,11 +75,12 @@ def _convert(
     contract: Contract,
     calibration: Pixels | None,
     paths: dict[str, Path],
+    metadata: Metadata,
 ) -> None:
     """Convert to temporary names, which take their places when all have succeeded."""
     with ExitStack() as stack:
         temporary = {p: stack.enter_context(replacing(path)) for p, path in paths.items()}
-        row.toolchain().convert(network, contract, calibration, temporary)
+        row.toolchain().convert(network, contract, calibration, temporary, metadata)
 
 
 def _calibration(
@@ -110,34 +102,3 @@ def _calibration(
         files = choose(split, config.calibration, config.calibration_seed)
     pixels = load_inputs(files, contract, "reading calibration images")
     return pixels, [file.relative_to(data).as_posix() for file in files]
-
-
-def read_manifest(folder: Path) -> list[Artifact]:
-    """The artifacts in `folder`, or the one artifact if the path is one.
-
-    Raises:
-        LesionliteError: if there is no folder or nothing was exported into it.
-    """
-    if any(folder.suffix == row.suffix for row in FORMATS.values()):
-        siblings = read_json(folder.parent / MANIFEST)
-        format_of(folder)
-        rows = [row for row in _rows(siblings) if row.artifact == folder.name]
-        if not rows:
-            raise LesionliteError(f"{folder.parent} has no {MANIFEST} that lists {folder.name}")
-        return rows
-    if not folder.is_dir():
-        raise LesionliteError(f"there is no folder {folder}")
-    rows = _rows(read_json(folder / MANIFEST))
-    if not rows:
-        raise LesionliteError(
-            f"{folder} holds no exported artifacts ({MANIFEST} is missing or empty); "
-            "make them with `lesionlite export`"
-        )
-    return rows
-
-
-def _rows(manifest: Any) -> list[Artifact]:
-    try:
-        return [Artifact(**row) for row in manifest["artifacts"]]
-    except (TypeError, KeyError):
-        return []

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.formats import NoRuntime, Runner
+from export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
+from export.mlpackage import pin
 from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
@@ -18,7 +20,11 @@ KEY = "lesionlite.contract"
 
 
 def convert(
-    network: "nn.Module", contract: Contract, calibration: Pixels | None, paths: dict[str, Path]
+    network: "nn.Module",
+    contract: Contract,
+    calibration: Pixels | None,
+    paths: dict[str, Path],
+    metadata: Metadata,
 ) -> None:
     """Write `.mlpackage` folders; see `Toolchain.convert`. Each takes an image, gives a label."""
     with quiet():
@@ -37,8 +43,9 @@ def convert(
             )
             if precision == "w8":
                 model = _to_w8(ct, model)
-            model.user_defined_metadata[KEY] = contract.to_json()
+            _describe(model, contract, metadata)
             model.save(str(path))
+            pin(path)
 
 
 def _trace(network: "nn.Module", contract: Contract) -> Any:
@@ -66,6 +73,15 @@ def _to_w8(ct: Any, model: Any) -> Any:
     recipe = ct.optimize.coreml.OpLinearQuantizerConfig(mode="linear_symmetric")
     config = ct.optimize.coreml.OptimizationConfig(global_config=recipe)
     return ct.optimize.coreml.linear_quantize_weights(model, config)
+
+
+def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
+    model.short_description, model.version = metadata.description, metadata.version
+    model.author, model.license = metadata.author, metadata.license
+    model.input_description["image"] = INPUT
+    model.output_description["classLabel"] = LABEL
+    model.output_description["classLabel_probs"] = PROBABILITIES
+    model.user_defined_metadata[KEY] = contract.to_json()
 
 
 def read_contract(path: Path) -> str:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.formats import Runner
+from export.metadata import Metadata
 from export.quiet import quiet
+from export.toolchains import versions
 from train.contract import Contract
 from train.data import Pixels
 
@@ -19,7 +21,11 @@ OPSET = 18
 
 
 def convert(
-    network: "nn.Module", contract: Contract, calibration: Pixels | None, paths: dict[str, Path]
+    network: "nn.Module",
+    contract: Contract,
+    calibration: Pixels | None,
+    paths: dict[str, Path],
+    metadata: Metadata,
 ) -> None:
     """Write `.onnx` files; see `Toolchain.convert`."""
     import onnx
@@ -34,7 +40,7 @@ def convert(
                 written = _to_w8a8(model, calibration)
             else:
                 written = model
-            onnx.helper.set_model_props(written, {KEY: contract.to_json()})
+            _describe(written, contract, metadata)
             onnx.save(written, path)
 
 
@@ -107,6 +113,19 @@ def _kept_in_float(model: Any) -> list[str]:
     shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     return [node.name for node in convolutions if 1 in shapes[node.input[1]][:2]]
+
+
+def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
+    """Say what the model is, and drop the exporter's stack traces: they name the machine."""
+    import onnx
+
+    # model_author and model_license are ONNX's own names; the others follow them.
+    named = {f"model_{name}": value for name, value in metadata.given().items()}
+    onnx.helper.set_model_props(model, {KEY: contract.to_json(), **named})
+    model.doc_string = metadata.description
+    model.producer_name, model.producer_version = "lesionlite", versions()["lesionlite"]
+    for item in (model.graph, *model.graph.node, *model.graph.value_info, *model.functions):
+        del item.metadata_props[:]
 
 
 def read_contract(path: Path) -> str:

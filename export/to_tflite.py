@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.formats import Runner
+from export.metadata import Metadata
 from export.quiet import quiet
+from export.tflite_metadata import LABELS, build, embed
 from train.contract import Contract
 from train.data import Pixels
 
@@ -18,7 +20,11 @@ SIGNATURE = "serving_default"
 
 
 def convert(
-    network: "nn.Module", contract: Contract, calibration: Pixels | None, paths: dict[str, Path]
+    network: "nn.Module",
+    contract: Contract,
+    calibration: Pixels | None,
+    paths: dict[str, Path],
+    metadata: Metadata,
 ) -> None:
     """Write `.tflite` files; see `Toolchain.convert`."""
     with quiet():
@@ -31,7 +37,7 @@ def convert(
             else:
                 assert calibration is not None
                 _quantize(model, calibration, path)
-            _attach(path, contract)
+            _attach(path, contract, metadata)
 
 
 def _float_model(network: "nn.Module", contract: Contract) -> bytes:
@@ -89,14 +95,15 @@ def _input_name(model: bytes) -> str:
     return str(signature["inputs"][0])
 
 
-def _attach(path: Path, contract: Contract) -> None:
-    """Append the contract and the labels as associated files, which TFLite keeps as a ZIP.
+def _attach(path: Path, contract: Contract, metadata: Metadata) -> None:
+    """Embed TFLite Metadata; append contract and labels as its associated files, which are a ZIP.
 
     A fixed date, so that the same model gives the same bytes.
     """
+    path.write_bytes(embed(path.read_bytes(), build(contract, metadata)))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(zipfile.ZipInfo("contract.json"), contract.to_json())
-        archive.writestr(zipfile.ZipInfo("labels.txt"), "\n".join(contract.labels) + "\n")
+        archive.writestr(zipfile.ZipInfo(LABELS), "\n".join(contract.labels) + "\n")
 
 
 def read_contract(path: Path) -> str:

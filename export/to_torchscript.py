@@ -1,10 +1,13 @@
 """TorchScript for the lite interpreter of PyTorch Mobile; desktops open the same file."""
 
+import io
+import json
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.formats import Runner
+from export.metadata import Metadata
 from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
@@ -12,12 +15,16 @@ from train.data import Pixels
 if TYPE_CHECKING:
     from torch import nn
 
-ENTRY = "contract.json"
+ENTRY, ABOUT = "contract.json", "metadata.json"
 ENGINE = "qnnpack"  # what phones have; it runs on x86 too, and there it saturates less than "x86"
 
 
 def convert(
-    network: "nn.Module", contract: Contract, calibration: Pixels | None, paths: dict[str, Path]
+    network: "nn.Module",
+    contract: Contract,
+    calibration: Pixels | None,
+    paths: dict[str, Path],
+    metadata: Metadata,
 ) -> None:
     """Write `.ptl` files; see `Toolchain.convert`."""
     import torch
@@ -32,8 +39,10 @@ def convert(
             if precision == "w8a8":
                 assert calibration is not None
                 model = _to_w8a8(model, calibration)
-            script = torch.jit.freeze(torch.jit.trace(model, image))
-            script._save_for_lite_interpreter(str(path), _extra_files={ENTRY: contract.to_json()})
+            script = torch.jit.freeze(_forget_origin(torch.jit.trace(model, image)))
+            extra = {ENTRY: contract.to_json(), ABOUT: json.dumps(metadata.given(), indent=2)}
+            # By way of a buffer: a file's own name would be written into it.
+            path.write_bytes(script._save_to_buffer_for_lite_interpreter(_extra_files=extra))
 
 
 def _to_w8a8(model: "nn.Module", calibration: Pixels) -> "nn.Module":
@@ -59,6 +68,24 @@ def _to_w8a8(model: "nn.Module", calibration: Pixels) -> "nn.Module":
         prepared(batch)
     quantized: nn.Module = convert_fx(prepared)
     return quantized
+
+
+def _forget_origin(script: Any) -> Any:
+    """The same module without the machine's paths and the counters of this process.
+
+    Traces remember the Python stack (`.debug_pkl`), and class names carry a number that every
+    trace in the process raises. Loading starts a count of its own.
+    """
+    import torch
+
+    given, kept = io.BytesIO(), io.BytesIO()
+    torch.jit.save(script, given)
+    with zipfile.ZipFile(given) as source, zipfile.ZipFile(kept, "w") as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith(".debug_pkl"):
+                target.writestr(entry, source.read(entry))
+    kept.seek(0)
+    return torch.jit.load(kept)
 
 
 def read_contract(path: Path) -> str:

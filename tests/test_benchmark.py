@@ -13,6 +13,7 @@ from benchmark.parity import calibration_error, compare, judge
 from benchmark.report import Report, markdown, show
 from benchmark.run import benchmark
 from export.precision import PRECISIONS
+from tests.conftest import relist
 from train.errors import LesionliteError
 
 QUICK = BenchmarkConfig(queries=8, seconds=0.1)
@@ -98,6 +99,7 @@ def test_a_planted_fault_fails_the_gate(two: Path, run: Path, drawn: Path) -> No
     else:
         raise AssertionError("the head's bias has another name")
     onnx.save(model, file)
+    relist(two)
     report = benchmark(two, run, drawn, QUICK)
     statuses = {row.format: row.status for row in report.rows}
     assert statuses == {"onnx": "fail", "tflite": "pass"}
@@ -110,6 +112,7 @@ def test_what_cannot_be_executed_is_unverified_and_fails_unless_allowed(
 ) -> None:
     name = "mobilevitv2_050-fp32.tflite"
     (two / name).write_bytes((two / name).read_bytes()[:5000])
+    relist(two)
     report = benchmark(two, run, drawn, QUICK)
     row = next(row for row in report.rows if row.artifact == name)
     assert row.status == "unverified" and "damaged" in row.reason and row.latency is None
@@ -130,6 +133,9 @@ def test_an_artifact_of_another_run_is_unverified(
     model = onnx.load(two / "mobilevitv2_050-fp32.onnx")
     onnx.helper.set_model_props(model, {"lesionlite.contract": contract.to_json()})
     onnx.save(model, two / "mobilevitv2_050-fp32.onnx")
+    (refused,) = [row for row in benchmark(two, run, drawn, QUICK).rows if row.format == "onnx"]
+    assert refused.status == "unverified" and "is not the file that" in refused.reason
+    relist(two)
     row = benchmark(two, run, drawn, QUICK).rows[0]
     assert row.status == "unverified" and "contract is not that of the run" in row.reason
 

@@ -10,8 +10,9 @@ from export import to_onnx
 from export.calibration import choose
 from export.config import ExportConfig
 from export.formats import FORMATS, format_of, read_contract
+from export.manifest import MANIFEST, read_manifest
 from export.precision import PRECISIONS, find_precision
-from export.run import MANIFEST, export, read_manifest
+from export.run import export
 from train.contract import Contract
 from train.data import Split, load_inputs, read_split
 from train.errors import LesionliteError

@@ -1,0 +1,34 @@
+"""A Core ML package whose bytes depend on nothing but its model."""
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from train.files import write_json
+
+MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
+
+
+def pin(package: Path) -> None:
+    """Rewrite what coremltools leaves to chance: item identifiers, and the order of map entries.
+
+    Identifiers are random UUIDs there; they need only be unique inside the package, so each is
+    made from its item's path here.
+
+    Args:
+        package: a `.mlpackage` folder that coremltools wrote.
+    """
+    from coremltools.proto import Model_pb2
+
+    spec = Model_pb2.Model()
+    spec.ParseFromString((package / MODEL).read_bytes())
+    (package / MODEL).write_bytes(spec.SerializeToString(deterministic=True))
+    file = package / "Manifest.json"
+    manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    entries = manifest["itemInfoEntries"]
+    names = {old: str(uuid5(NAMESPACE_URL, entry["path"])) for old, entry in entries.items()}
+    ordered = sorted(entries.items(), key=lambda item: str(item[1]["path"]))
+    manifest["itemInfoEntries"] = {names[old]: entry for old, entry in ordered}
+    manifest["rootModelIdentifier"] = names[manifest["rootModelIdentifier"]]
+    write_json(file, manifest)

@@ -1,0 +1,107 @@
+"""Hold a folder of artifacts against its manifest: what is missing, changed, or not listed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.formats import read_contract
+from export.manifest import CALIBRATION, MANIFEST, Artifact, Manifest, sha256_text
+from train.errors import LesionliteError
+from train.files import sha256_file
+from train.layout import CONTRACT
+
+REPORTS = ("report.json", "report.md")  # `lesionlite benchmark` leaves them beside the artifacts
+AGAIN = "export again"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of a verification.
+
+    Attributes:
+        file: name in the folder.
+        status: ok, missing, changed, contract (another one than the manifest's), or unlisted.
+        reason: what is wrong and what to do; empty if it is ok.
+    """
+
+    file: str
+    status: str
+    reason: str = ""
+
+    def line(self) -> str:
+        """The check as users read it."""
+        return f"{self.file}: {self.status}" + (f", {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All checks of one folder."""
+
+    folder: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything is as the manifest says."""
+        return all(check.status == "ok" for check in self.checks)
+
+
+def verify(folder: Path) -> Verification:
+    """Check every file in a folder of artifacts against its manifest.
+
+    Raises:
+        LesionliteError: no folder, or no manifest that can be read.
+    """
+    manifest = Manifest.read(folder)
+    checks = [_check_artifact(folder, row, manifest.contract_sha256) for row in manifest.artifacts]
+    checks.append(_check_file(folder / CONTRACT, manifest.contract_sha256))
+    if manifest.calibration_sha256 is not None:
+        checks.append(_check_file(folder / CALIBRATION, manifest.calibration_sha256))
+    listed = {check.file for check in checks} | {MANIFEST, *REPORTS}
+    rest = sorted(
+        path
+        for path in folder.iterdir()
+        if path.name not in listed and not path.name.startswith(".")
+    )
+    checks += _check_plans_and_rest(manifest, rest)
+    return Verification(str(folder), tuple(checks))
+
+
+def _check_artifact(folder: Path, row: Artifact, contract_sha256: str) -> Check:
+    path = folder / row.artifact
+    check = _check_file(path, row.sha256)
+    if check.status != "ok":
+        return check
+    try:
+        inside = sha256_text(read_contract(path).to_json())
+    except LesionliteError as error:
+        return Check(row.artifact, "contract", f"it cannot be read ({error}); {AGAIN}")
+    if inside != contract_sha256:
+        reason = f"the one inside is not that of {MANIFEST}, labels may differ; {AGAIN}"
+        return Check(row.artifact, "contract", reason)
+    return check
+
+
+def _check_file(path: Path, sha256: str) -> Check:
+    if not path.exists():
+        return Check(path.name, "missing", f"{MANIFEST} lists it; {AGAIN}, or copy it back")
+    found = sha256_file(path)
+    if found != sha256:
+        reason = f"its SHA-256 is {found[:12]}…, not {sha256[:12]}…; {AGAIN}, or copy it back"
+        return Check(path.name, "changed", reason)
+    return Check(path.name, "ok")
+
+
+def _check_plans_and_rest(manifest: Manifest, rest: list[Path]) -> Iterator[Check]:
+    """Quantization plans are listed by hash alone; every other file is one too many."""
+    plans = {row.plan for row in manifest.artifacts if row.plan is not None}
+    hashes = {path: sha256_file(path) for path in rest}
+    for path, found in hashes.items():
+        if found in plans:
+            yield Check(path.name, "ok")
+        else:
+            reason = f"{MANIFEST} does not list it; remove it, or {AGAIN} into an empty folder"
+            yield Check(path.name, "unlisted", reason)
+    for plan in sorted(plans - set(hashes.values())):
+        reason = f"no file here has SHA-256 {plan[:12]}…; {AGAIN}, or copy it back"
+        yield Check("quantization plan", "missing", reason)

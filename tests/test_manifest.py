@@ -1,0 +1,219 @@
+"""The manifest and `lesionlite verify`: every planted difference is found and named."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import lesionlite
+from benchmark.predictor import load, open_unchecked
+from benchmark.worker import _load
+from export.manifest import CALIBRATION, MANIFEST, Manifest, find_row, read_manifest
+from export.toolchains import TOOLCHAINS
+from export.verify import verify
+from tests.conftest import relist
+from train.contract import Contract
+from train.errors import LesionliteError
+from train.files import sha256_file, size_bytes
+from train.layout import CONTRACT, WEIGHTS
+
+ONNX, PACKAGE = "mobilevitv2_050-fp32.onnx", "mobilevitv2_050-fp32.mlpackage"
+
+
+@pytest.fixture
+def copied(artifacts: Path, tmp_path: Path) -> Path:
+    """Two artifacts and their company, which a test may spoil."""
+    folder = tmp_path / "copied"
+    folder.mkdir()
+    document = json.loads((artifacts / MANIFEST).read_text())
+    document["artifacts"] = [r for r in document["artifacts"] if r["artifact"] in (ONNX, PACKAGE)]
+    (folder / MANIFEST).write_text(json.dumps(document))
+    for name in (ONNX, CONTRACT, CALIBRATION):
+        shutil.copy(artifacts / name, folder)
+    shutil.copytree(artifacts / PACKAGE, folder / PACKAGE)
+    return folder
+
+
+def wrong(folder: Path) -> dict[str, str]:
+    return {check.file: check.status for check in verify(folder).checks if check.status != "ok"}
+
+
+def test_the_manifest_says_what_was_made_from_what(artifacts: Path, run: Path) -> None:
+    manifest = Manifest.read(artifacts)
+    assert manifest.checkpoint_sha256 == hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()
+    for name, recorded in (
+        (CONTRACT, manifest.contract_sha256),
+        (CALIBRATION, manifest.calibration_sha256),
+    ):
+        assert recorded == hashlib.sha256((artifacts / name).read_bytes()).hexdigest()
+    assert manifest.calibration_images == 14
+    assert tuple(manifest.toolchains) == TOOLCHAINS and manifest.toolchains["torch"]
+    for row in manifest.artifacts:
+        assert row.sha256 == sha256_file(artifacts / row.artifact) and row.plan is None
+        assert row.size_bytes == size_bytes(artifacts / row.artifact)
+    assert (artifacts / ONNX).stat().st_size == find_row(artifacts / ONNX).size_bytes  # type: ignore[union-attr]
+
+
+def test_without_calibration_there_is_no_list(run: Path, tmp_path: Path) -> None:
+    config = lesionlite.ExportConfig(formats=("torchscript",), precisions=("fp32",))
+    lesionlite.export(run, tmp_path, config)
+    manifest = Manifest.read(tmp_path)
+    assert manifest.calibration_sha256 is None and manifest.calibration_images == 0
+    assert lesionlite.verify(tmp_path).passed
+    (tmp_path / CALIBRATION).write_text("train/a/0.png\n")
+    assert wrong(tmp_path) == {CALIBRATION: "unlisted"}
+
+
+def test_all_is_well_right_after_an_export(artifacts: Path) -> None:
+    result = verify(artifacts)
+    assert result.passed and len(result.checks) == len(read_manifest(artifacts)) + 2
+    assert all(check.line() == f"{check.file}: ok" for check in result.checks)
+
+
+def flip_a_byte(folder: Path) -> None:
+    data = bytearray((folder / ONNX).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / ONNX).write_bytes(data)
+
+
+def spoil_the_package(folder: Path) -> None:
+    (folder / PACKAGE / "more.txt").touch()
+
+
+def swap_the_labels(folder: Path) -> None:
+    """An artifact of other labels, listed with its own hash: only its contract gives it away."""
+    import onnx
+
+    contract = Contract.read(folder / CONTRACT)
+    other = replace(contract, labels=contract.labels[::-1])
+    model = onnx.load(folder / ONNX)
+    onnx.helper.set_model_props(model, {"lesionlite.contract": other.to_json()})
+    onnx.save(model, folder / ONNX)
+    relist(folder)
+
+
+def no_contract(folder: Path) -> None:
+    import onnx
+
+    model = onnx.load(folder / ONNX)
+    del model.metadata_props[:]
+    onnx.save(model, folder / ONNX)
+    relist(folder)
+
+
+def a_plan_that_is_not_there(folder: Path) -> None:
+    document = json.loads((folder / MANIFEST).read_text())
+    document["artifacts"][0]["plan"] = hashlib.sha256(b"a plan").hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        (lambda folder: (folder / ONNX).unlink(), {ONNX: "missing"}),
+        (lambda folder: shutil.rmtree(folder / PACKAGE), {PACKAGE: "missing"}),
+        (flip_a_byte, {ONNX: "changed"}),
+        (spoil_the_package, {PACKAGE: "changed"}),
+        (swap_the_labels, {ONNX: "contract"}),
+        (no_contract, {ONNX: "contract"}),
+        (lambda folder: (folder / CONTRACT).write_text("{}"), {CONTRACT: "changed"}),
+        (lambda folder: (folder / CONTRACT).unlink(), {CONTRACT: "missing"}),
+        (lambda folder: (folder / CALIBRATION).write_text("x\n"), {CALIBRATION: "changed"}),
+        (lambda folder: (folder / CALIBRATION).unlink(), {CALIBRATION: "missing"}),
+        (lambda folder: (folder / "old.tflite").touch(), {"old.tflite": "unlisted"}),
+        (a_plan_that_is_not_there, {"quantization plan": "missing"}),
+    ],
+)
+def test_a_planted_difference_is_found(
+    fault: Callable[[Path], object], found: dict[str, str], copied: Path
+) -> None:
+    assert wrong(copied) == {}
+    fault(copied)
+    assert wrong(copied) == found
+    (check,) = [check for check in verify(copied).checks if check.status != "ok"]
+    assert "export again" in check.line() or "copy it back" in check.line()
+
+
+def test_a_plan_is_known_by_its_hash(copied: Path) -> None:
+    a_plan_that_is_not_there(copied)
+    (copied / "any-name.json").write_bytes(b"a plan")
+    (copied / "report.json").touch()  # `lesionlite benchmark` writes it there
+    (copied / ".DS_Store").touch()
+    assert wrong(copied) == {}
+
+
+def test_the_command_says_it_and_sets_the_exit_code(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lesionlite.main(["verify", str(copied)]) == 0
+    assert "all is as the manifest says" in capsys.readouterr().out
+    flip_a_byte(copied)
+    assert lesionlite.main(["verify", str(copied), "--json"]) == 1
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert document["passed"] is False and "1 of 4 differ" in captured.err
+    assert {row["file"]: row["status"] for row in document["checks"]}[ONNX] == "changed"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "nothing was exported"),
+        ("{", "damaged or another version's"),
+        ("[1]", "damaged or another version's"),
+        ('{"artifacts": [{"artifact": "x"}]}', "damaged or another version's"),
+    ],
+)
+def test_no_manifest_is_a_sentence(
+    text: str | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if text is not None:
+        (tmp_path / MANIFEST).write_text(text)
+    for folder, expected in ((tmp_path, words), (tmp_path / "nowhere", "there is no folder")):
+        assert lesionlite.main(["verify", str(folder)]) == 2
+        assert expected in " ".join(capsys.readouterr().err.split())
+
+
+def test_load_refuses_a_changed_file_and_takes_one_that_nothing_lists(
+    copied: Path, tmp_path: Path
+) -> None:
+    assert load(copied / ONNX).contract.labels
+    with_other_props(copied / ONNX)
+    with pytest.raises(LesionliteError, match="is not the file that .*`lesionlite verify"):
+        load(copied / ONNX)
+    alone = tmp_path / "app"
+    alone.mkdir()
+    shutil.copy(copied / ONNX, alone)
+    assert load(alone / ONNX).contract.labels
+    (alone / MANIFEST).write_text('{"name": "a web app", "icons": []}')
+    assert load(alone / ONNX).contract.labels
+
+
+def with_other_props(file: Path) -> None:
+    import onnx
+
+    model = onnx.load(file)
+    model.doc_string = "other"
+    onnx.save(model, file)
+
+
+def test_the_timed_load_does_not_hash(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark import worker
+
+    hashed: list[Path] = []
+    monkeypatch.setattr("benchmark.predictor.refuse_changed", hashed.append)
+    timed: list[int] = []
+
+    def timed_open(path: Path, threads: int) -> object:
+        timed.append(len(hashed))
+        predictor = open_unchecked(path, threads)
+        timed.append(len(hashed))
+        return predictor
+
+    monkeypatch.setattr(worker, "open_unchecked", timed_open)
+    _load(copied / ONNX, 1)
+    assert hashed == [copied / ONNX] and timed == [1, 1]
