@@ -145,16 +145,22 @@ def to_tflite(source: Source, path: Path) -> None:
 
 def through_onnx2tf(source: Source, path: Path) -> None:
     """From the default ONNX file on; onnx2tf pins other versions of what we need: optional."""
+    import contextlib
     import tempfile
 
+    import numpy as np
+
     onnx2tf: Any = import_module("onnx2tf")
-    with tempfile.TemporaryDirectory() as folder:
-        given = Path(folder) / "given.onnx"
-        to_onnx(source, given)
+    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
+        folder = Path(name)
+        to_onnx(source, folder / "given.onnx")
+        # It compares its layers on sample images, which it downloads unless they lie here.
+        samples = np.random.default_rng(0).random((20, 128, 128, 3), np.float32)
+        np.save("calibration_image_sample_data_20x128x128x3_float32.npy", samples)
         onnx2tf.convert(
-            input_onnx_file_path=str(given), output_folder_path=folder, non_verbose=True
+            input_onnx_file_path="given.onnx", output_folder_path="made", non_verbose=True
         )
-        (made,) = Path(folder).glob("*_float32.tflite")
+        (made,) = folder.glob("made/*_float32.tflite")
         path.write_bytes(made.read_bytes())
 
 
