@@ -85,7 +85,7 @@ class Default:
     @property
     def name(self) -> str:
         """Unique in the table, and the stem of the file."""
-        return f"{self.format}-{self.precision}-{self.tool}".replace(" ", "_")
+        return f"{self.format}-{self.precision}-{self.tool}".replace(" ", "_").replace(",", "")
 
     def write(self, source: Source, path: Path) -> None:
         """Convert into `path`; whatever the toolchain throws passes through."""
@@ -116,6 +116,15 @@ DEFAULTS = {
         ),
         Default("torchscript", "fp32", "jit.freeze", ".pt", f"{_HERE}:to_torchscript", "torch"),
         Default("torchscript", "w8a8", "FX x86", ".pt", f"{_INT8}:to_torchscript", "torch"),
+        Default(
+            "torchscript",
+            "w8a8",
+            "FX, no ViT",
+            ".pt",
+            f"{_INT8}:to_torchscript_outside_blocks",
+            "torch",
+            "The attention blocks, which FX cannot trace, are left in float.",
+        ),
         Default("executorch", "fp32", "XNNPACK", ".pte", f"{_HERE}:to_executorch", "executorch"),
         Default("executorch", "w8a8", "PT2E", ".pte", f"{_INT8}:to_executorch", "executorch"),
         Default(

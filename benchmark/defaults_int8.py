@@ -58,15 +58,29 @@ def to_tflite(source: Source, path: Path) -> None:
 
 
 def to_torchscript(source: Source, path: Path) -> None:
-    """FX graph mode with the default qconfig mapping for x86; the classes it cannot trace aside."""
+    """FX graph mode with the default qconfig mapping for x86; it cannot trace timm's blocks."""
+    _through_fx(source, path, ())
+
+
+def to_torchscript_outside_blocks(source: Source, path: Path) -> None:
+    """The same with those blocks declared untraceable, as the FX guide advises: they stay float."""
+    modules = source.network.modules()
+    blocks = {type(module) for module in modules if hasattr(module, "transformer")}
+    _through_fx(source, path, tuple(blocks))
+
+
+def _through_fx(source: Source, path: Path, untraceable: tuple[type, ...]) -> None:
     import torch
     from torch.ao.quantization import get_default_qconfig_mapping
+    from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
     from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
 
     batches, example = source.batches(), source.example()
     torch.backends.quantized.engine = "x86"
+    mapping = get_default_qconfig_mapping("x86")
+    custom = PrepareCustomConfig().set_non_traceable_module_classes(list(untraceable))
     with torch.no_grad():
-        prepared = prepare_fx(source.network, get_default_qconfig_mapping("x86"), (example,))
+        prepared = prepare_fx(source.network, mapping, (example,), prepare_custom_config=custom)
         for batch in batches:
             prepared(batch)
         script = torch.jit.freeze(torch.jit.trace(convert_fx(prepared), example))
