@@ -145,12 +145,12 @@ class Peers:
     def run(self) -> Outcome:
         """Compare, write the comparison, and show it."""
         from benchmark.peers import peers
-        from benchmark.peers_report import PEERS_MD, show
+        from benchmark.peers_report import PEERS_MD, show, write
 
         out = self.out or self.artifacts
         comparison = peers(self.artifacts, self.run_folder, self.data, self.config, out)
-        comparison.write(out)
         document = comparison.document()
+        write(document, out)
         show(document)
         say(f"comparison: {out / PEERS_MD}")
         data = self.data or "DATA"

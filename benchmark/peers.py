@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.candidate import Candidate, CandidateFailed
+from benchmark.comparison import Comparison
 from benchmark.config import PeersConfig
 from benchmark.defaults import DEFAULTS, Default
 from benchmark.foreign import noise
 from benchmark.limit import network_multiply_adds
 from benchmark.mil_count import Work, count
-from benchmark.peers_report import Comparison
 from benchmark.report import machine
 from benchmark.rounds import COUNTED, File, Query, time_round
 from export.calibration import choose
