@@ -27,8 +27,9 @@ class Row:
         default: the tool that made the other file; "" where no default has this precision.
         ours_ms: median of the bursts' medians; None where it could not be timed.
         default_ms: the same of the default.
-        ratio: ours_ms / default_ms.
-        spread: first and third quartile of the ratio over the bursts, round by round.
+        ratio: ours over the default, median over the rounds of one burst each; it may differ a
+            little from ours_ms / default_ms, because drift hits both bursts of a round alike.
+        spread: first and third quartile of the same.
         size_bytes: of ours.
         default_size_bytes: of the default.
         limit_ratio: ours_ms over the physical limit of its arithmetic.
@@ -106,7 +107,7 @@ class Comparison:
         limit = round_.limits["int8" if quantized else "fp32"].milliseconds if round_ else None
         own = _median(self._turns(self.ours.get((key[0], "fp32")), round_))
         plain = _median(self._turns(self.defaults.get("onnx-fp32-torch.onnx"), round_))
-        counted = self._is_counted(key, name)
+        counted, quartiles = self._is_counted(key, name), _quartiles(mine, other)
         return Row(
             format=key[0],
             precision=key[1],
@@ -114,8 +115,8 @@ class Comparison:
             default=DEFAULTS[name].tool if name else "",
             ours_ms=ms,
             default_ms=_median(other),
-            ratio=_over(ms, _median(other)),
-            spread=_spread(mine, other),
+            ratio=quartiles[1] if quartiles else None,
+            spread=(quartiles[0], quartiles[2]) if quartiles else None,
             size_bytes=ours.size_bytes if ours else None,
             default_size_bytes=default.size_bytes if default else None,
             limit_ratio=_over(ms, limit),
@@ -158,12 +159,11 @@ def _over(a: float | None, b: float | None) -> float | None:
     return a / b if a is not None and b else None
 
 
-def _spread(mine: Turns, other: Turns) -> tuple[float, float] | None:
+def _quartiles(mine: Turns, other: Turns) -> list[float] | None:
+    """Of the ratio of the bursts' medians, round by round."""
     ratios = [a / b for a, b in zip(mine.bursts, other.bursts, strict=False)]  # one may have died
-    if not ratios:
-        return None
-    low, high = np.percentile(ratios, [25, 75])
-    return float(low), float(high)
+    quartiles: list[float] | None = np.percentile(ratios, [25, 50, 75]).tolist() if ratios else None
+    return quartiles
 
 
 def _work(file: File | None) -> Mapping[str, int] | None:

@@ -8,6 +8,7 @@ from train.console import say
 from train.files import write_json, write_text
 
 PEERS_JSON, PEERS_MD = "peers.json", "peers.md"
+BUSY = 1.3  # of `Limit.unrest`: beyond it something else had the processor
 
 
 def write(document: Document, folder: Path) -> None:
@@ -98,6 +99,12 @@ def sentences(document: Document) -> list[str]:
         ]
         count = document["limit"]["multiply_adds"] / 1e6
         words.append(f"Limit, {threads} thread(s), {count:.0f} M multiply-adds: {', '.join(parts)}")
+        unrest = max(limit["unrest"] for limit in limits.values())
+        if unrest > BUSY:
+            words.append(
+                f"The machine was busy, {threads} thread(s): one and the same product took "
+                f"{unrest:.1f} times as long in the median as at its best. Measure again."
+            )
     for row in document["rows"]:
         name = f"{row['format']} {row['precision']}, {row['threads']} thread(s)"
         if row["precision"] == "w8a8" and row["against_own_fp32"]:
@@ -134,9 +141,9 @@ def markdown(document: Document) -> str:
         "",
         "Single stream, batch 1, each file in a process of its own, taking turns in bursts, on "
         f"{here['processor']} ({here['cores']} cores, {here['system']}). Times are medians of the "
-        "bursts' medians; quartiles are of the ratio, burst by burst; /limit is ours over the "
-        "network's multiply-adds (w8a8: as if all were in 8 bits) at the fastest matrix-multiply "
-        "rate of the same run. Ours take "
-        "pixels and give probabilities; the defaults take normalized floats and give logits.",
+        "bursts' medians; ratio and quartiles are over the rounds of bursts; /limit is ours over "
+        "the network's multiply-adds (w8a8: as if all were in 8 bits) at the fastest "
+        "matrix-multiply rate of the same run. Ours take pixels and give probabilities; the "
+        "defaults take normalized floats and give logits.",
     ]
     return "\n".join(lines) + "\n"

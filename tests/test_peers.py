@@ -61,8 +61,8 @@ def test_ours_and_the_defaults_are_timed_side_by_side(compared: tuple[Any, Path]
     for precision in ("fp32", "w8a8"):
         row = row_of(document, "onnx", precision)
         assert set(row) >= KEYS and row["threads"] == 2 and row["reason"] == ""
-        assert row["ratio"] == pytest.approx(row["ours_ms"] / row["default_ms"])
-        assert row["spread"][0] <= row["spread"][1]
+        assert row["ours_ms"] > 0 and row["default_ms"] > 0
+        assert 0 < row["spread"][0] <= row["ratio"] <= row["spread"][1]
         assert min(row["size_bytes"], row["default_size_bytes"]) > 100_000
         assert row["limit_ratio"] > 0
     assert row_of(document, "onnx", "w8a8")["against_own_fp32"] > 0
@@ -161,13 +161,13 @@ def test_ratios_are_those_of_the_bursts() -> None:
     ours, default = File(Path("a.onnx"), 10), File(Path("b.onnx"), 20)
     turns = {
         ours.path: Turns((1.0, 2.0, 3.0), (1.0,)),
-        default.path: Turns((2.0, 4.0, 4.0), (2.0,)),
+        default.path: Turns((2.0, 5.0, 4.0), (2.0,)),
     }
     document = comparison_of(ours, default, turns).document()
     assert [row["threads"] for row in document["rows"]] == [1, 2]
     row = document["rows"][0]
     assert (row["ours_ms"], row["default_ms"], row["ratio"]) == (2.0, 4.0, 0.5)
-    assert row["spread"] == (0.5, 0.625) and row["limit_ratio"] == 1.0
+    assert row["spread"] == (0.45, 0.625) and row["limit_ratio"] == 1.0
     assert document["limit"]["threads"] == 2
 
 
@@ -183,6 +183,15 @@ def test_a_refused_or_crashed_default_leaves_its_figures_blank_and_says_why() ->
     turns[crashed.path] = Turns((), (), "the process of b.onnx ended with -11: ")
     row = comparison_of(ours, crashed, turns).document()["rows"][0]
     assert row["ratio"] is None and "ended with -11" in row["reason"]
+
+
+def test_a_busy_machine_is_told() -> None:
+    ours, default = File(Path("a.onnx"), 10), File(Path("b.onnx"), 20)
+    comparison = comparison_of(ours, default, {})
+    assert "busy" not in markdown(comparison.document())
+    restless = {name: Limit(2.0, 1e9, "kernel", 2.5) for name in ("fp32", "int8")}
+    busy = replace(comparison, rounds=(Round(2, {}, restless),))
+    assert "2.5 times as long" in markdown(busy.document())
 
 
 def test_a_worker_that_dies_between_bursts_does_not_stop_the_others(tmp_path: Path) -> None:
