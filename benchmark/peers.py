@@ -171,7 +171,7 @@ def first_line(error: object) -> str:
 
 
 def main() -> int:
-    """`python -m benchmark.peers`; the exit code: 0, or 2 for what the user can mend."""
+    """`python -m benchmark.peers`; the exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
     import tyro
 
     from benchmark.commands import Peers
@@ -184,6 +184,9 @@ def main() -> int:
         words_to_stderr(True)
         say(f"lesionlite: {error}")
         return 2
+    except KeyboardInterrupt:
+        say("Stopped. Nothing is left half-written. Run the same command to start over.")
+        return 130
     if command.json:
         print(json.dumps(document, indent=2, ensure_ascii=False))
     return code
