@@ -1,4 +1,4 @@
-"""One artifact (or the reference run) under test, held open in a process of its own."""
+"""One artifact (or the reference run, or a rival) under test, held open in its own process."""
 
 import json
 import os
@@ -23,8 +23,18 @@ class CandidateFailed(LesionliteError):
 class Candidate:
     """A worker process with one artifact in it; use as a context."""
 
-    def __init__(self, path: Path, threads: int) -> None:
-        self.path, self.threads = path, threads
+    def __init__(
+        self, path: Path, threads: int, kind: str = "ours", shape: tuple[int, ...] = ()
+    ) -> None:
+        """Start the process; `open` or `convert` says what it is for.
+
+        Args:
+            path: the run or artifact; for other kinds see `benchmark.worker`.
+            threads: that the runtime may use.
+            kind: "ours", "foreign" (any toolchain's file) or "kernel" (a name of `KERNELS`).
+            shape: of a foreign file's input, where the file does not keep it.
+        """
+        self.path, self.threads, self.kind, self.shape = path, threads, kind, shape
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmark.worker"],
@@ -36,6 +46,7 @@ class Candidate:
             start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
         )
         self.load_ms, self.runtime, self.native, self.contract = 0.0, "", True, ""
+        self.multiply_adds = 0
 
     def __enter__(self) -> "Candidate":
         return self
@@ -52,9 +63,23 @@ class Candidate:
 
     def open(self) -> None:
         """Load the artifact; CandidateFailed says why it cannot be."""
-        answer = self._ask({"do": "load", "path": str(self.path), "threads": self.threads})
+        wanted = {"path": str(self.path), "kind": self.kind, "shape": self.shape}
+        answer = self._ask({"do": "load", "threads": self.threads, **wanted})
         self.load_ms, self.runtime = answer["load_ms"], answer["runtime"]
         self.native, self.contract = answer["native"], answer["contract"]
+        self.multiply_adds = answer.get("multiply_adds", 0)
+
+    def convert(self, name: str, run: Path, images: Path | None, ours: Path | None) -> None:
+        """Write the default export called `name` of a run to `path`; CandidateFailed if refused.
+
+        Args:
+            name: key of `benchmark.defaults.DEFAULTS`.
+            run: the run folder.
+            images: .npy file with uint8 [N, S, S, 3] to calibrate on.
+            ours: our float artifact of the same format.
+        """
+        given = {"images": str(images or ""), "ours": str(ours or "")}
+        self._ask({"do": "convert", "name": name, "run": str(run), "path": str(self.path), **given})
 
     def predict(self, images: Path, advance: Callable[[int], None]) -> NDArray[np.float32]:
         """Probabilities [N, C] of the uint8 [N, S, S, 3] images in a .npy file."""

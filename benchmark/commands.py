@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from benchmark.config import BenchmarkConfig
+from benchmark.config import BenchmarkConfig, PeersConfig
 from export.config import ExportConfig
 from train.commands import Json, Outcome, default_training
 from train.config import TrainConfig
@@ -102,6 +102,8 @@ class Benchmark:
     """Class folders, or a data folder whose test/ (else val/) is used."""
     out: Path | None = None
     """Folder for report.json and report.md; by default that of the artifacts."""
+    peers: bool = False
+    """Instead, time the artifacts beside each toolchain's default export; calibrates on train/."""
     skip_bad: bool = False
     """Leave out images that cannot be decoded instead of stopping."""
     config: OmitArgPrefixes[BenchmarkConfig] = field(default_factory=BenchmarkConfig)
@@ -109,6 +111,9 @@ class Benchmark:
 
     def run(self) -> Outcome:
         """Benchmark, write the report, and show it."""
+        if self.peers:
+            protocol = PeersConfig((1, self.config.threads), max(0.1, self.config.seconds))
+            return Peers(self.artifacts, self.run_folder, self.data, self.out, protocol).run()
         from benchmark.report import show
         from benchmark.run import artifact_folder, benchmark
 
@@ -120,6 +125,37 @@ class Benchmark:
         say(f"report: {out / 'report.md'}")
         say(f"next: lesionlite predict {out / report.rows[0].artifact} IMAGE")
         return document, 0 if report.passed else 1
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Time artifacts beside each toolchain's default export of the same network, in one run."""
+
+    artifacts: Positional[Path]
+    """Folder that `lesionlite export` wrote."""
+    run_folder: Run
+    """The run they were made from."""
+    data: Path | None = None
+    """Data folder whose train/ calibrates the 8-bit defaults; without it they are left out."""
+    out: Path | None = None
+    """Folder for peers.json, peers.md and defaults/; by default that of the artifacts."""
+    config: OmitArgPrefixes[PeersConfig] = field(default_factory=PeersConfig)
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Compare, write the comparison, and show it."""
+        from benchmark.peers import peers
+        from benchmark.peers_report import PEERS_MD, show, write
+
+        out = self.out or self.artifacts
+        comparison = peers(self.artifacts, self.run_folder, self.data, self.config, out)
+        document = comparison.document()
+        write(document, out)
+        show(document)
+        say(f"comparison: {out / PEERS_MD}")
+        data = self.data or "DATA"
+        say(f"next: lesionlite benchmark {self.artifacts} --run {self.run_folder} --data {data}")
+        return document, 0
 
 
 @dataclass(frozen=True)

@@ -37,3 +37,34 @@ class BenchmarkConfig:
         ):
             if not good:
                 raise LesionliteError(f"--{name} is {getattr(self, name)}; it must be {wanted}")
+
+
+@dataclass(frozen=True)
+class PeersConfig:
+    """How to compare artifacts with the toolchains' defaults."""
+
+    threads: tuple[int, ...] = (1, 2)
+    """Threads that each runtime may use; everything is measured once for each number."""
+    seconds: float = 6.0
+    """Time spent on each file's queries, for each number of threads."""
+    bursts: int = 12
+    """Turns that this time is spent in; the spread of a ratio is that over the turns."""
+    calibration: int = 32
+    """Calibration images that the 8-bit defaults see, out of those that ours saw."""
+    formats: tuple[str, ...] = ()
+    """Formats to compare; by default those of the artifacts."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work.
+
+        Raises:
+            LesionliteError: naming the setting, its value, and what it may be.
+        """
+        for name, good, wanted in (
+            ("threads", self.threads and min(self.threads) >= 1, "numbers of 1 or more"),
+            ("seconds", self.seconds > 0, "more than 0"),
+            ("bursts", self.bursts >= 2, "2 or more, so that there is a spread"),
+            ("calibration", self.calibration >= 1, "1 or more"),
+        ):
+            if not good:
+                raise LesionliteError(f"--{name} is {getattr(self, name)}; it must be {wanted}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.candidate import Candidate
+from benchmark.candidate import Candidate, CandidateFailed
 from train.console import progress
 
 BURST_SECONDS = 0.5
@@ -65,3 +65,52 @@ def _done(times: list[list[float]], queries: int, seconds: float) -> int:
 def _summary(times: list[float]) -> Latency:
     p50, p90, p99 = np.percentile(times, [50, 90, 99])
     return Latency(float(p50), float(p90), float(p99), float(np.mean(times)), len(times))
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What one candidate did in its turns.
+
+    Attributes:
+        bursts: median of each burst, in milliseconds; entry i of all candidates is of one round.
+        times: of all queries.
+        error: why it stopped, or "".
+    """
+
+    bursts: tuple[float, ...]
+    times: tuple[float, ...]
+    error: str = ""
+
+
+def take_turns(
+    candidates: Sequence[Candidate], images: Path, rounds: int, seconds: float, name: str
+) -> list[Turns]:
+    """Time warm candidates for so many rounds of one burst each, with a progress bar.
+
+    One that fails takes no more turns; the others go on.
+
+    Args:
+        candidates: opened and warmed up.
+        images: as `measure` has it.
+        rounds: bursts of each candidate.
+        seconds: of each burst.
+        name: of the progress bar.
+    """
+    bursts: list[list[list[float]]] = [[] for _ in candidates]
+    errors = [""] * len(candidates)
+    with progress() as bar:
+        task = bar.add_task(name, total=rounds * len(candidates), note="")
+        for _ in range(rounds):
+            for index, candidate in enumerate(candidates):
+                bar.update(task, advance=1, note=candidate.path.name)
+                if errors[index]:
+                    continue
+                try:
+                    bursts[index].append(candidate.burst(images, seconds))
+                except CandidateFailed as error:
+                    errors[index] = str(error)
+        bar.update(task, note="")
+    return [
+        Turns(tuple(float(np.median(b)) for b in row), tuple(ms for b in row for ms in b), error)
+        for row, error in zip(bursts, errors, strict=True)
+    ]

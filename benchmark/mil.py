@@ -86,8 +86,17 @@ def _read(path: Path) -> tuple[Any, Path]:
     return spec, model.parent / "weights"
 
 
+def read_function(path: Path) -> Any:
+    """The main function of any package as coremltools sees it, to be looked at, not executed.
+
+    Raises:
+        LesionliteError: if it is missing, damaged, or no ML Program.
+    """
+    return _main(*_read(path))
+
+
 def _function(spec: Any, weights: Path) -> Any:
-    """The program's main function as coremltools sees it, types and defaults filled in."""
+    """The program's main function, every operation of which has a rule in `mil_ops`."""
     main = spec.mlProgram.functions.get("main")
     if main is None or main.opset not in main.block_specializations:
         raise LesionliteError("the program has no function 'main'")
@@ -95,6 +104,11 @@ def _function(spec: Any, weights: Path) -> Any:
     types = {op.type for op in main.block_specializations[main.opset].operations}
     if unknown := sorted(types - known):  # asked before coremltools, which would fail less clearly
         raise UnknownOp(", ".join(unknown))
+    return _main(spec, weights)
+
+
+def _main(spec: Any, weights: Path) -> Any:
+    """The program's main function as coremltools sees it, types and defaults filled in."""
     reader = _coremltools(".converters.mil.frontend.milproto.load")
     try:
         program = reader.load(spec, spec.specificationVersion, str(weights))

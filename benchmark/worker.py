@@ -1,5 +1,8 @@
 """The other side of `benchmark.candidate`: one artifact in a process of its own.
 
+It also opens what only `benchmark.peers` asks for, files of other makers and matrix products, and
+converts with other toolchains' defaults.
+
 Runtimes disturb each other inside one process (ONNX Runtime's spinning threads nearly double
 TFLite's time), and a runtime that crashes must not take the benchmark along. Commands come as
 JSON lines on standard input; answers leave as JSON lines on what was standard output, which is
@@ -17,9 +20,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from benchmark.foreign import Timed, open_foreign
 from benchmark.predictor import Predictor, load, open_unchecked
 from train.errors import LesionliteError
 
+Subject = Predictor | Timed
 WARM_UP_RUNS, WARM_UP_SECONDS = 10, 1.0
 
 
@@ -27,7 +32,7 @@ def main() -> None:
     """Serve commands until standard input closes."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    predictor: Predictor | None = None
+    subject: Subject | None = None
 
     def answer(**values: Any) -> None:
         answers.write(json.dumps(values) + "\n")
@@ -36,32 +41,65 @@ def main() -> None:
         command = json.loads(line)
         try:
             if command["do"] == "load":
-                predictor, load_ms = _load(Path(command["path"]), command["threads"])
-                answer(
-                    load_ms=load_ms,
-                    runtime=predictor.runtime,
-                    native=predictor.native,
-                    contract=predictor.contract.to_json(),
-                )
-            elif predictor is None:
+                subject, load_ms = _load(command)
+                answer(load_ms=load_ms, **_description(subject))
+            elif command["do"] == "convert":
+                answer(**_convert(command))
+            elif subject is None:
                 answer(error="nothing is loaded")
             else:
-                answer(**_COMMANDS[command["do"]](predictor, command, answers))
+                answer(**_COMMANDS[command["do"]](subject, command, answers))
         except LesionliteError as error:
             answer(error=str(error))
         except Exception as error:  # whatever a runtime throws becomes a row's reason
             answer(error=f"{type(error).__name__}: {error}")
 
 
-def _load(path: Path, threads: int) -> tuple[Predictor, float]:
+def _load(command: Any) -> tuple[Subject, float]:
     """Open twice; the first time also checks the hash and imports the runtime: no phone does."""
-    load(path, threads)
+    path, threads = Path(command["path"]), command["threads"]
+
+    def open_once(opened: Callable[[Path, int], Predictor]) -> Subject:
+        if command["kind"] == "foreign":
+            return open_foreign(path, threads, tuple(command["shape"]))
+        if command["kind"] == "kernel":
+            from benchmark.limit import open_kernel
+
+            return open_kernel(path.name, threads)
+        return opened(path, threads)
+
+    open_once(load)
     started = time.perf_counter()
-    predictor = open_unchecked(path, threads)
-    return predictor, 1000 * (time.perf_counter() - started)
+    subject = open_once(open_unchecked)
+    return subject, 1000 * (time.perf_counter() - started)
 
 
-def _predict(predictor: Predictor, command: Any, answers: IO[str]) -> dict[str, Any]:
+def _description(subject: Subject) -> dict[str, Any]:
+    if isinstance(subject, Timed):
+        counted = {"multiply_adds": subject.multiply_adds}
+        return {"runtime": subject.runtime, "native": True, "contract": "", **counted}
+    return {
+        "runtime": subject.runtime,
+        "native": subject.native,
+        "contract": subject.contract.to_json(),
+    }
+
+
+def _convert(command: Any) -> dict[str, Any]:
+    """Write one toolchain's default export; here, so that a crash of it is a row's reason."""
+    from benchmark.defaults import DEFAULTS, Source
+    from train.model import load_run
+
+    network, contract = load_run(Path(command["run"]))
+    calibration = np.load(command["images"]) if command["images"] else None
+    ours = Path(command["ours"]) if command["ours"] else None
+    source = Source(network, contract, calibration, ours)
+    DEFAULTS[command["name"]].write(source, Path(command["path"]))
+    return {}
+
+
+def _predict(subject: Subject, command: Any, answers: IO[str]) -> dict[str, Any]:
+    predictor = _predictor(subject)
     images = np.load(command["images"], mmap_mode="r")
     out = np.empty((len(images), len(predictor.contract.labels)), np.float32)
     for index, image in enumerate(images):
@@ -71,23 +109,36 @@ def _predict(predictor: Predictor, command: Any, answers: IO[str]) -> dict[str, 
     return {"images": len(images)}
 
 
-def _burst(predictor: Predictor, command: Any, answers: IO[str]) -> dict[str, Any]:
+def _predictor(subject: Subject) -> Predictor:
+    if isinstance(subject, Timed):
+        raise LesionliteError("this file can be timed, but not asked: it has no contract")
+    return subject
+
+
+def _query(subject: Subject, images: str) -> Callable[[], object]:
+    """One execution of the subject, on the first of the images if it is ours."""
+    if isinstance(subject, Timed):
+        return subject.query
+    image = np.ascontiguousarray(np.load(images, mmap_mode="r")[0])
+    return lambda: subject.runner.classify(image)
+
+
+def _burst(subject: Subject, command: Any, answers: IO[str]) -> dict[str, Any]:
     """Query one image after another for so many seconds; times in milliseconds."""
-    images = np.load(command["images"], mmap_mode="r")
-    image = np.ascontiguousarray(images[0])
+    query = _query(subject, command["images"])
     times: list[float] = []
     end = time.perf_counter() + command["seconds"]
     while not times or time.perf_counter() < end:
         started = time.perf_counter()
-        predictor.runner.classify(image)
+        query()
         times.append(1000 * (time.perf_counter() - started))
     return {"ms": times}
 
 
-def _warm_up(predictor: Predictor, command: Any, answers: IO[str]) -> dict[str, Any]:
+def _warm_up(subject: Subject, command: Any, answers: IO[str]) -> dict[str, Any]:
     runs, end = 0, time.perf_counter() + WARM_UP_SECONDS
     while runs < WARM_UP_RUNS or time.perf_counter() < end:
-        runs += len(_burst(predictor, {**command, "seconds": 0}, answers)["ms"])
+        runs += len(_burst(subject, {**command, "seconds": 0}, answers)["ms"])
     return {"runs": runs, "peak_memory_bytes": _peak_memory()}
 
 
@@ -97,7 +148,7 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-_COMMANDS: dict[str, Callable[[Predictor, Any, IO[str]], dict[str, Any]]] = {
+_COMMANDS: dict[str, Callable[[Subject, Any, IO[str]], dict[str, Any]]] = {
     "predict": _predict,
     "burst": _burst,
     "warm_up": _warm_up,

@@ -1,0 +1,196 @@
+"""Our artifacts beside each toolchain's default export of the same network, timed in one run.
+
+`python -m benchmark.peers ARTIFACTS --run RUN [--data DATA]`, or `lesionlite benchmark --peers`.
+Every file is open in a process of its own and they take turns in bursts: ours, the defaults, and
+the matrix products that set the physical limit; once with each number of threads.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.candidate import Candidate, CandidateFailed
+from benchmark.comparison import Comparison
+from benchmark.config import PeersConfig
+from benchmark.defaults import DEFAULTS, Default
+from benchmark.foreign import noise
+from benchmark.limit import network_multiply_adds
+from benchmark.mil_count import Work, count
+from benchmark.report import machine
+from benchmark.rounds import COUNTED, File, Query, time_round
+from export.calibration import choose
+from export.formats import FORMATS
+from export.precision import PRECISIONS
+from export.quiet import quiet
+from export.run import MANIFEST, read_manifest
+from train.console import progress, say, words_to_stderr
+from train.contract import Contract
+from train.data import drop_bad, load_inputs, read_split
+from train.errors import LesionliteError, unknown_choice
+from train.files import read_json, replacing, sha256_file, size_bytes
+from train.layout import WEIGHTS
+from train.model import load_run
+
+Ours = dict[tuple[str, str], File]
+
+
+def peers(
+    artifacts: Path, run: Path, data: Path | None, config: PeersConfig, out: Path
+) -> Comparison:
+    """Compare the artifacts of a folder with the toolchains' defaults.
+
+    Args:
+        artifacts: folder that `export` wrote.
+        run: the run that they were made from.
+        data: data folder whose train/ calibrates the 8-bit defaults; without it they are refused.
+        config: protocol.
+        out: folder; the default exports are left in its `defaults`.
+
+    Returns:
+        The comparison; it is not written yet.
+
+    Raises:
+        LesionliteError: no artifacts, no run, artifacts of another run, or no limit to measure.
+    """
+    network, contract = load_run(run)
+    ours = _ours(artifacts, run, config)
+    formats = config.formats or tuple(dict.fromkeys(name for name, _ in ours))
+    selected = [row for row in DEFAULTS.values() if row.format in formats]
+    products = network_multiply_adds(network, contract)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        files = _calibration_files(artifacts, data, selected, contract, config.calibration)
+        images = None
+        if files:
+            images = scratch / "calibration.npy"
+            np.save(images, load_inputs(files, contract, "reading calibration images"))
+        defaults = _convert_all(selected, ours, run, images, out / "defaults")
+        query = Query(scratch / "image.npy", (1, 3, contract.side, contract.side), products)
+        np.save(query.images, noise((1, contract.side, contract.side, 3), np.uint8))
+        rounds = tuple(
+            time_round(threads, list(ours.values()), list(defaults.values()), query, config)
+            for threads in sorted(set(config.threads))
+        )
+    here = machine(max(config.threads))
+    return Comparison(ours, defaults, rounds, products, here, contract.note)
+
+
+def _ours(artifacts: Path, run: Path, config: PeersConfig) -> Ours:
+    """Our artifacts by format and precision, as the manifest lists them."""
+    known = dict.fromkeys([*FORMATS, *(row.format for row in DEFAULTS.values())])
+    for name in config.formats:
+        if name not in known:
+            raise unknown_choice("format", name, known)
+    rows = read_manifest(artifacts)
+    if not artifacts.is_dir():
+        raise LesionliteError(f"{artifacts} is one artifact; give the folder that it lies in")
+    if read_json(artifacts / MANIFEST).get("checkpoint_sha256") != sha256_file(run / WEIGHTS):
+        raise LesionliteError(f"{artifacts} was not made from {run}; export the run again")
+    return {
+        (row.format, row.precision): _file(artifacts / row.artifact)
+        for row in rows
+        if not config.formats or row.format in config.formats
+    }
+
+
+def _file(path: Path) -> File:
+    """The file as it is, with its work if it cannot be timed."""
+    if not path.exists():
+        return File(path, None, reason=f"there is no {path.name}")
+    work, reason = _work(path) if path.suffix == COUNTED else (None, "")
+    return File(path, size_bytes(path), work, reason)
+
+
+def _work(path: Path) -> tuple[Work | None, str]:
+    try:
+        with quiet():
+            return count(path), ""
+    except LesionliteError as error:
+        return None, first_line(error)
+
+
+def _calibration_files(
+    artifacts: Path, data: Path | None, selected: list[Default], contract: Contract, images: int
+) -> list[Path]:
+    """Some of the images that calibrated ours, spread over their list.
+
+    Ranges do not change how long a file takes, and PT2E's default observers take minutes for 300.
+    """
+    if data is None or not any(PRECISIONS[row.precision].calibrated for row in selected):
+        return []
+    listed = artifacts / "calibration.txt"
+    if not listed.is_file():  # nothing of ours was calibrated
+        (split,), _ = drop_bad([read_split(data / "train", contract.labels)], True)
+        return choose(split, images, seed=0)
+    files = [data / name for name in listed.read_text(encoding="utf-8").split("\n") if name]
+    if missing := [file for file in files if not file.is_file()]:
+        raise LesionliteError(
+            f"{listed} names {missing[0]}, which is not there: give the --data of the export"
+        )
+    return files[:: max(1, len(files) // images)][:images]
+
+
+def _convert_all(
+    selected: list[Default], ours: Ours, run: Path, images: Path | None, folder: Path
+) -> dict[str, File]:
+    """Write every default export in a process of its own; a refusal is noted, not raised."""
+    made = {}
+    with progress() as bar:
+        task = bar.add_task("default exports", total=len(selected), note="")
+        for row in selected:
+            bar.update(task, note=row.name)
+            made[row.name] = _convert(row, ours, run, images, folder)
+            bar.advance(task)
+        bar.update(task, note="")
+    return made
+
+
+def _convert(
+    row: Default, ours: Mapping[tuple[str, str], File], run: Path, images: Path | None, folder: Path
+) -> File:
+    path = folder / f"{row.name}{row.suffix}"
+    if find_spec(row.package) is None:
+        return File(path, None, reason=f"not installed: {row.package}")
+    own = ours.get((row.format, "fp32"))
+    try:
+        with replacing(path) as temporary, Candidate(temporary, 1) as process:
+            process.convert(row.name, run, images, own.path if own else None)
+    except CandidateFailed as error:
+        return File(path, None, reason=f"refused: {first_line(error)}")
+    return _file(path)
+
+
+def first_line(error: object) -> str:
+    """The first line of what a toolchain says, which tends to say much."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def main() -> int:
+    """`python -m benchmark.peers`; the exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    import tyro
+
+    from benchmark.commands import Peers
+
+    words_to_stderr("--json" in sys.argv)
+    try:
+        command = tyro.cli(Peers, config=(tyro.conf.FlagCreatePairsOff,))
+        document, code = command.run()
+    except LesionliteError as error:
+        words_to_stderr(True)
+        say(f"lesionlite: {error}")
+        return 2
+    except KeyboardInterrupt:
+        say("Stopped. Nothing is left half-written. Run the same command to start over.")
+        return 130
+    if command.json:
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
