@@ -28,15 +28,21 @@ class Spelling:
             runtimes whose only mean is global average pooling.
         cast_first: pixels become floats before they change layout, for runtimes that have a
             fast transpose of floats only.
+        signed: 8-bit activations are stored as int8, else as uint8.
     """
 
     channels_last: bool = False
     grouped: bool = False
     mean_in_steps: bool = False
     cast_first: bool = False
+    signed: bool = True
 
 
 NCHW = Spelling()
+# ONNX Runtime takes int8 activations on Arm only. Elsewhere it first makes them uint8, but not
+# where two operations read one (x and the sigmoid of a SiLU): the convolution before it then runs
+# in float. Seen in 1.32, QDQS8ToU8Transformer.
+UNSIGNED = Spelling(channels_last=True, signed=False)
 NHWC = Spelling(channels_last=True)
 GROUPED = Spelling(grouped=True, mean_in_steps=True, cast_first=True)
 

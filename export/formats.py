@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the command line reads this table, and must not wait for nu
     from numpy.typing import NDArray
     from torch import nn
 
+    from export.plan import Plan
     from train.data import Pixels
 
 
@@ -42,15 +43,15 @@ class Toolchain(Protocol):
         self,
         network: "nn.Module",
         contract: Contract,
-        calibration: "Pixels | None",
+        plan: "Plan | None",
         paths: dict[str, Path],
         metadata: Metadata,
     ) -> None:
         """Write `network` (timm's, float32) once per precision; `paths` says where each one goes.
 
         All precisions in one call, because they share the costly conversion from PyTorch. The
-        caller sees to all-or-nothing. `calibration` is uint8 [N, S, S, 3], given where one of the
-        precisions asks for it. `metadata` goes into the format's own standard fields.
+        caller sees to all-or-nothing. `plan` is given where one of the precisions is calibrated; all
+        formats follow the same one. `metadata` goes into the format's own standard fields.
         """
 
     def read_contract(self, path: Path) -> str:
@@ -81,8 +82,8 @@ FORMATS = {
         Format("torchscript", ".ptl", ("fp32", "w8a8"), "export.to_torchscript", "PyTorch Mobile"),
         Format("onnx", ".onnx", ("fp32", "fp16", "w8a8"), "export.to_onnx", "ONNX Runtime"),
         Format("tflite", ".tflite", ("fp32", "fp16", "w8a8"), "export.to_tflite", "LiteRT"),
-        Format("coreml", ".mlpackage", ("fp32", "fp16", "w8"), "export.to_coreml", "Core ML"),
-        Format("executorch", ".pte", ("fp32",), "export.to_executorch", "ExecuTorch"),
+        Format("coreml", ".mlpackage", ("fp32", "fp16", "w8", "w8a8", "w6", "w4"), "export.to_coreml", "Core ML"),
+        Format("executorch", ".pte", ("fp32", "w8a8"), "export.to_executorch", "ExecuTorch"),
     )
 }
 

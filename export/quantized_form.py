@@ -12,10 +12,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.ao.quantization.fx import _decomposed  # noqa: F401 (registers the operations)
 
 from export.affine import LEVELS, Affine, weight_scales
+from export.attention import Spelling
+from export.mobile_form import MobileForm
 from export.plan import Plan
-from export.wiring import Wiring
+from export.wiring import Wiring, trace
+from train.contract import Contract
 
 # A sigmoid lies between 0 and 1. TFLite's integer LOGISTIC fixes this grid; 1 becomes 255/256.
 SIGMOID = Affine(1 / 256, 0)
@@ -32,8 +36,6 @@ class Rounding(nn.Module):
         """Any float shape -> the same."""
         if not torch.compiler.is_compiling():
             return self.grid.round(x)
-        from torch.ao.quantization.fx import _decomposed  # noqa: F401 (registers the operations)
-
         shift = 128 if self.signed else 0
         kind = torch.int8 if self.signed else torch.uint8
         grid = (self.grid.scale, self.grid.zero_point - shift, -shift, LEVELS - shift, kind)
@@ -129,6 +131,16 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
         )
         swap(form, name, layer)
     return form
+
+
+def planned(network: nn.Module, contract: Contract, plan: Plan, spelling: Spelling) -> nn.Module:
+    """The quantized mobile form of timm's network in the spelling that a runtime wants.
+
+    ONNX Runtime wants unsigned activations (see `export.to_onnx`); the others take signed ones.
+    """
+    form = MobileForm(network, contract, spelling)
+    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
+    return quantize(form, plan, trace(form, image), spelling.signed)
 
 
 def swap(form: nn.Module, name: str, module: nn.Module) -> nn.Module:

@@ -51,12 +51,16 @@ def _towards_float(
 ) -> list[Plan]:
     """Plans with ever more in float, all within the share of multiply-adds."""
 
-    def cost(name: str) -> int:
-        if name in wiring.layers:
-            return max(1, wiring.layers[name].macs)
-        return SILU_COST * wiring.activations[name].elements
+    silus: dict[str, int] = {}
+    for name, sides in wiring.silus(form).items():
+        elements = wiring.activations[name].elements
+        for unit in (name, *sides):  # a layer in float takes the SiLUs around it along
+            silus[unit] = silus.get(unit, 0) + SILU_COST * elements
 
-    order = sorted(plan.sensitivity, key=lambda name: -plan.sensitivity[name] / cost(name))
+    def cost(name: str) -> int:
+        return plan.macs.get(name, 0) + silus.get(name, 0)
+
+    order = sorted(plan.sensitivity, key=lambda name: -plan.sensitivity[name] / max(1, cost(name)))
     steps, floats = [plan], set()
     for name in order:
         less = _without(form, wiring, plan, floats | {name})

@@ -9,6 +9,7 @@ import numpy as np
 from export.formats import NoRuntime, Runner
 from export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
 from export.mlpackage import pin
+from export.plan import Plan
 from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
@@ -22,7 +23,7 @@ KEY = "lesionlite.contract"
 def convert(
     network: "nn.Module",
     contract: Contract,
-    calibration: Pixels | None,
+    plan: Plan | None,
     paths: dict[str, Path],
     metadata: Metadata,
 ) -> None:

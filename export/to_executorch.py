@@ -1,11 +1,14 @@
 """ExecuTorch with XNNPACK, for apps that run PyTorch's own on-device runtime."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from export.formats import Runner
+from export.metadata import Metadata
+from export.plan import Plan
 from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
@@ -17,23 +20,35 @@ KEY = "contract"  # a constant method: an app calls it as it calls `forward`, an
 
 
 def convert(
-    network: "nn.Module", contract: Contract, calibration: Pixels | None, paths: dict[str, Path]
+    network: "nn.Module",
+    contract: Contract,
+    plan: Plan | None,
+    paths: dict[str, Path],
+    metadata: Metadata,
 ) -> None:
     """Write `.pte` files; see `Toolchain.convert`."""
     from export.attention import GROUPED
     from export.mobile_form import MobileForm
 
+    from export.quantized_form import planned
+
     with quiet():
-        paths["fp32"].write_bytes(to_pte(MobileForm(network, contract, GROUPED), contract))
+        for precision, path in paths.items():
+            form: nn.Module = MobileForm(network, contract, GROUPED)
+            if precision == "w8a8":
+                assert plan is not None
+                form = planned(network, contract, plan, GROUPED)
+            path.write_bytes(to_pte(form, contract, metadata))
 
 
-def to_pte(form: "nn.Module", contract: Contract) -> bytes:
+def to_pte(form: "nn.Module", contract: Contract, metadata: Metadata) -> bytes:
     """The bytes of a `.pte` file in which XNNPACK runs everything but the cast to float.
 
     Args:
         form: uint8 [1, S, S, 3] -> probabilities; float, or with its 8-bit arithmetic spelled out
             as pairs of quantize and dequantize.
         contract: goes inside, and gives the side.
+        metadata: goes inside, as a JSON text.
     """
     import torch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
@@ -46,7 +61,11 @@ def to_pte(form: "nn.Module", contract: Contract) -> bytes:
     lowered = to_edge_transform_and_lower(
         program,
         partitioner=[XnnpackPartitioner()],
-        constant_methods={KEY: contract.to_json(), "labels": list(contract.labels)},
+        constant_methods={
+            KEY: contract.to_json(),
+            "labels": list(contract.labels),
+            "metadata": json.dumps(metadata.given()),
+        },
     )
     return bytes(lowered.to_executorch().buffer)
 

@@ -6,8 +6,10 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from export.affine import Affine
 from export.formats import Runner
 from export.metadata import Metadata
+from export.plan import Plan
 from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
@@ -16,13 +18,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 ENTRY, ABOUT = "contract.json", "metadata.json"
-ENGINE = "qnnpack"  # what phones have; it runs on x86 too, and there it saturates less than "x86"
 
 
 def convert(
     network: "nn.Module",
     contract: Contract,
-    calibration: Pixels | None,
+    plan: Plan | None,
     paths: dict[str, Path],
     metadata: Metadata,
 ) -> None:
@@ -32,42 +33,16 @@ def convert(
     from export.mobile_form import MobileForm
 
     image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
-    torch.backends.quantized.engine = ENGINE
     with quiet(), torch.no_grad():  # PyTorch calls TorchScript and FX deprecated on every use
         for precision, path in paths.items():
             model: nn.Module = MobileForm(network, contract)
             if precision == "w8a8":
-                assert calibration is not None
-                model = _to_w8a8(model, calibration)
+                assert plan is not None
+                model = _to_w8a8(model, plan, image)
             script = torch.jit.freeze(_forget_origin(torch.jit.trace(model, image)))
             extra = {ENTRY: contract.to_json(), ABOUT: json.dumps(metadata.given(), indent=2)}
             # By way of a buffer: a file's own name would be written into it.
             path.write_bytes(script._save_to_buffer_for_lite_interpreter(_extra_files=extra))
-
-
-def _to_w8a8(model: "nn.Module", calibration: Pixels) -> "nn.Module":
-    import torch
-    from torch import nn
-    from torch.ao.quantization import MinMaxObserver, QConfig, QConfigMapping
-    from torch.ao.quantization.observer import default_per_channel_weight_observer
-    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
-
-    # Full 8-bit activations: QNNPACK holds them, where the x86 engine saturates without VNNI. The
-    # default histogram observers take minutes on 82 convolutions.
-    recipe = QConfig(
-        activation=MinMaxObserver.with_args(reduce_range=False),
-        weight=default_per_channel_weight_observer,
-    )
-    mapping = QConfigMapping().set_global(None)
-    for kind in (nn.Conv2d, nn.Linear):
-        # Only these: quantized residual adds and norms lose the answer.
-        mapping = mapping.set_object_type(kind, recipe)
-    images = torch.from_numpy(calibration)
-    prepared = prepare_fx(model, mapping, (images[:1],))
-    for batch in images.split(16):
-        prepared(batch)
-    quantized: nn.Module = convert_fx(prepared)
-    return quantized
 
 
 def _forget_origin(script: Any) -> Any:
@@ -88,6 +63,63 @@ def _forget_origin(script: Any) -> Any:
     return torch.jit.load(kept)
 
 
+def _to_w8a8(form: "nn.Module", plan: Plan, image: Any) -> "nn.Module":
+    """PyTorch's own 8-bit convolutions in the plan's places; SiLUs stay float, they are no faster.
+
+    FX would do the same, but chooses grids itself.
+    """
+    from export.quantized_form import swap
+    from export.wiring import trace
+
+    wiring = trace(form, image)
+    for name in plan.layers:
+        wire, shift = wiring.layers[name], plan.corrections[name]
+        grids = plan.grids[wire.input], plan.grids[wire.output]
+        swap(form, name, _quantized_layer(form.get_submodule(name), shift, *grids))
+    return form
+
+
+def _quantized_layer(
+    layer: Any, shift: tuple[float, ...], source: Affine, result: Affine
+) -> "nn.Module":
+    import torch
+    from torch import Tensor, nn
+    from torch.ao.nn import quantized
+
+    from export.affine import weight_scales
+
+    scales = weight_scales(layer.weight).double()
+    zeros = torch.zeros(len(scales), dtype=torch.int64)
+    weight = torch.quantize_per_channel(layer.weight, scales, zeros, 0, torch.qint8)
+    bias = torch.tensor(shift) + (0 if layer.bias is None else layer.bias)
+    inner: Any
+    if isinstance(layer, nn.Conv2d):
+        inner = quantized.Conv2d(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            layer.stride,
+            layer.padding,
+            groups=layer.groups,
+        )
+    else:
+        inner = quantized.Linear(layer.in_features, layer.out_features)
+    inner.set_weight_bias(weight, bias)
+    inner.scale, inner.zero_point = result.scale, result.zero_point
+
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: Tensor) -> Tensor:
+            stored = torch.quantize_per_tensor(x, source.scale, source.zero_point, torch.quint8)
+            made: Tensor = self.inner(stored).dequantize()
+            return made
+
+    return Layer()
+
+
 def read_contract(path: Path) -> str:
     """The contract's JSON text out of the extra files."""
     # The container is a ZIP whose one top folder has the archive's name.
@@ -100,7 +132,10 @@ def load(path: Path, threads: int) -> Runner:
     """Open with the lite interpreter, as a phone does."""
     import torch
 
-    torch.backends.quantized.engine = ENGINE  # decides how quantized weights are laid out
+    # Decides how 8-bit weights are laid out. Phones have qnnpack, which runs on x86, too. There the
+    # engine called x86 is faster, but adds pairs of products in 16 bits, which saturate, unless
+    # the processor has VNNI.
+    torch.backends.quantized.engine = "x86" if torch.cpu._is_vnni_supported() else "qnnpack"
     with quiet():
         from torch.jit.mobile import _load_for_lite_interpreter
 
