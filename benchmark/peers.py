@@ -171,7 +171,7 @@ def first_line(error: object) -> str:
 
 
 def main() -> int:
-    """`python -m benchmark.peers`; the exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    """`python -m benchmark.peers`: 0, 2 for what the user can mend, or 130 for Ctrl-C."""
     import tyro
 
     from benchmark.commands import Peers
