@@ -40,6 +40,7 @@ def convert(
                 assert calibration is not None
                 model = _to_w8a8(model, calibration)
             script = torch.jit.freeze(_forget_origin(torch.jit.trace(model, image)))
+            script = _forget_origin(script)  # freezing kept the old names as lines of source
             extra = {ENTRY: contract.to_json(), ABOUT: json.dumps(metadata.given(), indent=2)}
             # By way of a buffer: a file's own name would be written into it.
             path.write_bytes(script._save_to_buffer_for_lite_interpreter(_extra_files=extra))
