@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,7 @@ def convert(
             if precision == "w8a8":
                 assert calibration is not None
                 model = _to_w8a8(model, calibration)
-            script = torch.jit.freeze(_forget_origin(torch.jit.trace(model, image)))
-            script = _forget_origin(script)  # freezing kept the old names as lines of source
+            script = _forget_origin(torch.jit.freeze(torch.jit.trace(model, image)))
             extra = {ENTRY: contract.to_json(), ABOUT: json.dumps(metadata.given(), indent=2)}
             # By way of a buffer: a file's own name would be written into it.
             path.write_bytes(script._save_to_buffer_for_lite_interpreter(_extra_files=extra))
@@ -72,19 +72,30 @@ def _to_w8a8(model: "nn.Module", calibration: Pixels) -> "nn.Module":
 
 
 def _forget_origin(script: Any) -> Any:
-    """The same module without the machine's paths and the counters of this process.
+    """The same frozen module without the machine's paths and the counters of this process.
 
-    Traces remember the Python stack (`.debug_pkl`), and class names carry a number that every
-    trace in the process raises. Loading starts a count of its own.
+    A trace remembers the Python stack (`.debug_pkl`), and a class name carries a number that
+    every trace in the process raises: here numbers start at 0.
     """
     import torch
+
+    numbers: dict[bytes, bytes] = {}
+
+    def renumber(data: bytes) -> bytes:
+        def number(match: re.Match[bytes]) -> bytes:
+            return numbers.setdefault(match[0], b"___torch_mangle_%d" % len(numbers))
+
+        return re.sub(rb"___torch_mangle_\d+", number, data)
 
     given, kept = io.BytesIO(), io.BytesIO()
     torch.jit.save(script, given)
     with zipfile.ZipFile(given) as source, zipfile.ZipFile(kept, "w") as target:
-        for entry in source.infolist():
-            if not entry.filename.endswith(".debug_pkl"):
-                target.writestr(entry, source.read(entry))
+        for name in source.namelist():
+            data = source.read(name)
+            if name.endswith((".py", "/data.pkl")):  # class names are lines of text in both
+                data = renumber(data)
+            if not name.endswith(".debug_pkl"):
+                target.writestr(renumber(name.encode()).decode(), data)
     kept.seek(0)
     return torch.jit.load(kept)
 
