@@ -20,7 +20,8 @@ from export.wiring import Wiring, trace
 from train.data import Pixels
 
 PROBED = 48  # images that sensitivities are measured on; whole networks are judged on all
-SILU_COST = 100  # multiply-adds that one value of a SiLU in float costs, roughly
+# What staying in float costs, as multiply-adds, roughly: a value of a SiLU, and a stored weight.
+SILU_COST, WEIGHT_COST = 100, 100
 
 
 def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Plan:
@@ -58,7 +59,8 @@ def _towards_float(
             silus[unit] = silus.get(unit, 0) + SILU_COST * elements
 
     def cost(name: str) -> int:
-        return plan.macs.get(name, 0) + silus.get(name, 0)
+        stored = form.get_submodule(name).weight.numel() if name in plan.macs else 0
+        return plan.macs.get(name, 0) + silus.get(name, 0) + WEIGHT_COST * stored
 
     order = sorted(plan.sensitivity, key=lambda name: -plan.sensitivity[name] / max(1, cost(name)))
     steps, floats = [plan], set()

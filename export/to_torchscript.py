@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,35 +31,50 @@ def convert(
     """Write `.ptl` files; see `Toolchain.convert`."""
     import torch
 
+    from export.attention import NHWC
     from export.mobile_form import MobileForm
 
     image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
     with quiet(), torch.no_grad():  # PyTorch calls TorchScript and FX deprecated on every use
         for precision, path in paths.items():
-            model: nn.Module = MobileForm(network, contract)
+            model: nn.Module = MobileForm(network, contract, NHWC)
             if precision == "w8a8":
                 assert plan is not None
                 model = _to_w8a8(model, plan, image)
-            script = torch.jit.freeze(_forget_origin(torch.jit.trace(model, image)))
+            script = torch.jit.trace(model, image)
+            if precision == "fp32":  # freezing would write 8-bit weights twice
+                script = torch.jit.freeze(script)
+            script = _forget_origin(script)
             extra = {ENTRY: contract.to_json(), ABOUT: json.dumps(metadata.given(), indent=2)}
             # By way of a buffer: a file's own name would be written into it.
             path.write_bytes(script._save_to_buffer_for_lite_interpreter(_extra_files=extra))
 
 
 def _forget_origin(script: Any) -> Any:
-    """The same module without the machine's paths and the counters of this process.
+    """The same frozen module without the machine's paths and the counters of this process.
 
-    Traces remember the Python stack (`.debug_pkl`), and class names carry a number that every
-    trace in the process raises. Loading starts a count of its own.
+    A trace remembers the Python stack (`.debug_pkl`), and a class name carries a number that
+    every trace in the process raises: here numbers start at 0.
     """
     import torch
+
+    numbers: dict[bytes, bytes] = {}
+
+    def renumber(data: bytes) -> bytes:
+        def number(match: re.Match[bytes]) -> bytes:
+            return numbers.setdefault(match[0], b"___torch_mangle_%d" % len(numbers))
+
+        return re.sub(rb"___torch_mangle_\d+", number, data)
 
     given, kept = io.BytesIO(), io.BytesIO()
     torch.jit.save(script, given)
     with zipfile.ZipFile(given) as source, zipfile.ZipFile(kept, "w") as target:
-        for entry in source.infolist():
-            if not entry.filename.endswith(".debug_pkl"):
-                target.writestr(entry, source.read(entry))
+        for name in source.namelist():
+            data = source.read(name)
+            if name.endswith((".py", "/data.pkl")):  # class names are lines of text in both
+                data = renumber(data)
+            if not name.endswith(".debug_pkl"):
+                target.writestr(renumber(name.encode()).decode(), data)
     kept.seek(0)
     return torch.jit.load(kept)
 

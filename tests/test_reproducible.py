@@ -1,0 +1,154 @@
+"""The same checkpoint and flags give the same bytes, in any process, anywhere."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from export import to_torchscript
+from export.config import ExportConfig
+from export.manifest import Artifact, Manifest, read_manifest
+from export.mlpackage import MODEL, pin
+from export.run import export
+from export.verify import verify
+from tests.conftest import relist
+from train.files import sha256_file
+
+ROOT = Path(__file__).parents[1]
+
+
+def differing(one: Path, other: Path) -> list[str]:
+    """Names of the artifacts whose bytes differ between two folders."""
+
+    def hashes(folder: Path) -> dict[str, str]:
+        return {row.artifact: sha256_file(folder / row.artifact) for row in read_manifest(folder)}
+
+    first, second = hashes(one), hashes(other)
+    assert first.keys() == second.keys()
+    return [name for name in first if first[name] != second[name]]
+
+
+@pytest.fixture(scope="module")
+def again(run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifacts of the run once more, by another process with another seed of hashes."""
+    out = tmp_path_factory.mktemp("again") / "artifacts"
+    command = [sys.executable, "-m", "lesionlite", "export", run, "--data", drawn, "--out", out]
+    environment = {**os.environ, "PYTHONHASHSEED": "4711"}
+    done = subprocess.run(
+        [*map(str, command), "--calibration", "14"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_another_process_writes_the_same_bytes(artifacts: Path, again: Path) -> None:
+    assert differing(artifacts, again) == []
+    assert Manifest.read(artifacts) == Manifest.read(again)
+    assert verify(again).passed
+
+
+def test_a_planted_difference_is_seen(again: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(again, tmp_path / "copy"))
+    assert differing(again, folder) == []
+    weights = folder / "mobilevitv2_050-w8.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
+    for file in (weights, folder / "mobilevitv2_050-fp16.onnx"):
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    relist(folder)
+    changed = ["mobilevitv2_050-fp16.onnx", "mobilevitv2_050-w8.mlpackage"]
+    assert differing(again, folder) == changed
+    assert Manifest.read(again) != Manifest.read(folder)
+
+
+def scatter(package: Path) -> None:
+    """New random identifiers, as coremltools would give."""
+    file = package / "Manifest.json"
+    text = file.read_text()
+    for old in json.loads(text)["itemInfoEntries"]:
+        text = text.replace(old, str(uuid.uuid4()))
+    file.write_text(text)
+
+
+def test_pinned_packages_do_not_hang_on_chance(artifacts: Path, tmp_path: Path) -> None:
+    given = artifacts / "mobilevitv2_050-fp16.mlpackage"
+    package = Path(shutil.copytree(given, tmp_path / given.name))
+    scatter(package)
+    assert sha256_file(package) != sha256_file(given)
+    pin(package)
+    assert sha256_file(package) == sha256_file(given)
+
+
+def test_map_entries_are_written_in_order(artifacts: Path, tmp_path: Path) -> None:
+    """Planted fault: the same model, its user-defined metadata entered the other way round."""
+    from coremltools.proto import Model_pb2
+
+    given = artifacts / "mobilevitv2_050-fp16.mlpackage"
+    package = Path(shutil.copytree(given, tmp_path / given.name))
+    spec = Model_pb2.Model()
+    spec.ParseFromString((package / MODEL).read_bytes())
+    entries = spec.description.metadata.userDefined
+    kept = dict(entries)
+    assert len(kept) > 1
+    lonely = []
+    for key in sorted(kept, reverse=True):  # one entry at a time: the order on the wire
+        part = Model_pb2.Model()
+        part.description.metadata.userDefined[key] = kept[key]
+        lonely.append(part.SerializeToString())
+    entries.clear()
+    (package / MODEL).write_bytes(spec.SerializeToString(deterministic=True) + b"".join(lonely))
+    assert sha256_file(package) != sha256_file(given)
+    pin(package)
+    assert sha256_file(package) == sha256_file(given)
+
+
+def torchscript(run: Path, out: Path) -> Artifact:
+    (row,) = export(run, out, ExportConfig(formats=("torchscript",), precisions=("fp32",)))
+    return row
+
+
+def test_torchscript_forgets_the_traces_before_it(
+    run: Path, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (listed,) = [row for row in read_manifest(artifacts) if row.artifact.endswith("fp32.ptl")]
+    for _ in range(3):
+        torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2))
+    assert torchscript(run, tmp_path / "a") == listed
+    monkeypatch.setattr(to_torchscript, "_forget_origin", lambda script: script)
+    assert torchscript(run, tmp_path / "b") != listed
+
+
+def contents(path: Path) -> bytes:
+    """All bytes of an artifact, those of its ZIP's entries unpacked as well."""
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    data = b"".join(file.read_bytes() for file in files)
+    if path.is_file() and zipfile.is_zipfile(io.BytesIO(data)):
+        with zipfile.ZipFile(path) as archive:
+            data += b"".join(archive.read(name) for name in archive.namelist())
+    return data
+
+
+def names_the_machine(data: bytes) -> bool:
+    return any(str(place).encode() in data for place in (ROOT, sys.prefix, torch.__file__))
+
+
+def test_no_artifact_names_the_machine_that_made_it(
+    run: Path, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for row in read_manifest(artifacts):
+        assert not names_the_machine(contents(artifacts / row.artifact)), row.artifact
+    monkeypatch.setattr(to_torchscript, "_forget_origin", lambda script: script)
+    planted = torchscript(run, tmp_path)
+    assert names_the_machine(contents(tmp_path / planted.artifact))
