@@ -17,6 +17,8 @@ TYPES: dict[str, tuple[torch.dtype, Any]] = {
     "fp16": (torch.float32, np.float16),
     "fp32": (torch.float32, np.float32),
     "int32": (torch.int32, np.int32),
+    "int8": (torch.int8, np.int8),
+    "uint8": (torch.uint8, np.uint8),
     "bool": (torch.bool, np.bool_),
 }
 
@@ -136,7 +138,7 @@ class Graph:
 
 def _constant(value: Any) -> Tensor:
     array = np.asarray(value)
-    kinds = {"f": np.float32, "i": np.int32, "b": np.bool_}
+    kinds = {"f": np.float32, "i": np.int32, "u": np.int32, "b": np.bool_}
     if array.dtype.kind not in kinds:
         raise LesionliteError(f"the program holds a constant tensor of type {array.dtype}")
     return torch.from_numpy(np.array(array, kinds[array.dtype.kind], order="C"))  # a writable copy

@@ -127,6 +127,42 @@ def squeeze(x: Tensor, axes: Ints | None = None) -> Tensor:
     return x.squeeze() if axes is None else x.squeeze(tuple(axes))
 
 
+STORED = {"int8": (torch.int8, -128, 127), "uint8": (torch.uint8, 0, 255)}
+
+
+def quantize(
+    input: Tensor,
+    scale: float | Tensor,
+    output_dtype: str,
+    zero_point: int | Tensor | None = None,
+    axis: int | None = None,
+) -> Tensor:
+    """Input / scale + zero_point, rounded, halves to even, and clipped; per channel on `axis`."""
+    kind, low, high = STORED[output_dtype]
+    steps = (input / _along(scale, input, axis)).round() + _along(zero_point or 0, input, axis)
+    return steps.clamp(low, high).to(kind)
+
+
+def dequantize(
+    input: Tensor,
+    scale: float | Tensor,
+    zero_point: int | Tensor | None = None,
+    axis: int | None = None,
+) -> Tensor:
+    """(input - zero_point) * scale, per channel along `axis` if it is given."""
+    shifted = input.float() - _along(zero_point or 0, input, axis)
+    return shifted * _along(scale, input, axis)
+
+
+def _along(value: Any, x: Tensor, axis: int | None) -> Any:
+    """A number as it is; a vector, shaped to go with that axis of `x`."""
+    if isinstance(value, int | float):
+        return value
+    shape = [1] * x.ndim
+    shape[axis or 0] = -1
+    return torch.as_tensor(value).float().reshape(shape)
+
+
 def split(
     x: Tensor, axis: int, num_splits: int | None = None, split_sizes: Ints | None = None
 ) -> tuple[Tensor, ...]:
@@ -195,6 +231,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "clip": lambda x, alpha, beta: x.clamp(alpha, beta),
     "concat": concat,
     "conv": conv,
+    "dequantize": dequantize,
     "exp": lambda x: x.exp(),
     "expand_dims": expand_dims,
     "identity": lambda x: x,
@@ -206,6 +243,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "minimum": lambda x, y: torch.minimum(x, y),
     "mul": lambda x, y: x * y,
     "pow": lambda x, y: x**y,
+    "quantize": quantize,
     "real_div": lambda x, y: x / y,
     "reduce_max": _reduce(torch.amax),
     "reduce_mean": _reduce(torch.mean),
@@ -241,7 +279,7 @@ COMPRESSED = frozenset(
 )
 
 # Inputs that are tensors; all others are attributes and become plain Python values.
-OPERANDS = frozenset({"x", "y", "weight", "bias", "values"})
+OPERANDS = frozenset({"x", "y", "weight", "bias", "values", "input"})
 
 # The results are some of the operands' values, so fp16 needs no rounding.
 EXACT = frozenset(

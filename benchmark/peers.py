@@ -25,9 +25,9 @@ from benchmark.report import machine
 from benchmark.rounds import COUNTED, File, Query, time_round
 from export.calibration import choose
 from export.formats import FORMATS
+from export.manifest import MANIFEST, read_manifest
 from export.precision import PRECISIONS
 from export.quiet import quiet
-from export.run import MANIFEST, read_manifest
 from train.console import progress, say, words_to_stderr
 from train.contract import Contract
 from train.data import drop_bad, load_inputs, read_split

@@ -1,4 +1,4 @@
-"""Affine quantization to 8 bits: real = scale * (stored - zero_point) (Jacob et al. 2018, eq. 1)."""
+"""Affine quantization to 8 bits: real = scale * (stored - zero_point) (Jacob et al. 2018)."""
 
 import math
 from dataclasses import dataclass

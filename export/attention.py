@@ -88,7 +88,8 @@ def as_linear(conv: nn.Conv2d) -> nn.Linear:
     """The same 1x1 convolution for channels in the last axis."""
     new = nn.Linear(conv.in_channels, conv.out_channels, dtype=conv.weight.dtype)
     new.weight = nn.Parameter(conv.weight[:, :, 0, 0].clone(), requires_grad=False)
-    new.bias = conv.bias
+    assert conv.bias is not None
+    new.bias = nn.Parameter(conv.bias.clone(), requires_grad=False)
     return new
 
 

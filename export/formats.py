@@ -50,8 +50,8 @@ class Toolchain(Protocol):
         """Write `network` (timm's, float32) once per precision; `paths` says where each one goes.
 
         All precisions in one call, because they share the costly conversion from PyTorch. The
-        caller sees to all-or-nothing. `plan` is given where one of the precisions is calibrated; all
-        formats follow the same one. `metadata` goes into the format's own standard fields.
+        caller sees to all-or-nothing. `plan` is given where one of the precisions is calibrated;
+        all formats follow the same one. `metadata` goes into the format's own standard fields.
         """
 
     def read_contract(self, path: Path) -> str:
@@ -82,7 +82,13 @@ FORMATS = {
         Format("torchscript", ".ptl", ("fp32", "w8a8"), "export.to_torchscript", "PyTorch Mobile"),
         Format("onnx", ".onnx", ("fp32", "fp16", "w8a8"), "export.to_onnx", "ONNX Runtime"),
         Format("tflite", ".tflite", ("fp32", "fp16", "w8a8"), "export.to_tflite", "LiteRT"),
-        Format("coreml", ".mlpackage", ("fp32", "fp16", "w8", "w8a8", "w6", "w4"), "export.to_coreml", "Core ML"),
+        Format(
+            "coreml",
+            ".mlpackage",
+            ("fp32", "fp16", "w8", "w8a8", "w6", "w4"),
+            "export.to_coreml",
+            "Core ML",
+        ),
         Format("executorch", ".pte", ("fp32", "w8a8"), "export.to_executorch", "ExecuTorch"),
     )
 }

@@ -9,7 +9,7 @@ from export.affine import Affine
 from train.errors import LesionliteError
 from train.files import read_json, write_text
 
-PLAN = "plan.json"
+PLAN, PLAN_FIGURE = "plan.json", "plan.png"
 
 
 @dataclass(frozen=True)

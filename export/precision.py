@@ -32,6 +32,8 @@ PRECISIONS = {
         Precision("fp32", "weights and arithmetic in 32-bit float", 32, False, 0.002, 0.999),
         Precision("fp16", "weights in 16-bit float", 16, False, 0.002, 0.995),
         Precision("w8", "weights in 8-bit integers, arithmetic in float", 8, False, 0.01, 0.98),
+        Precision("w6", "weights as 6-bit indices, arithmetic in float", 6, False, 0.01, 0.9),
+        Precision("w4", "weights as 4-bit indices, arithmetic in float", 4, False, 0.01, 0.9),
         Precision("w8a8", "weights and activations in 8-bit integers", 8, True, 0.01, 0.97),
     )
 }

@@ -1,4 +1,4 @@
-"""The mobile form with a plan applied: every format converts it, and here it predicts their answers.
+"""The mobile form with a plan applied: formats convert it, and here it predicts their answers.
 
 A quantized layer rounds its input to 8 bits, multiplies with 8-bit weights, and rounds its output;
 the grids come from the plan. In eager PyTorch that is simulated in float32; in an exported program
@@ -46,8 +46,9 @@ class Rounding(nn.Module):
 
 
 class QuantizedLayer(nn.Module):
-    """A convolution or linear layer in 8-bit integers; `source` and `result` round what it reads
-    and writes.
+    """A convolution or linear layer in 8-bit integers.
+
+    `source` rounds what it reads, `result` what it writes.
     """
 
     weight: Tensor
@@ -73,7 +74,7 @@ class QuantizedLayer(nn.Module):
         self.register_buffer("zeros", torch.zeros(len(scales), dtype=torch.int64))
         # Already multiplied out for eager execution; not part of an exported program.
         self.weight = stored * scales.view(shape)
-        self.window = (
+        self.window: Any = (
             (layer.stride, layer.padding, layer.dilation, layer.groups)
             if isinstance(layer, nn.Conv2d)
             else None
@@ -89,7 +90,8 @@ class QuantizedLayer(nn.Module):
         x = self.source(x)
         if self.window is None:
             return self.result(F.linear(x, weight, self.bias))
-        return self.result(F.conv2d(x, weight, self.bias, *self.window))
+        stride, padding, dilation, groups = self.window
+        return self.result(F.conv2d(x, weight, self.bias, stride, padding, dilation, groups))
 
 
 class QuantizedSiLU(nn.Module):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export.affine import Affine
-from export.wiring import ACTIVATIONS, LAYERS, Wiring
+from export.wiring import Wiring
 from train.data import Pixels
 
 BATCH = 25

@@ -9,8 +9,11 @@ from export.config import ExportConfig
 from export.formats import FORMATS, Format
 from export.manifest import CALIBRATION, Artifact, Manifest, sha256_text
 from export.metadata import Metadata
+from export.plan import PLAN, PLAN_FIGURE, Plan
+from export.plan_figure import plan_figure
+from export.precision import PRECISIONS
 from export.toolchains import versions
-from train.console import progress
+from train.console import progress, say
 from train.contract import Contract
 from train.data import Pixels, find_bad, load_inputs, read_split
 from train.errors import LesionliteError
@@ -37,6 +40,8 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
     calibration, files = _calibration(config, contract, data)
     model = read_json(run / SETTINGS)["model"]
     metadata = config.metadata(contract)
+    plan = None if calibration is None else _plan(network, contract, calibration, config)
+    plan_hash = None if plan is None else sha256_text(plan.to_json())
     made: list[Artifact] = []
     by_format: dict[str, list[str]] = {}
     for row, precision in config.pairs():
@@ -46,9 +51,16 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
         for name, precisions in by_format.items():
             bar.update(task, note=name)
             paths = {p: out / f"{model}-{p}{FORMATS[name].suffix}" for p in precisions}
-            _convert(FORMATS[name], network, contract, calibration, paths, metadata)
+            _convert(FORMATS[name], network, contract, plan, paths, metadata)
             made += [
-                Artifact(path.name, name, precision, sha256_file(path), size_bytes(path))
+                Artifact(
+                    artifact=path.name,
+                    format=name,
+                    precision=precision,
+                    sha256=sha256_file(path),
+                    size_bytes=size_bytes(path),
+                    plan=plan_hash if PRECISIONS[precision].calibrated else None,
+                )
                 for precision, path in paths.items()
             ]
             bar.advance(task, len(paths))
@@ -56,6 +68,9 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
     listing = "".join(f"{file}\n" for file in files)
     if files:
         write_text(out / CALIBRATION, listing)
+    if plan is not None:
+        plan.write(out / PLAN)
+        plan_figure(plan, out / PLAN_FIGURE)
     write_text(out / CONTRACT, contract.to_json())
     Manifest(
         model=model,
@@ -73,14 +88,27 @@ def _convert(
     row: Format,
     network: Any,
     contract: Contract,
-    calibration: Pixels | None,
+    plan: Plan | None,
     paths: dict[str, Path],
     metadata: Metadata,
 ) -> None:
     """Convert to temporary names, which take their places when all have succeeded."""
     with ExitStack() as stack:
         temporary = {p: stack.enter_context(replacing(path)) for p, path in paths.items()}
-        row.toolchain().convert(network, contract, calibration, temporary, metadata)
+        row.toolchain().convert(network, contract, plan, temporary, metadata)
+
+
+def _plan(network: Any, contract: Contract, calibration: Pixels, config: ExportConfig) -> Plan:
+    from export.mobile_form import MobileForm
+    from export.search import make_plan
+
+    plan = make_plan(MobileForm(network, contract), calibration, config)
+    say(
+        f"plan: {len(plan.layers)} of {len(plan.macs)} layers in 8 bits "
+        f"({plan.int8_share:.1%} of the multiply-adds); {plan.agreement:.1%} of the answers on the "
+        f"calibration images stay"
+    )
+    return plan
 
 
 def _calibration(

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from export.affine import Affine
 from export.mobile_form import MobileForm
-from export.ranges import BATCH
 from export.quantized_form import QuantizedLayer, QuantizedSiLU, Rounding, swap
+from export.ranges import BATCH
 from export.wiring import Wiring
 from train.console import track
 
@@ -94,7 +94,9 @@ def mean_shifts(
     done = [0]
     rounded = {
         name: QuantizedLayer(
-            form.get_submodule(name), Rounding(grids[wiring.layers[name].input], True), nn.Identity()
+            form.get_submodule(name),
+            Rounding(grids[wiring.layers[name].input], True),
+            nn.Identity(),
         )
         for name in layers
     }

@@ -43,7 +43,7 @@ class FloatModel:
     def code(self, operator: Any) -> str:
         """The operator's name, like CONV_2D."""
         entry = self.model.operatorCodes[operator.opcodeIndex]
-        return self.codes[max(entry.builtinCode, entry.deprecatedBuiltinCode)]
+        return str(self.codes[max(entry.builtinCode, entry.deprecatedBuiltinCode)])
 
     def bytes(self) -> bytes:
         """The file."""

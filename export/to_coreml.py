@@ -31,49 +31,81 @@ def convert(
     with quiet():
         import coremltools as ct
 
-        traced = _trace(network, contract)
+        from export.attention import NCHW
+        from export.mobile_form import MobileForm
+        from export.quantized_form import planned
+
+        traced = _trace(MobileForm(network, contract), contract)
         for precision, path in paths.items():
-            depth = ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16
-            shape = (1, 3, contract.side, contract.side)
-            model = ct.convert(
-                traced,
-                inputs=[ct.ImageType("image", shape, color_layout=ct.colorlayout.RGB)],
-                classifier_config=ct.ClassifierConfig(list(contract.labels)),
-                compute_precision=depth,
-                minimum_deployment_target=ct.target.iOS16,
-            )
-            if precision == "w8":
-                model = _to_w8(ct, model)
+            if precision == "w8a8":
+                assert plan is not None
+                program = _program(planned(network, contract, plan, NCHW), contract)
+                model = _mlprogram(program, contract, precision)
+            else:
+                model = _mlprogram(traced, contract, precision)
+            model = _compress(ct, model, precision)
             _describe(model, contract, metadata)
             model.save(str(path))
             pin(path)
 
 
-def _trace(network: "nn.Module", contract: Contract) -> Any:
-    import torch
-    from torch import nn
+def _mlprogram(source: Any, contract: Contract, precision: str) -> Any:
+    import coremltools as ct
 
-    from export.mobile_form import MobileForm
+    shape = (1, 3, contract.side, contract.side)
+    return ct.convert(
+        source,
+        inputs=[ct.ImageType("image", shape, color_layout=ct.colorlayout.RGB)],
+        classifier_config=ct.ClassifierConfig(list(contract.labels)),
+        compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
+        # 8-bit activations came with iOS 17.
+        minimum_deployment_target=ct.target.iOS17 if precision == "w8a8" else ct.target.iOS16,
+    )
+
+
+def _from_image(form: Any) -> "nn.Module":
+    from torch import nn
 
     class FromImage(nn.Module):
         """Core ML hands over [1, 3, S, S] in 0..255 for its image type, not [1, S, S, 3]."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.form = MobileForm(network, contract)
+            self.form = form
 
         def forward(self, image: "Tensor") -> "Tensor":
-            return self.form.logits(image).softmax(-1)
+            return form.logits(image).softmax(-1)  # type: ignore[no-any-return]
+
+    return FromImage().eval()
+
+
+def _trace(form: "nn.Module", contract: Contract) -> Any:
+    import torch
 
     with torch.no_grad():
-        example = torch.zeros(1, 3, contract.side, contract.side)
-        return torch.jit.trace(FromImage().eval(), example)
+        return torch.jit.trace(_from_image(form), torch.zeros(1, 3, contract.side, contract.side))
 
 
-def _to_w8(ct: Any, model: Any) -> Any:
-    recipe = ct.optimize.coreml.OpLinearQuantizerConfig(mode="linear_symmetric")
-    config = ct.optimize.coreml.OptimizationConfig(global_config=recipe)
-    return ct.optimize.coreml.linear_quantize_weights(model, config)
+def _program(form: "nn.Module", contract: Contract) -> Any:
+    """As torch.export gives it, whose quantize and dequantize operations coremltools knows."""
+    import torch
+
+    with torch.no_grad():
+        example = (torch.zeros(1, 3, contract.side, contract.side),)
+        return torch.export.export(_from_image(form), example).run_decompositions({})
+
+
+def _compress(ct: Any, model: Any, precision: str) -> Any:
+    """Weights in 8-bit integers, or as indices into a palette of 64 or 16 values per tensor."""
+    tools = ct.optimize.coreml
+    if precision == "w8":
+        recipe = tools.OpLinearQuantizerConfig(mode="linear_symmetric")
+        config = tools.OptimizationConfig(global_config=recipe)
+        return tools.linear_quantize_weights(model, config)
+    if precision in ("w6", "w4"):
+        recipe = tools.OpPalettizerConfig(mode="kmeans", nbits=int(precision[1]))
+        return tools.palettize_weights(model, tools.OptimizationConfig(global_config=recipe))
+    return model
 
 
 def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:

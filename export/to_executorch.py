@@ -29,7 +29,6 @@ def convert(
     """Write `.pte` files; see `Toolchain.convert`."""
     from export.attention import GROUPED
     from export.mobile_form import MobileForm
-
     from export.quantized_form import planned
 
     with quiet():

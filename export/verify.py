@@ -6,11 +6,13 @@ from pathlib import Path
 
 from export.formats import read_contract
 from export.manifest import CALIBRATION, MANIFEST, Artifact, Manifest, sha256_text
+from export.plan import PLAN_FIGURE
 from train.errors import LesionliteError
 from train.files import sha256_file
 from train.layout import CONTRACT
 
-REPORTS = ("report.json", "report.md")  # `lesionlite benchmark` leaves them beside the artifacts
+# `lesionlite benchmark` leaves these beside the artifacts, and `export` the plan's picture.
+REPORTS = ("report.json", "report.md", "peers.json", "peers.md", PLAN_FIGURE)
 AGAIN = "export again"
 
 

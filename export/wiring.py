@@ -71,7 +71,8 @@ def trace(form: nn.Module, image: Tensor) -> Wiring:
         source = names.setdefault(id(given), f"{name}.in")
         names[id(made)] = f"{name}.out"
         is_layer = isinstance(module, LAYERS)
-        macs = made.numel() * module.weight[0].numel() if is_layer else 0
+        weight: Any = module.weight if is_layer else None
+        macs = made.numel() * weight[0].numel() if is_layer else 0
         wires = layers if is_layer else activations
         wires[name] = Wire(source, f"{name}.out", macs, made.numel())
 

@@ -10,12 +10,13 @@ from train.files import replacing
 from train.metrics import Scores
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """A matplotlib figure of so many inches, without a display or global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
-    FigureCanvasAgg(figure)  # no display, no global state
+    FigureCanvasAgg(figure)
     return figure
 
 
@@ -27,7 +28,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], note: str, file: Path) -> 
         note: a caveat to print under the title, or "".
         file: PNG to write.
     """
-    figure = _figure(9, 3.6)
+    figure = new_figure(9, 3.6)
     loss, scores = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
     loss.plot(epochs, [row["train_loss"] for row in history], marker=".", label="training")
@@ -57,7 +58,7 @@ def draw_confusion(scores: Scores, note: str, file: Path) -> None:
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     labels = [row.label for row in scores.classes]
     size = 3 + 0.45 * len(labels)
-    figure = _figure(size, size * 0.9)
+    figure = new_figure(size, size * 0.9)
     axis = figure.subplots()
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
