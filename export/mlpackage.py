@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from train.files import write_json
+from train.files import write_text
 
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
 
@@ -28,7 +28,7 @@ def pin(package: Path) -> None:
     manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     entries = manifest["itemInfoEntries"]
     names = {old: str(uuid5(NAMESPACE_URL, entry["path"])) for old, entry in entries.items()}
-    ordered = sorted(entries.items(), key=lambda item: str(item[1]["path"]))
-    manifest["itemInfoEntries"] = {names[old]: entry for old, entry in ordered}
+    manifest["itemInfoEntries"] = {names[old]: entry for old, entry in entries.items()}
     manifest["rootModelIdentifier"] = names[manifest["rootModelIdentifier"]]
-    write_json(file, manifest)
+    # In coremltools' own style, because it writes this file again whenever it opens a package.
+    write_text(file, json.dumps(manifest, indent=4, sort_keys=True) + "\n")

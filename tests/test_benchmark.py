@@ -93,7 +93,8 @@ def test_a_planted_fault_fails_the_gate(two: Path, run: Path, drawn: Path) -> No
     model = onnx.load(file)
     for tensor in model.graph.initializer:
         if tensor.name == "head.bias":
-            rolled = np.roll(numpy_helper.to_array(tensor), 1) + np.eye(14, dtype=np.float32)[0]
+            rolled = np.roll(numpy_helper.to_array(tensor), 1)
+            rolled[0] += 10  # whatever the image, class 0 wins
             tensor.CopyFrom(numpy_helper.from_array(rolled, tensor.name))
             break
     else:

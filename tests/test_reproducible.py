@@ -91,6 +91,21 @@ def test_pinned_packages_do_not_hang_on_chance(artifacts: Path, tmp_path: Path) 
     assert sha256_file(package) == sha256_file(given)
 
 
+def test_opening_a_package_leaves_it_as_it_is(artifacts: Path, tmp_path: Path) -> None:
+    """coremltools writes a package's Manifest.json again, in its own style, when it opens one."""
+    import coremltools as ct
+
+    given = artifacts / "mobilevitv2_050-w8.mlpackage"
+    package = Path(shutil.copytree(given, tmp_path / given.name))
+    ct.utils.load_spec(str(package))
+    assert sha256_file(package) == sha256_file(given)
+    file = package / "Manifest.json"  # planted fault: the same JSON in another style
+    file.write_text(json.dumps(json.loads(file.read_text()), indent=2))
+    other = sha256_file(package)
+    ct.utils.load_spec(str(package))
+    assert sha256_file(package) != other
+
+
 def test_map_entries_are_written_in_order(artifacts: Path, tmp_path: Path) -> None:
     """Planted fault: the same model, its user-defined metadata entered the other way round."""
     from coremltools.proto import Model_pb2
