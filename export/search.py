@@ -76,7 +76,7 @@ def _weights(layer: Any) -> int:
 
 
 def _without(form: MobileForm, wiring: Wiring, plan: Plan, floats: set[str]) -> Plan:
-    """The plan with these in float, and the SiLUs that have lost a neighbour in 8 bits with them."""
+    """The plan with these in float, and with them the SiLUs that lose a neighbour in 8 bits."""
     layers = tuple(name for name in plan.layers if name not in floats)
     between = wiring.silus(form)
     activations = tuple(
