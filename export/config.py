@@ -18,7 +18,7 @@ class ExportConfig:
     formats: tuple[str, ...] = tuple(FORMATS)
     """Which formats to make: torchscript, onnx, tflite, coreml, executorch."""
     precisions: tuple[str, ...] = tuple(PRECISIONS)
-    """Which precisions to make: fp32, fp16, w8, w8a8; each format makes the ones it has."""
+    """Which precisions to make: fp32, fp16, w8, w8a8, w6, w4; each format makes the ones it has."""
     calibration: int = 300
     """Training images that set the ranges of w8a8."""
     calibration_seed: int = 0

@@ -39,36 +39,11 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
     network, contract = load_run(run)
     calibration, files = _calibration(config, contract, data)
     model = read_json(run / SETTINGS)["model"]
-    metadata = config.metadata(contract)
     plan = None if calibration is None else _plan(network, contract, calibration, config)
-    plan_hash = None if plan is None else sha256_text(plan.to_json())
-    made: list[Artifact] = []
-    by_format: dict[str, list[str]] = {}
-    for row, precision in config.pairs():
-        by_format.setdefault(row.name, []).append(precision)
-    with progress() as bar:
-        task = bar.add_task("converting", total=len(config.pairs()), note="")
-        for name, precisions in by_format.items():
-            bar.update(task, note=name)
-            paths = {p: out / f"{model}-{p}{FORMATS[name].suffix}" for p in precisions}
-            _convert(FORMATS[name], network, contract, plan, paths, metadata)
-            made += [
-                Artifact(
-                    artifact=path.name,
-                    format=name,
-                    precision=precision,
-                    sha256=sha256_file(path),
-                    size_bytes=size_bytes(path),
-                    plan=plan_hash if PRECISIONS[precision].calibrated else None,
-                )
-                for precision, path in paths.items()
-            ]
-            bar.advance(task, len(paths))
-        bar.update(task, note="")
+    made = _convert_all(network, contract, plan, config, out / model)
     listing = "".join(f"{file}\n" for file in files)
-    if files:
-        write_text(out / CALIBRATION, listing)
     if plan is not None:
+        write_text(out / CALIBRATION, listing)
         plan.write(out / PLAN)
         plan_figure(plan, out / PLAN_FIGURE)
     write_text(out / CONTRACT, contract.to_json())
@@ -82,6 +57,42 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
         artifacts=tuple(made),
     ).write(out)
     return made
+
+
+def _convert_all(
+    network: Any, contract: Contract, plan: Plan | None, config: ExportConfig, stem: Path
+) -> list[Artifact]:
+    """Convert format by format to `stem`-PRECISION.SUFFIX; the rows of what was made."""
+    made: list[Artifact] = []
+    by_format: dict[str, list[str]] = {}
+    for row, precision in config.pairs():
+        by_format.setdefault(row.name, []).append(precision)
+    plan_hash = None if plan is None else sha256_text(plan.to_json())
+    with progress() as bar:
+        task = bar.add_task("converting", total=len(config.pairs()), note="")
+        for name, precisions in by_format.items():
+            bar.update(task, note=name)
+            paths = {
+                p: stem.with_name(f"{stem.name}-{p}{FORMATS[name].suffix}") for p in precisions
+            }
+            _convert(FORMATS[name], network, contract, plan, paths, config.metadata(contract))
+            made += [
+                _row(FORMATS[name], precision, path, plan_hash) for precision, path in paths.items()
+            ]
+            bar.advance(task, len(paths))
+        bar.update(task, note="")
+    return made
+
+
+def _row(row: Format, precision: str, path: Path, plan_hash: str | None) -> Artifact:
+    return Artifact(
+        artifact=path.name,
+        format=row.name,
+        precision=precision,
+        sha256=sha256_file(path),
+        size_bytes=size_bytes(path),
+        plan=plan_hash if PRECISIONS[precision].calibrated else None,
+    )
 
 
 def _convert(

@@ -22,7 +22,7 @@ from train.data import Pixels
 
 PROBED = 48  # images that sensitivities are measured on; whole networks are judged on all
 # What staying in float costs, as multiply-adds, roughly: a value of a SiLU, and a stored weight.
-SILU_COST, WEIGHT_COST = 100, 100
+SILU_COST, WEIGHT_COST = 100, 500
 
 
 def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Plan:

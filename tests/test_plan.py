@@ -1,0 +1,224 @@
+"""The plan and what makes it: grids, wiring, sensitivities, the search, the quantized form."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from export.affine import Affine, weight_scales
+from export.attention import GROUPED, NCHW, NHWC
+from export.config import ExportConfig
+from export.mobile_form import MobileForm
+from export.plan import PLAN, PLAN_FIGURE, Plan
+from export.quantized_form import QuantizedLayer, Rounding, quantize, swap
+from export.ranges import Values, choose_grids, min_max, mse, observe, percentile
+from export.search import make_plan
+from export.sensitivity import divergence, mean_shifts, sensitivities
+from export.wiring import Wiring, trace
+from train.contract import Contract
+from train.data import load_inputs, read_split
+from train.errors import LesionliteError
+from train.layout import CONTRACT
+from train.model import load_run
+
+
+@pytest.fixture(autouse=True)
+def no_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture(scope="module")
+def images(drawn: Path, run: Path) -> np.ndarray:
+    files = read_split(drawn / "train").files[::8]
+    return load_inputs(files, Contract.read(run / CONTRACT))
+
+
+@pytest.fixture(scope="module")
+def form(run: Path) -> MobileForm:
+    return MobileForm(*load_run(run))
+
+
+@pytest.fixture(scope="module")
+def wiring(form: MobileForm, images: np.ndarray) -> Wiring:
+    return trace(form, torch.from_numpy(images[:1]))
+
+
+@pytest.fixture(scope="module")
+def plan(form: MobileForm, images: np.ndarray) -> Plan:
+    return make_plan(form, images, ExportConfig())
+
+
+def test_a_grid_holds_zero_and_reaches_its_ends() -> None:
+    grid = Affine.covering(-1.0, 3.0)
+    assert grid.low == pytest.approx(-1, abs=grid.scale) and grid.high == pytest.approx(3, abs=0.02)
+    x = torch.tensor([-9.0, -1.0, 0.0, 0.001, 1.5, 9.0])
+    rounded = grid.round(x)
+    assert rounded[2] == 0 and rounded[0] == grid.low and rounded[-1] == pytest.approx(grid.high)
+    assert (rounded - x)[1:-1].abs().max() <= grid.scale
+    assert Affine.covering(2.0, 3.0).low == 0  # padding must stay exact
+    for wrong in ((0.0, 3), (float("nan"), 3), (0.1, 256)):
+        with pytest.raises(LesionliteError):
+            Affine(*wrong)
+
+
+def test_wiring_names_each_tensor_once(form: MobileForm, wiring: Wiring) -> None:
+    layers = wiring.layers
+    attention = "blocks.4.transformer.0.attn"
+    assert layers[f"{attention}.query"].input == layers[f"{attention}.value"].input
+    assert layers["blocks.0.conv2_kxk.conv"].input == "blocks.0.conv1_1x1.act.out"
+    assert layers["blocks.1.conv1_1x1.conv"].input == "blocks.0.conv3_1x1.conv.out"
+    assert layers[f"{attention}.value"].activation == f"{attention}.act"
+    assert len(wiring.silus(form)) == 25
+    conv = layers["blocks.0.conv1_1x1.conv"]
+    weight = form.blocks[0].conv1_1x1.conv.weight  # type: ignore[union-attr]
+    assert conv.macs == weight.numel() * 32 * 32  # of a 64-pixel image, after the stem
+
+
+@pytest.mark.parametrize("spelling", [NHWC, GROUPED])
+def test_every_spelling_has_the_same_layers(run: Path, wiring: Wiring, spelling: object) -> None:
+    network, contract = load_run(run)
+    other = trace(
+        MobileForm(network, contract, spelling),  # type: ignore[arg-type]
+        torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8),
+    )
+    assert other.layers.keys() == wiring.layers.keys()
+    assert {n: w.input for n, w in other.layers.items()} == {
+        n: w.input for n, w in wiring.layers.items()
+    }
+
+
+def test_ranges_by_squared_error_beat_those_of_the_extremes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sample = torch.randn(20_000, generator=generator)
+    sample[0] = 60.0
+    values = Values(float(sample.min()), float(sample.max()), sample)
+
+    def error(grid: Affine, behind: object = None) -> float:
+        f = F.silu if behind else (lambda x: x)
+        return float((f(grid.round(sample)) - f(sample)).square().mean())
+
+    assert min_max(values, "").high == pytest.approx(60, rel=0.01)
+    assert percentile(values, "").high < 5
+    assert error(mse(values, "")) < error(min_max(values, ""))
+    values = Values(-60.0, float(sample[1:].max()), torch.cat([sample[1:], torch.tensor([-60.0])]))
+    assert mse(values, "SiLU").low > -30  # a SiLU does not see what lies far below zero
+
+
+def test_a_plan_reads_back_as_it_was_written(plan: Plan, tmp_path: Path) -> None:
+    plan.write(tmp_path / PLAN)
+    assert Plan.read(tmp_path / PLAN) == plan
+    (tmp_path / PLAN).write_text("{}")
+    with pytest.raises(LesionliteError, match="no quantization plan"):
+        Plan.read(tmp_path / PLAN)
+
+
+def test_the_search_is_deterministic_and_keeps_its_promises(
+    form: MobileForm, images: np.ndarray, plan: Plan, wiring: Wiring
+) -> None:
+    again = make_plan(form, images, ExportConfig())
+    assert again.layers == plan.layers and again.grids == plan.grids
+    assert plan.int8_share >= 0.9 or plan.layers == tuple(wiring.layers)
+    between = wiring.silus(form)
+    assert all(set(between[name]) <= set(plan.layers) for name in plan.activations)
+    strict = make_plan(form, images, ExportConfig(divergence=0.0))
+    assert set(strict.layers) < set(plan.layers) or plan.divergence > 0.001
+    assert strict.int8_share >= 0.9
+    loose = make_plan(form, images, ExportConfig(divergence=9.0))
+    assert loose.layers == tuple(wiring.layers)
+
+
+def test_sensitivity_notices_a_layer_on_a_bad_grid(
+    form: MobileForm, wiring: Wiring, images: np.ndarray
+) -> None:
+    sample = torch.from_numpy(images[:6])
+    grids = choose_grids(form, wiring, observe(form, wiring, images, 0), "mse")
+    before = sensitivities(form, wiring, grids, sample)
+    bad = wiring.layers["blocks.3.conv3_1x1.conv"].input
+    after = sensitivities(form, wiring, {**grids, bad: Affine(3.0, 10)}, sample)
+    assert after["blocks.3.conv3_1x1.conv"] > 10 * before["blocks.3.conv3_1x1.conv"]
+    assert after["head"] == before["head"]
+    logits = torch.randn(4, 3)
+    assert divergence(logits, logits) == 0 < divergence(logits + torch.eye(4, 3), logits)
+
+
+def test_a_bias_correction_restores_the_mean(
+    form: MobileForm, wiring: Wiring, images: np.ndarray
+) -> None:
+    name = "blocks.0.conv1_1x1.conv"
+    wire, batch = wiring.layers[name], torch.from_numpy(images)
+    grids = {wire.input: Affine(0.05, 6), wire.output: Affine(0.05, 128)}
+    shift = mean_shifts(form, wiring, grids, (name,), batch)[name]
+    seen: list[torch.Tensor] = []
+    layer = form.get_submodule(name)
+    handle = layer.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    form(batch)
+    handle.remove()
+
+    def bias(correction: torch.Tensor | None) -> float:
+        made = QuantizedLayer(layer, Rounding(grids[wire.input], True), nn.Identity(), correction)
+        return float((made(seen[0]) - layer(seen[0])).mean((0, 2, 3)).abs().max())
+
+    assert bias(torch.tensor(shift)) < bias(None) / 10
+
+
+def test_the_quantized_form_is_near_the_float_one_and_a_bad_grid_is_not(
+    form: MobileForm, plan: Plan, wiring: Wiring, images: np.ndarray
+) -> None:
+    batch = torch.from_numpy(images)
+    exact = form(batch)
+    rounded = quantize(form, plan, wiring)
+    assert 0 < (rounded(batch) - exact).abs().max() < 0.2
+    torch.testing.assert_close(form(batch), exact)  # the form itself is left alone
+    tensor = wiring.layers["blocks.1.conv3_1x1.conv"].input
+    bad = replace(plan, grids={**plan.grids, tensor: Affine(5.0, 1)})
+    assert (quantize(form, bad, wiring)(batch) - exact).abs().max() > 0.02
+
+
+def test_an_exported_program_computes_what_eager_simulates(
+    form: MobileForm, plan: Plan, wiring: Wiring, images: np.ndarray
+) -> None:
+    one = torch.from_numpy(images[:1])
+    for signed in (True, False):
+        rounded = quantize(form, plan, wiring, signed)
+        program = torch.export.export(rounded, (one,))
+        quantizers = [n for n in program.graph.nodes if "quantize_per_tensor" in str(n.target)]
+        assert len(quantizers) >= 2 * len(plan.layers)
+        torch.testing.assert_close(program.module()(one), rounded(one), rtol=0, atol=2e-2)
+
+
+def test_weights_keep_to_127_steps_per_channel(form: MobileForm) -> None:
+    layer = form.get_submodule("blocks.0.conv1_1x1.conv")
+    made = QuantizedLayer(layer, nn.Identity(), nn.Identity())
+    assert made.stored.abs().amax((1, 2, 3)).eq(127).all()
+    scales = weight_scales(layer.weight)  # type: ignore[arg-type]
+    assert ((made.weight - layer.weight).abs() <= scales[:, None, None, None] / 2 + 1e-6).all()  # type: ignore[operator]
+    assert swap(form, "head", form.head) is form.head
+
+
+def test_the_plan_and_its_picture_lie_beside_the_artifacts(artifacts: Path) -> None:
+    plan = Plan.read(artifacts / PLAN)
+    assert plan.images == 14 and plan.int8_share >= 0.9
+    assert (artifacts / PLAN_FIGURE).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("suffix", [".ptl", ".onnx", ".tflite", ".mlpackage", ".pte"])
+def test_every_w8a8_file_follows_the_plan(
+    suffix: str, artifacts: Path, run: Path, images: np.ndarray
+) -> None:
+    from benchmark.predictor import load
+
+    network, contract = load_run(run)
+    form = MobileForm(network, contract, NCHW)
+    wiring = trace(form, torch.from_numpy(images[:1]))
+    expected = quantize(form, Plan.read(artifacts / PLAN), wiring)(torch.from_numpy(images)).numpy()
+    exact = form(torch.from_numpy(images)).numpy()
+    got = load(artifacts / f"mobilevitv2_050-w8a8{suffix}").predict(images)
+    # Nearer to the simulation than to the float network would need equal arithmetic to the bit
+    # (fp16 in Core ML, float SiLUs in TorchScript); near enough to be the same grids it must be.
+    assert np.abs(got - expected).mean() < 3 * np.abs(expected - exact).mean()
