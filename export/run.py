@@ -36,23 +36,7 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
     network, contract = load_run(run)
     calibration, files = _calibration(config, contract, data)
     model = read_json(run / SETTINGS)["model"]
-    metadata = config.metadata(contract)
-    made: list[Artifact] = []
-    by_format: dict[str, list[str]] = {}
-    for row, precision in config.pairs():
-        by_format.setdefault(row.name, []).append(precision)
-    with progress() as bar:
-        task = bar.add_task("converting", total=len(config.pairs()), note="")
-        for name, precisions in by_format.items():
-            bar.update(task, note=name)
-            paths = {p: out / f"{model}-{p}{FORMATS[name].suffix}" for p in precisions}
-            _convert(FORMATS[name], network, contract, calibration, paths, metadata)
-            made += [
-                Artifact(path.name, name, precision, sha256_file(path), size_bytes(path))
-                for precision, path in paths.items()
-            ]
-            bar.advance(task, len(paths))
-        bar.update(task, note="")
+    made = _convert_all(config, network, contract, calibration, out / model)
     listing = "".join(f"{file}\n" for file in files)
     if files:
         write_text(out / CALIBRATION, listing)
@@ -66,6 +50,36 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
         toolchains=versions(),
         artifacts=tuple(made),
     ).write(out)
+    return made
+
+
+def _convert_all(
+    config: ExportConfig,
+    network: Any,
+    contract: Contract,
+    calibration: Pixels | None,
+    stem: Path,
+) -> list[Artifact]:
+    """Convert format by format to `stem`-PRECISION.SUFFIX; the rows of what was made."""
+    metadata = config.metadata(contract)
+    made: list[Artifact] = []
+    by_format: dict[str, list[str]] = {}
+    for row, precision in config.pairs():
+        by_format.setdefault(row.name, []).append(precision)
+    with progress() as bar:
+        task = bar.add_task("converting", total=len(config.pairs()), note="")
+        for name, precisions in by_format.items():
+            bar.update(task, note=name)
+            paths = {
+                p: stem.with_name(f"{stem.name}-{p}{FORMATS[name].suffix}") for p in precisions
+            }
+            _convert(FORMATS[name], network, contract, calibration, paths, metadata)
+            made += [
+                Artifact(path.name, name, precision, sha256_file(path), size_bytes(path))
+                for precision, path in paths.items()
+            ]
+            bar.advance(task, len(paths))
+        bar.update(task, note="")
     return made
 
 
