@@ -118,19 +118,17 @@ def test_a_plan_reads_back_as_it_was_written(plan: Plan, tmp_path: Path) -> None
         Plan.read(tmp_path / PLAN)
 
 
-def test_the_search_is_deterministic_and_keeps_its_promises(
+def test_the_search_keeps_its_promises(
     form: MobileForm, images: np.ndarray, plan: Plan, wiring: Wiring
 ) -> None:
-    again = make_plan(form, images, ExportConfig())
-    assert again.layers == plan.layers and again.grids == plan.grids
-    assert plan.int8_share >= 0.9 or plan.layers == tuple(wiring.layers)
+    """That it is deterministic is in test_reproducible: a second process makes the same files."""
+    assert plan.int8_share >= 0.9
     between = wiring.silus(form)
     assert all(set(between[name]) <= set(plan.layers) for name in plan.activations)
     strict = make_plan(form, images, ExportConfig(divergence=0.0))
-    assert set(strict.layers) < set(plan.layers) or plan.divergence > 0.001
-    assert strict.int8_share >= 0.9
-    loose = make_plan(form, images, ExportConfig(divergence=9.0))
-    assert loose.layers == tuple(wiring.layers)
+    assert len(strict.layers) < len(wiring.layers) and strict.int8_share >= 0.9
+    assert set(strict.layers) <= set(plan.layers)
+    assert strict.grids == plan.grids and strict.sensitivity == plan.sensitivity
 
 
 def test_sensitivity_notices_a_layer_on_a_bad_grid(
