@@ -192,11 +192,16 @@ class GroupedAttention(Projections):
     a row is its weighted sum.
     """
 
+    count: Tensor
+
     def __init__(
         self, norm: nn.GroupNorm, attn: Any, height: int, width: int, spelling: Spelling
     ) -> None:
         super().__init__(norm, attn, spelling)
         self.pixels = height * width // PATCH**2
+        # A tensor, because XNNPACK's delegate leaves a product with a number outside.
+        count = torch.full((1, 1, 1, 1), self.pixels, dtype=self.value.weight.dtype)
+        self.register_buffer("count", count)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, 4, N] -> the same shape."""
@@ -206,7 +211,7 @@ class GroupedAttention(Projections):
         # XNNPACK's delegate wants the stride spelled out, and no padding in the count.
         row = (1, self.pixels)
         mean = F.avg_pool2d(weighted, row, row, count_include_pad=False)
-        context = self.key(mean * self.pixels)
+        context = self.key(mean * self.count)
         return self.out_proj(self.act(self.value(x)) * context)
 
 

@@ -12,10 +12,12 @@ from export.plan import Plan
 from export.quiet import quiet
 from train.contract import Contract
 from train.data import Pixels
+from train.errors import LesionliteError
 
 if TYPE_CHECKING:
     from torch import nn
 
+_pool: int | None = None  # threads of the process's pool, once a network was opened
 KEY = "contract"  # a constant method: an app calls it as it calls `forward`, and gets a string
 
 
@@ -104,18 +106,37 @@ def _open(path: Path) -> Any:
     return Runtime.get().load_program(path, verification=Verification.InternalConsistency)
 
 
+def _size_pool(portable_lib: Any, threads: int) -> None:
+    """Size the process's one pool of threads, before the first network is opened.
+
+    Afterwards it is too late: a network that was open when the pool was replaced can wait for the
+    old one's threads for ever (seen in executorch 1.4.1, whose call is marked unsafe).
+    """
+    global _pool
+    if _pool is None:
+        if portable_lib._threadpool_get_thread_count() != threads:
+            portable_lib._unsafe_reset_threadpool(threads)
+        _pool = threads
+    if _pool != threads:
+        raise LesionliteError(
+            f"ExecuTorch runs with {_pool} threads in this process since the first .pte file was "
+            f"opened; to use {threads}, open the file in a process of its own"
+        )
+
+
 def load(path: Path, threads: int) -> Runner:
-    """Open with ExecuTorch's runtime and its XNNPACK delegate."""
+    """Open with ExecuTorch's runtime and its XNNPACK delegate.
+
+    Raises:
+        LesionliteError: if another number of threads is in use in this process.
+    """
     with quiet():
         from importlib.metadata import version
 
         import torch
         from executorch.extension.pybindings import portable_lib
 
-        # The pool is the process's, and the only call that sizes it is this one. It is marked
-        # unsafe because it must not be called while a network runs on another thread.
-        if portable_lib._threadpool_get_thread_count() != threads:
-            portable_lib._unsafe_reset_threadpool(threads)
+        _size_pool(portable_lib, threads)
         program = _open(path)
         method = program.load_method("forward")
 

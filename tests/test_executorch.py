@@ -13,6 +13,7 @@ from benchmark.predictor import load
 from export import to_executorch
 from export.attention import GROUPED, NCHW, Spelling
 from export.formats import read_contract
+from export.metadata import Metadata
 from export.mobile_form import MobileForm
 from export.quiet import quiet
 from export.to_executorch import KEY, to_pte
@@ -49,7 +50,7 @@ def form(spelling: Spelling) -> MobileForm:
 
 def written(spelling: Spelling) -> bytes:
     with quiet():
-        return to_pte(form(spelling), CONTRACT)
+        return to_pte(form(spelling), CONTRACT, Metadata())
 
 
 def test_all_but_the_cast_is_one_delegate(artifacts: Path) -> None:
@@ -80,7 +81,7 @@ def test_the_contract_and_the_labels_are_methods(tmp_path: Path) -> None:
         from executorch.runtime import Runtime
 
         program = Runtime.get().load_program(path)
-    assert program.method_names == {"forward", KEY, "labels"}
+    assert program.method_names == {"forward", KEY, "labels", "metadata"}
     assert program.load_method("labels").execute([]) == list(CONTRACT.labels)
     assert read_contract(path) == CONTRACT
 
@@ -95,17 +96,29 @@ def test_a_truncated_file_is_refused(tmp_path: Path, artifacts: Path) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_threads_are_honoured_and_leave_open_files_alone(threads: int, artifacts: Path) -> None:
+def test_threads_are_honoured_by_the_first_file_of_a_process(threads: int, artifacts: Path) -> None:
+    code = (
+        "import sys; import numpy as np; from benchmark.predictor import load; "
+        "from train.errors import LesionliteError; "
+        f"first = load(sys.argv[1], {threads}); "
+        "from executorch.extension.pybindings import portable_lib as lib; "
+        f"assert lib._threadpool_get_thread_count() == {threads}; "
+        "image = np.zeros((1, 64, 64, 3), np.uint8); "
+        f"again = load(sys.argv[1], {threads}); "
+        "assert abs(first.predict(image) - again.predict(image)).max() < 1e-6\n"
+        "try: load(sys.argv[1], 2)\n"
+        "except LesionliteError as error: print(error)"
+    )
     path = artifacts / "mobilevitv2_050-fp32.pte"
-    image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8).numpy()
-    before = load(path, threads=2)
-    expected = before.predict(image)
-    after = load(path, threads)
-    from executorch.extension.pybindings import portable_lib
-
-    assert portable_lib._threadpool_get_thread_count() == threads
-    assert abs(after.predict(image) - expected).max() < 1e-6
-    assert abs(before.predict(image) - expected).max() < 1e-6
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert f"with {threads} threads in this process" in done.stdout
 
 
 class Quantized(nn.Module):
@@ -131,8 +144,8 @@ def qdq(x: Tensor) -> Tensor:
 
 def test_an_8_bit_tensor_may_have_two_consumers(monkeypatch: pytest.MonkeyPatch) -> None:
     with quiet():
-        file = to_pte(Quantized(), CONTRACT)
+        file = to_pte(Quantized(), CONTRACT, Metadata())
     assert pieces(file)["XnnpackBackend"] == 1
     monkeypatch.setattr(to_executorch, "_separate_dequantizers", lambda program: None)
     with pytest.raises(Exception, match="dependency cycles"), quiet():
-        to_pte(Quantized(), CONTRACT)
+        to_pte(Quantized(), CONTRACT, Metadata())
