@@ -521,7 +521,7 @@ X = {"x": FED["x"]}
             ),
         ),
         (
-            "with values of type int8",
+            "cast to int8",
             lambda mb, x: mb.cast(x=mb.cast(x=x, dtype="int8"), dtype="fp32"),
         ),
         (
