@@ -101,12 +101,12 @@ def _torchscript(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
 
 
 def _executorch(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
-    """The thread pool is the process's own; this is the one way that Python has to size it."""
     import torch
 
+    from export.to_executorch import size_pool
+
     runtime: Any = import_module("executorch.runtime")
-    pool: Any = import_module("executorch.extension.pybindings.portable_lib")
-    pool._unsafe_reset_threadpool(threads)
+    size_pool(threads)
     method = runtime.Runtime.get().load_program(path).load_method("forward")
     sizes = tuple(method.metadata.input_tensor_meta(0).sizes())
     image = torch.from_numpy(noise(sizes, np.float32))

@@ -24,7 +24,7 @@ from benchmark.mil_count import Work, count
 from benchmark.report import machine
 from benchmark.rounds import COUNTED, File, Query, time_round
 from export.calibration import choose
-from export.formats import FORMATS
+from export.formats import FORMATS, first_line
 from export.manifest import MANIFEST, read_manifest
 from export.precision import PRECISIONS
 from export.quiet import quiet
@@ -163,11 +163,6 @@ def _convert(
     except CandidateFailed as error:
         return File(path, None, reason=f"refused: {first_line(error)}")
     return _file(path)
-
-
-def first_line(error: object) -> str:
-    """The first line of what a toolchain says, which tends to say much."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from export.metadata import Metadata
 from train.contract import Contract
@@ -124,7 +124,7 @@ def read_contract(path: Path) -> Contract:
     except Exception as error:  # each toolchain has its own errors for a damaged file
         raise LesionliteError(
             f"{path} is damaged or was not made by lesionlite: no contract can be read from it "
-            f"({_first_line(error)})"
+            f"({first_line(error)})"
         ) from error
     return Contract.from_json(text, str(path))
 
@@ -141,8 +141,9 @@ def open_runner(path: Path, threads: int = 2) -> Runner:
     except LesionliteError:
         raise
     except Exception as error:  # as above
-        raise LesionliteError(f"{path} cannot be executed: {_first_line(error)}") from error
+        raise LesionliteError(f"{path} cannot be executed: {first_line(error)}") from error
 
 
-def _first_line(error: Any) -> str:
+def first_line(error: object) -> str:
+    """The first line of what a toolchain says, which tends to say much."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -64,7 +64,6 @@ class QuantizedLayer(nn.Module):
         shape = [-1] + [1] * (layer.weight.dim() - 1)
         stored = (layer.weight / scales.view(shape)).round()
         self.source, self.result = source, result
-        self.layer = type(layer).__name__
         self.bias = layer.bias
         if correction is not None:
             bias = correction if layer.bias is None else layer.bias + correction

@@ -106,13 +106,18 @@ def _open(path: Path) -> Any:
     return Runtime.get().load_program(path, verification=Verification.InternalConsistency)
 
 
-def _size_pool(portable_lib: Any, threads: int) -> None:
+def size_pool(threads: int) -> None:
     """Size the process's one pool of threads, before the first network is opened.
 
     Afterwards it is too late: a network that was open when the pool was replaced can wait for the
     old one's threads for ever (seen in executorch 1.4.1, whose call is marked unsafe).
+
+    Raises:
+        LesionliteError: if another number of threads is in use in this process.
     """
     global _pool
+    from executorch.extension.pybindings import portable_lib
+
     if _pool is None:
         if portable_lib._threadpool_get_thread_count() != threads:
             portable_lib._unsafe_reset_threadpool(threads)
@@ -134,9 +139,8 @@ def load(path: Path, threads: int) -> Runner:
         from importlib.metadata import version
 
         import torch
-        from executorch.extension.pybindings import portable_lib
 
-        _size_pool(portable_lib, threads)
+        size_pool(threads)
         program = _open(path)
         method = program.load_method("forward")
 

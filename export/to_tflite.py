@@ -15,8 +15,6 @@ from train.data import Pixels
 if TYPE_CHECKING:
     from torch import nn
 
-WEIGHTED_OPS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-
 
 def convert(
     network: "nn.Module",
@@ -59,8 +57,10 @@ def _to_fp16(model: bytes) -> bytes:
     from ai_edge_quantizer.quantizer import Quantizer
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
+    from export.tflite_plan import LAYERS
+
     recipe = RecipeManager()
-    for name in WEIGHTED_OPS:
+    for name in LAYERS:
         operation = TFLOperationName(name)
         recipe.add_weight_only_config(".*", operation, 16, algorithm_key="float_casting")
     quantizer = Quantizer(model, recipe.get_quantization_recipe())

@@ -13,6 +13,7 @@ TOOLCHAINS = (
     "ai-edge-litert",
     "ai-edge-quantizer",
     "coremltools",
+    "executorch",
     "flatbuffers",
     "protobuf",
     "numpy",
