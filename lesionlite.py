@@ -4,8 +4,6 @@ The public face: what users import, and the `lesionlite` command. Both only hand
 `export` and `benchmark`; torch and the toolchains are imported when a function needs them.
 """
 
-import errno
-import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -194,27 +192,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 if all went well, 1 if an artifact did not pass, 2 for what the user can mend, 130 for
         Ctrl-C.
     """
-    from train.console import say, words_to_stderr
+    from train.console import respond
 
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    words_to_stderr("--json" in arguments)
-    try:
-        command = _parse(arguments)
-        document, code = command.run()
-        if command.json:
-            print(json.dumps(document, indent=2, ensure_ascii=False))
-        return code
-    except LesionliteError as error:
-        problem = str(error)
-    except OSError as error:
-        problem = _storage_problem(error)
-    except KeyboardInterrupt:
-        words_to_stderr(True)
-        say("Stopped. Nothing is left half-written. " + _how_to_go_on(arguments))
-        return 130
-    words_to_stderr(True)
-    say(f"lesionlite: {problem}")
-    return 2
+    return respond(arguments, lambda: _parse(arguments))
 
 
 def _parse(arguments: Sequence[str]) -> "Command":
@@ -256,24 +237,6 @@ def _print_help() -> None:
     print(
         "\n`lesionlite build` does it all, on drawn images; `lesionlite COMMAND --help` tells more."
     )
-
-
-def _storage_problem(error: OSError) -> str:
-    """A sentence for what an operating system says of files and disks."""
-    where = error.filename or "the output folder"
-    known = {
-        errno.ENOSPC: f"the disk is full ({where}); free some space and run the command again",
-        errno.EROFS: f"{where} is on a read-only file system; choose another output folder",
-        errno.EACCES: f"no permission for {where}; choose another folder or change its rights",
-        errno.EPERM: f"no permission for {where}; choose another folder or change its rights",
-    }
-    return known.get(error.errno or 0, f"{error.strerror or error} ({where})")
-
-
-def _how_to_go_on(arguments: Sequence[str]) -> str:
-    resumable = list(arguments[:1]) == ["train"] and "--resume" not in arguments
-    same = "Run the same command" + (" with --resume" if resumable else "")
-    return same + " to go on after the last finished " + ("epoch." if resumable else "step.")
 
 
 if __name__ == "__main__":

@@ -42,8 +42,7 @@ def multiply_adds(network: "nn.Module", *inputs: Any) -> int:
         network: any module; products written as functions (`@`) are not counted.
         inputs: of the call.
     """
-    import torch
-    from torch import nn
+    from export.wiring import LAYERS, watching
 
     total = 0
 
@@ -51,14 +50,9 @@ def multiply_adds(network: "nn.Module", *inputs: Any) -> int:
         nonlocal total
         total += result.numel() * layer.weight[0].numel()  # a weight's row makes one output
 
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    try:
-        with torch.no_grad():
-            network(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    layers = {name: count for name, m in network.named_modules() if isinstance(m, LAYERS)}
+    with watching(network, layers):
+        network(*inputs)
     return total
 
 

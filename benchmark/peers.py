@@ -5,7 +5,6 @@ Every file is open in a process of its own and they take turns in bursts: ours, 
 the matrix products that set the physical limit; once with each number of threads.
 """
 
-import json
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from export.formats import FORMATS, first_line
 from export.manifest import MANIFEST, read_manifest
 from export.precision import PRECISIONS
 from export.quiet import quiet
-from train.console import progress, say, words_to_stderr
+from train.console import progress, respond
 from train.contract import Contract
 from train.data import drop_bad, load_inputs, read_split
 from train.errors import LesionliteError, unknown_choice
@@ -171,20 +170,10 @@ def main() -> int:
 
     from benchmark.commands import Peers
 
-    words_to_stderr("--json" in sys.argv)
-    try:
-        command = tyro.cli(Peers, config=(tyro.conf.FlagCreatePairsOff,))
-        document, code = command.run()
-    except LesionliteError as error:
-        words_to_stderr(True)
-        say(f"lesionlite: {error}")
-        return 2
-    except KeyboardInterrupt:
-        say("Stopped. Nothing is left half-written. Run the same command to start over.")
-        return 130
-    if command.json:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-    return code
+    def parse() -> Peers:
+        return tyro.cli(Peers, config=(tyro.conf.FlagCreatePairsOff,))
+
+    return respond(sys.argv[1:], parse)
 
 
 if __name__ == "__main__":

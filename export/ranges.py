@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export.affine import Affine
-from export.wiring import Wiring
+from export.wiring import Hook, Wiring, watching
 from train.data import Pixels
 
 BATCH = 25
@@ -48,7 +48,7 @@ def observe(form: nn.Module, wiring: Wiring, images: Pixels, seed: int) -> dict[
         index = torch.randint(flat.shape[1], (each,), generator=generator)
         kept.setdefault(name, []).append(flat[:, index].flatten())
 
-    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
+    def watch(name: str) -> Hook:
         wire = wiring.layers[name]
 
         def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
@@ -59,12 +59,9 @@ def observe(form: nn.Module, wiring: Wiring, images: Pixels, seed: int) -> dict[
         return hook
 
     from_activations = {wire.output for wire in wiring.activations.values()}
-    handles = [form.get_submodule(n).register_forward_hook(watch(n)) for n in wiring.layers]
-    with torch.no_grad():
+    with watching(form, {name: watch(name) for name in wiring.layers}):
         for batch in torch.from_numpy(images).split(BATCH):
             form(batch)
-    for handle in handles:
-        handle.remove()
     return {name: Values(low[name], high[name], torch.cat(kept[name])) for name in kept}
 
 
@@ -107,12 +104,7 @@ RULES: dict[str, Callable[[Values, str], Affine]] = {
 }
 
 
-def choose_grids(
-    form: nn.Module, wiring: Wiring, values: dict[str, Values], rule: str
-) -> dict[str, Affine]:
+def choose_grids(wiring: Wiring, values: dict[str, Values], rule: str) -> dict[str, Affine]:
     """A grid for every tensor, by one of `RULES`."""
-    kinds = {
-        name: type(form.get_submodule(activation)).__name__ if activation else ""
-        for name, activation in wiring.tensors().items()
-    }
-    return {name: RULES[rule](held, kinds[name]) for name, held in values.items()}
+    behind = wiring.behind()
+    return {name: RULES[rule](held, behind.get(name, "")) for name, held in values.items()}

@@ -31,11 +31,11 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
     images = torch.from_numpy(calibration)
     wiring = trace(form, images[:1])
     values = observe(form, wiring, calibration, config.calibration_seed)
-    grids = choose_grids(form, wiring, values, config.ranges)
+    grids = choose_grids(wiring, values, config.ranges)
     probed = images[:: max(1, len(images) // PROBED)]  # calibration images are sorted by class
     plan = Plan(
         layers=tuple(wiring.layers),
-        activations=tuple(wiring.silus(form)),
+        activations=tuple(wiring.silus()),
         grids=grids,
         corrections=mean_shifts(form, wiring, grids, tuple(wiring.layers), images),
         sensitivity=sensitivities(form, wiring, grids, probed),
@@ -44,41 +44,37 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
         images=len(images),
         seed=config.calibration_seed,
     )
-    steps = _towards_float(form, wiring, plan, config.int8_share)
+    steps = _towards_float(wiring, plan, config.int8_share)
     return _first_good(form, wiring, steps, images, config.divergence)
 
 
-def _towards_float(form: MobileForm, wiring: Wiring, plan: Plan, int8_share: float) -> list[Plan]:
+def _towards_float(wiring: Wiring, plan: Plan, int8_share: float) -> list[Plan]:
     """Plans with ever more in float, all within the share of multiply-adds."""
     silus: dict[str, int] = {}
-    for name, sides in wiring.silus(form).items():
+    for name, sides in wiring.silus().items():
         elements = wiring.activations[name].elements
         for unit in (name, *sides):  # a layer in float takes the SiLUs around it along
             silus[unit] = silus.get(unit, 0) + SILU_COST * elements
 
     def cost(name: str) -> int:
-        stored = _weights(form.get_submodule(name)) if name in plan.macs else 0
-        return plan.macs.get(name, 0) + silus.get(name, 0) + WEIGHT_COST * stored
+        wire = wiring.layers.get(name) or wiring.activations[name]
+        return wire.macs + silus.get(name, 0) + WEIGHT_COST * wire.weights
 
     order = sorted(plan.sensitivity, key=lambda name: -plan.sensitivity[name] / max(1, cost(name)))
     floats: set[str] = set()
     steps = [plan]
     for name in order:
-        less = _without(form, wiring, plan, floats | {name})
+        less = _without(wiring, plan, floats | {name})
         if less.int8_share >= int8_share:
             floats.add(name)
             steps.append(less)
     return steps
 
 
-def _weights(layer: Any) -> int:
-    return int(layer.weight.numel())
-
-
-def _without(form: MobileForm, wiring: Wiring, plan: Plan, floats: set[str]) -> Plan:
+def _without(wiring: Wiring, plan: Plan, floats: set[str]) -> Plan:
     """The plan with these in float, and with them the SiLUs that lose a neighbour in 8 bits."""
     layers = tuple(name for name in plan.layers if name not in floats)
-    between = wiring.silus(form)
+    between = wiring.silus()
     activations = tuple(
         name
         for name in plan.activations

@@ -1,7 +1,5 @@
 """What rounding one layer alone does to the network's answers, and what it does to its mean."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +7,7 @@ from export.affine import Affine
 from export.mobile_form import MobileForm
 from export.quantized_form import QuantizedLayer, QuantizedSiLU, Rounding, swap
 from export.ranges import BATCH
-from export.wiring import Wiring
+from export.wiring import Hook, Wiring, watching
 from train.console import track
 
 
@@ -29,13 +27,12 @@ class Probe:
         """Run the float form on uint8 [N, S, S, 3] once."""
         self.form, self.images = form, images
         self.inputs: list[Tensor] = []
-        handles = [
-            block.register_forward_pre_hook(lambda module, given: self.inputs.append(given[0]))
-            for block in form.blocks
-        ]
-        self.reference = form.logits(self.pixels())
-        for handle in handles:
-            handle.remove()
+
+        def keep(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
+            self.inputs.append(given[0])
+
+        with watching(form, {f"blocks.{index}": keep for index in range(len(form.blocks))}):
+            self.reference = form.logits(self.pixels())
 
     def pixels(self) -> Tensor:
         """The images as the form's logits take them, [N, 3, S, S]."""
@@ -67,7 +64,7 @@ def sensitivities(
         )
         for name, wire in wiring.layers.items()
     }
-    for name in wiring.silus(form):
+    for name in wiring.silus():
         units[name] = QuantizedSiLU(grids[wiring.activations[name].output], True)
     found = {}
     for name, module in track(units.items(), "sensitivity of each layer", len(units)):
@@ -77,7 +74,6 @@ def sensitivities(
     return found
 
 
-@torch.no_grad()
 def mean_shifts(
     form: MobileForm,
     wiring: Wiring,
@@ -91,7 +87,6 @@ def mean_shifts(
     images uint8 [N, S, S, 3] instead of derived from BatchNorm.
     """
     sums: dict[str, Tensor] = {}
-    done = [0]
     rounded = {
         name: QuantizedLayer(
             form.get_submodule(name),
@@ -101,19 +96,16 @@ def mean_shifts(
         for name in layers
     }
 
-    def watch(name: str) -> Any:
+    def watch(name: str) -> Hook:
         def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
             off = made - rounded[name](given[0])
             channel = 1 if isinstance(module, nn.Conv2d) else off.dim() - 1
             shift = off.mean([axis for axis in range(off.dim()) if axis != channel])
-            sums[name] = sums.get(name, torch.zeros_like(shift)) + shift * done[0] / len(images)
+            sums[name] = sums.get(name, torch.zeros_like(shift)) + shift * len(made) / len(images)
 
         return hook
 
-    handles = [form.get_submodule(name).register_forward_hook(watch(name)) for name in layers]
-    for batch in images.split(BATCH):
-        done[0] = len(batch)
-        form(batch)
-    for handle in handles:
-        handle.remove()
+    with watching(form, {name: watch(name) for name in layers}):
+        for batch in images.split(BATCH):
+            form(batch)
     return {name: tuple(sums[name].tolist()) for name in layers}

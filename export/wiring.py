@@ -4,7 +4,9 @@ A quantization plan speaks of layers by their module names and of tensors by the
 them: `NAME.out`, or `NAME.in` where no layer or activation does.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +25,8 @@ class Wire:
         output: name of the tensor it writes.
         macs: multiply-adds for one image; 0 for an activation.
         elements: values in the output.
+        weights: how many a layer has; 0 for an activation.
+        kind: class of the module, like "SiLU".
         activation: name of the activation that reads the output at once, or "".
     """
 
@@ -30,6 +34,8 @@ class Wire:
     output: str
     macs: int
     elements: int
+    weights: int
+    kind: str
     activation: str = ""
 
 
@@ -40,23 +46,39 @@ class Wiring:
     layers: dict[str, Wire]
     activations: dict[str, Wire]
 
-    def silus(self, form: nn.Module) -> dict[str, tuple[str, str]]:
+    def silus(self) -> dict[str, tuple[str, str]]:
         """SiLUs between two layers, by name: the layer before and the layer behind."""
         writer = {wire.output: name for name, wire in self.layers.items()}
         reader = {wire.input: name for name, wire in self.layers.items()}
         return {
             name: (writer[wire.input], reader[wire.output])
             for name, wire in self.activations.items()
-            if isinstance(form.get_submodule(name), nn.SiLU)
-            and wire.input in writer
-            and wire.output in reader
+            if wire.kind == "SiLU" and wire.input in writer and wire.output in reader
         }
 
-    def tensors(self) -> dict[str, str]:
-        """Every tensor that a layer reads or writes, with the activation behind it or ""."""
-        behind = {wire.output: wire.activation for wire in self.layers.values()}
-        read = {wire.input: behind.get(wire.input, "") for wire in self.layers.values()}
-        return {**read, **behind}
+    def behind(self) -> dict[str, str]:
+        """The kind of the activation behind a tensor, for tensors that have one."""
+        return {wire.input: wire.kind for wire in self.activations.values()}
+
+
+Hook = Callable[[nn.Module, tuple[Tensor], Tensor], None]
+
+
+@contextmanager
+def watching(network: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
+    """Call a hook (module, inputs, output) after each of the modules named has run, while inside.
+
+    Without gradients, because watching is all that is done with the answers.
+    """
+    handles = [
+        network.get_submodule(name).register_forward_hook(hook) for name, hook in hooks.items()
+    ]
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def trace(form: nn.Module, image: Tensor) -> Wiring:
@@ -66,30 +88,28 @@ def trace(form: nn.Module, image: Tensor) -> Wiring:
     layers: dict[str, Wire] = {}
     activations: dict[str, Wire] = {}
 
-    def note(name: str, module: nn.Module, given: Tensor, made: Tensor) -> None:
-        alive.extend((given, made))
-        source = names.setdefault(id(given), f"{name}.in")
-        names[id(made)] = f"{name}.out"
-        is_layer = isinstance(module, LAYERS)
-        weight: Any = module.weight if is_layer else None
-        macs = made.numel() * weight[0].numel() if is_layer else 0
-        wires = layers if is_layer else activations
-        wires[name] = Wire(source, f"{name}.out", macs, made.numel())
+    def note(name: str) -> Hook:
+        def hook(module: Any, given: tuple[Tensor], made: Tensor) -> None:
+            alive.extend((given[0], made))
+            source = names.setdefault(id(given[0]), f"{name}.in")
+            names[id(made)] = f"{name}.out"
+            weights = module.weight.numel() if isinstance(module, LAYERS) else 0
+            macs = made.numel() * module.weight[0].numel() if weights else 0
+            wires = layers if weights else activations
+            kind = type(module).__name__
+            wires[name] = Wire(source, f"{name}.out", macs, made.numel(), weights, kind)
 
-    handles = [
-        module.register_forward_hook(lambda m, i, o, name=name: note(name, m, i[0], o))
+        return hook
+
+    watched = {
+        name: note(name)
         for name, module in form.named_modules()
         if isinstance(module, (*LAYERS, *ACTIVATIONS))
-    ]
-    with torch.no_grad():
+    }
+    with watching(form, watched):
         form(image)
-    for handle in handles:
-        handle.remove()
     behind = {wire.input: name for name, wire in activations.items()}
     return Wiring(
-        {
-            name: Wire(w.input, w.output, w.macs, w.elements, behind.get(w.output, ""))
-            for name, w in layers.items()
-        },
+        {n: replace(wire, activation=behind.get(wire.output, "")) for n, wire in layers.items()},
         activations,
     )

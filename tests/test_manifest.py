@@ -13,6 +13,7 @@ import lesionlite
 from benchmark.predictor import load, open_unchecked
 from benchmark.worker import _load
 from export.manifest import CALIBRATION, MANIFEST, Manifest, find_row, read_manifest
+from export.plan import PLAN
 from export.toolchains import TOOLCHAINS
 from export.verify import verify
 from tests.conftest import relist
@@ -53,7 +54,8 @@ def test_the_manifest_says_what_was_made_from_what(artifacts: Path, run: Path) -
     assert manifest.calibration_images == 14
     assert tuple(manifest.toolchains) == TOOLCHAINS and manifest.toolchains["torch"]
     for row in manifest.artifacts:
-        assert row.sha256 == sha256_file(artifacts / row.artifact) and row.plan is None
+        assert row.sha256 == sha256_file(artifacts / row.artifact)
+        assert row.plan == (sha256_file(artifacts / PLAN) if row.precision == "w8a8" else None)
         assert row.size_bytes == size_bytes(artifacts / row.artifact)
     assert (artifacts / ONNX).stat().st_size == find_row(artifacts / ONNX).size_bytes  # type: ignore[union-attr]
 
@@ -70,7 +72,7 @@ def test_without_calibration_there_is_no_list(run: Path, tmp_path: Path) -> None
 
 def test_all_is_well_right_after_an_export(artifacts: Path) -> None:
     result = verify(artifacts)
-    assert result.passed and len(result.checks) == len(read_manifest(artifacts)) + 2
+    assert result.passed and len(result.checks) == len(read_manifest(artifacts)) + 3
     assert all(check.line() == f"{check.file}: ok" for check in result.checks)
 
 
@@ -215,5 +217,5 @@ def test_the_timed_load_does_not_hash(copied: Path, monkeypatch: pytest.MonkeyPa
         return predictor
 
     monkeypatch.setattr(worker, "open_unchecked", timed_open)
-    _load(copied / ONNX, 1)
+    _load({"kind": "artifact", "path": str(copied / ONNX), "threads": 1})
     assert hashed == [copied / ONNX] and timed == [1, 1]

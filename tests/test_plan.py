@@ -74,7 +74,7 @@ def test_wiring_names_each_tensor_once(form: MobileForm, wiring: Wiring) -> None
     assert layers["blocks.0.conv2_kxk.conv"].input == "blocks.0.conv1_1x1.act.out"
     assert layers["blocks.1.conv1_1x1.conv"].input == "blocks.0.conv3_1x1.conv.out"
     assert layers[f"{attention}.value"].activation == f"{attention}.act"
-    assert len(wiring.silus(form)) == 25
+    assert len(wiring.silus()) == 25
     conv = layers["blocks.0.conv1_1x1.conv"]
     weight = form.blocks[0].conv1_1x1.conv.weight  # type: ignore[union-attr]
     assert conv.macs == weight.numel() * 32 * 32  # of a 64-pixel image, after the stem
@@ -123,7 +123,7 @@ def test_the_search_keeps_its_promises(
 ) -> None:
     """That it is deterministic is in test_reproducible: a second process makes the same files."""
     assert plan.int8_share >= 0.9
-    between = wiring.silus(form)
+    between = wiring.silus()
     assert all(set(between[name]) <= set(plan.layers) for name in plan.activations)
     strict = make_plan(form, images, ExportConfig(divergence=0.0))
     assert len(strict.layers) < len(wiring.layers) and strict.int8_share >= 0.9
@@ -135,7 +135,7 @@ def test_sensitivity_notices_a_layer_on_a_bad_grid(
     form: MobileForm, wiring: Wiring, images: np.ndarray
 ) -> None:
     sample = torch.from_numpy(images[:6])
-    grids = choose_grids(form, wiring, observe(form, wiring, images, 0), "mse")
+    grids = choose_grids(wiring, observe(form, wiring, images, 0), "mse")
     before = sensitivities(form, wiring, grids, sample)
     bad = wiring.layers["blocks.3.conv3_1x1.conv"].input
     after = sensitivities(form, wiring, {**grids, bad: Affine(3.0, 10)}, sample)
