@@ -76,12 +76,16 @@ def export(
 ) -> "list[Artifact]":
     """Convert a run to phone formats in `out`; w8a8 calibrates on `data`/train.
 
+    Golden vectors are laid beside them: drawn images with each file's answers.
+
     Raises:
         LesionliteError: no run, or w8a8 without images to calibrate on.
     """
-    from export.run import export as convert
+    from benchmark.golden import export_with_golden
 
-    return convert(Path(run), Path(out), config or ExportConfig(), Path(data) if data else None)
+    return export_with_golden(
+        Path(run), Path(out), config or ExportConfig(), Path(data) if data else None
+    )
 
 
 def verify(folder: Path | str) -> "Verification":
@@ -163,7 +167,7 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "Train a classifier on a data folder and keep the best checkpoint in a run folder.",
     ),
     "export": (
-        "export.commands",
+        "benchmark.commands",
         "Convert a run to TorchScript, ONNX, TFLite, Core ML and ExecuTorch files, quantized too.",
     ),
     "verify": (

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import BenchmarkConfig
+from benchmark.golden import export_with_golden
 from benchmark.report import REPORT_JSON
 from benchmark.run import benchmark
 from export.config import ExportConfig
 from export.manifest import MANIFEST
-from export.run import export
 from export.toolchains import versions
 from train.config import TrainConfig, demo
 from train.console import say
@@ -133,7 +133,7 @@ def _export(
         return
     if artifacts.exists():
         shutil.rmtree(artifacts)
-    export(run, artifacts, config, data)
+    export_with_golden(run, artifacts, config, data)
     steps.done("export", key)
 
 

@@ -1,4 +1,4 @@
-"""`lesionlite evaluate`, `predict`, `benchmark` and `build`."""
+"""`lesionlite export`, `evaluate`, `predict`, `benchmark` and `build`."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -84,6 +84,36 @@ class Predict:
         say("Not a medical device.")
         document = {"model": str(self.model), "note": predictor.contract.note, "images": rows}
         return document, 0
+
+
+@dataclass(frozen=True)
+class Export:
+    """Convert a run to TorchScript, ONNX, TFLite, Core ML and ExecuTorch files, quantized too.
+
+    Every file takes an 8-bit RGB image and gives probabilities; its contract is inside. Beside them
+    lie golden vectors: drawn images with each file's answers, for apps to check themselves.
+    """
+
+    run_folder: Positional[Path]
+    """Run folder that `lesionlite train` wrote."""
+    out: Path
+    """Folder for the artifacts and their manifest.json."""
+    data: Path | None = None
+    """Data folder whose train/ gives the calibration images; w8a8 needs it."""
+    config: OmitArgPrefixes[ExportConfig] = field(default_factory=ExportConfig)
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Convert, and list the files."""
+        from benchmark.golden import export_with_golden
+
+        made = export_with_golden(self.run_folder, self.out, self.config, self.data)
+        for row in made:
+            say(f"{row.artifact}  {row.size_bytes / 1e6:.1f} MB")
+        say(f"artifacts: {self.out}")
+        data = self.data or "DATA"
+        say(f"next: lesionlite benchmark {self.out} --run {self.run_folder} --data {data}")
+        return {"out": str(self.out), "artifacts": [vars(row) for row in made]}, 0
 
 
 @dataclass(frozen=True)

@@ -58,12 +58,10 @@ def multiply_adds(network: "nn.Module", *inputs: Any) -> int:
 
 def network_multiply_adds(network: "nn.Module", contract: Contract) -> int:
     """Multiply-adds of one image in the mobile form, which has fewer than timm's own."""
-    import torch
-
     from export.mobile_form import MobileForm
+    from export.source import example
 
-    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
-    return multiply_adds(MobileForm(network, contract), image)
+    return multiply_adds(MobileForm(network, contract), example(contract))
 
 
 def open_kernel(name: str, threads: int) -> Timed:

@@ -3,7 +3,14 @@
 import random
 from pathlib import Path
 
-from train.data import Split
+from export.config import ExportConfig
+from train.contract import Contract
+from train.data import Pixels, Split, find_bad, load_inputs, read_split
+from train.errors import LesionliteError
+from train.files import sha256_file
+
+FEWEST = 10  # images; the ranges of fewer say little about others
+WITHOUT = "or leave w8a8 out with --precisions fp32 fp16 w8"
 
 
 def choose(split: Split, images: int, seed: int) -> list[Path]:
@@ -32,3 +39,46 @@ def choose(split: Split, images: int, seed: int) -> list[Path]:
             if piles[target] and len(chosen) < images:
                 chosen.append(piles[target].pop())
     return sorted(chosen)
+
+
+def calibration_images(
+    config: ExportConfig, contract: Contract, data: Path | None
+) -> tuple[Pixels, list[str]]:
+    """The calibration images uint8 [N, S, S, 3], and their names relative to the data folder.
+
+    Raises:
+        LesionliteError: no data folder, too few images, or one that is a test image, too.
+    """
+    if data is None:
+        raise LesionliteError(
+            "w8a8 needs images to calibrate on: add --data FOLDER (with train/ in it), " + WITHOUT
+        )
+    split = read_split(data / "train", contract.labels)
+    files = choose(split, config.calibration, config.calibration_seed)
+    if find_bad(files):
+        files = choose(
+            split.without(find_bad(split.files)), config.calibration, config.calibration_seed
+        )
+    if len(files) < FEWEST:
+        asked = "--calibration asks for" if config.calibration < FEWEST else "train/ has only"
+        raise LesionliteError(
+            f"{asked} {len(files)} images that w8a8 can be calibrated on, which say too little "
+            f"about others: give {FEWEST} or more (300 are usual), {WITHOUT}"
+        )
+    _refuse_test_images(files, data)
+    pixels = load_inputs(files, contract, "reading calibration images")
+    return pixels, [file.relative_to(data).as_posix() for file in files]
+
+
+def _refuse_test_images(files: list[Path], data: Path) -> None:
+    """Refuse calibration on what the artifacts will be judged on."""
+    judged: dict[int, list[Path]] = {}
+    for file in (file for file in sorted((data / "test").rglob("*")) if file.is_file()):
+        judged.setdefault(file.stat().st_size, []).append(file)
+    for file in files:
+        for other in judged.get(file.stat().st_size, []):
+            if sha256_file(other) == sha256_file(file):
+                raise LesionliteError(
+                    f"{file} would calibrate w8a8, but it is the same image as {other}, which "
+                    "judges it: remove it from one of train/ and test/"
+                )

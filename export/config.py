@@ -28,6 +28,8 @@ class ExportConfig:
     divergence: float = 0.001
     """How far, in nats of Kullback-Leibler divergence on the calibration images, w8a8 may stray
     from the float network; layers return to float until it holds."""
+    tuning_steps: int = 120
+    """Steps of gradient descent on the grids and biases of w8a8; 0 leaves them as measured."""
     int8_share: float = 0.9
     """Least share of the multiply-adds that w8a8 keeps in 8-bit integers."""
     author: str = ""
@@ -55,6 +57,8 @@ class ExportConfig:
             raise unknown_choice("rule for ranges", self.ranges, RULES)
         if not 0 <= self.int8_share <= 1:
             raise LesionliteError(f"--int8-share is {self.int8_share}; it must be from 0 to 1")
+        if self.tuning_steps < 0:
+            raise LesionliteError(f"--tuning-steps is {self.tuning_steps}; it must be 0 or more")
         if not self.divergence >= 0:
             raise LesionliteError(f"--divergence is {self.divergence}; it must be 0 or more")
         pairs = self.pairs()

@@ -1,21 +1,20 @@
 """The table of formats. A new format is one file that fulfils `Toolchain`, and one row here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from export.metadata import Metadata
 from train.contract import Contract
 from train.errors import LesionliteError, unknown_choice
 
 if TYPE_CHECKING:  # the command line reads this table, and must not wait for numpy and torch
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
 
-    from export.plan import Plan
+    from export.source import Source
     from train.data import Pixels
 
 
@@ -39,19 +38,11 @@ class Runner:
 class Toolchain(Protocol):
     """What a format's module provides. Its heavy imports stay inside these functions."""
 
-    def convert(
-        self,
-        network: "nn.Module",
-        contract: Contract,
-        plan: "Plan | None",
-        paths: dict[str, Path],
-        metadata: Metadata,
-    ) -> None:
-        """Write `network` (timm's, float32) once per precision; `paths` says where each one goes.
+    def convert(self, source: "Source", paths: dict[str, Path]) -> None:
+        """Write the source once per precision; `paths` says where each one goes.
 
-        All precisions in one call, because they share the costly conversion from PyTorch. The
-        caller sees to all-or-nothing. `plan` is given where one of the precisions is calibrated;
-        all formats follow the same one. `metadata` goes into the format's own standard fields.
+        All precisions in one call, because some share the costly conversion from PyTorch. The
+        caller sees to all-or-nothing.
         """
 
     def read_contract(self, path: Path) -> str:
@@ -63,33 +54,37 @@ class Toolchain(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """One row of the table."""
+    """One row of the table.
+
+    Attributes:
+        name: as users write it; its module is `export.to_NAME`.
+        suffix: of its files.
+        precisions: that it can be written in.
+        packages: what its module needs, as pip knows them.
+    """
 
     name: str
     suffix: str
     precisions: tuple[str, ...]
-    module: str
-    used_by: str
+    packages: tuple[str, ...]
 
     def toolchain(self) -> Toolchain:
         """The format's module, imported on first use."""
-        return cast(Toolchain, import_module(self.module))
+        return cast(Toolchain, import_module(f"export.to_{self.name}"))
 
 
+_ONNX = ("onnx", "onnxscript", "onnxruntime")
+_TFLITE = ("litert-torch", "ai-edge-quantizer", "ai-edge-litert")
 FORMATS = {
     row.name: row
     for row in (
-        Format("torchscript", ".ptl", ("fp32", "w8a8"), "export.to_torchscript", "PyTorch Mobile"),
-        Format("onnx", ".onnx", ("fp32", "fp16", "w8a8"), "export.to_onnx", "ONNX Runtime"),
-        Format("tflite", ".tflite", ("fp32", "fp16", "w8a8"), "export.to_tflite", "LiteRT"),
+        Format("torchscript", ".ptl", ("fp32", "w8a8"), ("torch",)),
+        Format("onnx", ".onnx", ("fp32", "fp16", "w8", "w8a8"), _ONNX),
+        Format("tflite", ".tflite", ("fp32", "fp16", "w8", "w8a8"), _TFLITE),
         Format(
-            "coreml",
-            ".mlpackage",
-            ("fp32", "fp16", "w8", "w8a8", "w6", "w4"),
-            "export.to_coreml",
-            "Core ML",
+            "coreml", ".mlpackage", ("fp32", "fp16", "w8", "w8a8", "w6", "w4"), ("coremltools",)
         ),
-        Format("executorch", ".pte", ("fp32", "w8a8"), "export.to_executorch", "ExecuTorch"),
+        Format("executorch", ".pte", ("fp32", "w8a8"), ("executorch",)),
     )
 }
 
@@ -99,6 +94,22 @@ def find_format(name: str) -> Format:
     if name not in FORMATS:
         raise unknown_choice("format", name, FORMATS)
     return FORMATS[name]
+
+
+def refuse_missing_packages(formats: Iterable[str]) -> None:
+    """Refuse formats whose toolchain is not installed, before any work is done.
+
+    Raises:
+        LesionliteError: with the line that installs it.
+    """
+    for name in formats:
+        missing = [p for p in FORMATS[name].packages if find_spec(p.replace("-", "_")) is None]
+        if missing:
+            others = " ".join(other for other in FORMATS if other != name)
+            raise LesionliteError(
+                f"{name} files need a toolchain that is not installed: "
+                f"pip install {' '.join(missing)}; or make others with --formats {others}"
+            )
 
 
 def format_of(path: Path) -> Format:

@@ -9,7 +9,7 @@ from export.formats import FORMATS, format_of
 from train.errors import LesionliteError
 from train.files import read_json, sha256_file, write_json
 
-MANIFEST, CALIBRATION = "manifest.json", "calibration.txt"
+MANIFEST, CALIBRATION, GOLDEN = "manifest.json", "calibration.txt", "golden"
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Manifest:
         calibration_images: how many it lists.
         toolchains: version by package.
         artifacts: a row for every file.
+        golden_sha256: of the folder golden/, or None if the artifacts were not asked.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Manifest:
     calibration_images: int
     toolchains: dict[str, str]
     artifacts: tuple[Artifact, ...]
+    golden_sha256: str | None = None
 
     def write(self, folder: Path) -> None:
         """Write `folder`/manifest.json, all or nothing."""

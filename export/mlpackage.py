@@ -8,10 +8,13 @@ from uuid import NAMESPACE_URL, uuid5
 from train.files import write_text
 
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
+DEBUG = "executorch_debug_handle_mapping.json"  # written for programs of torch.export; 0.4 MB
 
 
 def pin(package: Path) -> None:
-    """Rewrite what coremltools leaves to chance: item identifiers, and the order of map entries.
+    """Rewrite what coremltools leaves to chance, item identifiers and the order of map entries.
+
+    Remove what only a debugger of ExecuTorch reads.
 
     Identifiers are random UUIDs there; they need only be unique inside the package, so each is
     made from its item's path here.
@@ -21,6 +24,7 @@ def pin(package: Path) -> None:
     """
     from coremltools.proto import Model_pb2
 
+    (package / DEBUG).unlink(missing_ok=True)
     spec = Model_pb2.Model()
     spec.ParseFromString((package / MODEL).read_bytes())
     (package / MODEL).write_bytes(spec.SerializeToString(deterministic=True))

@@ -25,6 +25,15 @@ class Precision:
     max_f1_loss: float
     min_agreement: float
 
+    @property
+    def tolerance(self) -> float:
+        """By how much a probability may differ between two devices that execute the same file.
+
+        For an app's check of itself: phones compute float files in half precision, too, and integer
+        kernels round in different ways.
+        """
+        return 0.1 if self.calibrated else 0.02
+
 
 PRECISIONS = {
     precision.name: precision

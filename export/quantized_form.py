@@ -15,11 +15,8 @@ from torch import Tensor, nn
 from torch.ao.quantization.fx import _decomposed  # noqa: F401 (registers the operations)
 
 from export.affine import LEVELS, Affine, weight_scales
-from export.attention import Spelling
-from export.mobile_form import MobileForm
 from export.plan import Plan
-from export.wiring import Wiring, trace
-from train.contract import Contract
+from export.wiring import Wiring
 
 # A sigmoid lies between 0 and 1. TFLite's integer LOGISTIC fixes this grid; 1 becomes 255/256.
 SIGMOID = Affine(1 / 256, 0)
@@ -122,26 +119,16 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
         swap(form, name, QuantizedSiLU(plan.grids[result], signed))
         on_grid.add(result)
     for name in plan.layers:
-        wire, shift = wiring.layers[name], plan.corrections.get(name)
+        wire, shift = wiring.layers[name], plan.corrections[name]
         source = Rounding(plan.grids[wire.input], signed)
         layer = QuantizedLayer(
             form.get_submodule(name),
             nn.Identity() if wire.input in on_grid else source,
             Rounding(plan.grids[wire.output], signed),
-            None if shift is None else torch.tensor(shift),
+            torch.tensor(shift),
         )
         swap(form, name, layer)
     return form
-
-
-def planned(network: nn.Module, contract: Contract, plan: Plan, spelling: Spelling) -> nn.Module:
-    """The quantized mobile form of timm's network in the spelling that a runtime wants.
-
-    ONNX Runtime wants unsigned activations (see `export.to_onnx`); the others take signed ones.
-    """
-    form = MobileForm(network, contract, spelling)
-    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
-    return quantize(form, plan, trace(form, image), spelling.signed)
 
 
 def swap(form: nn.Module, name: str, module: nn.Module) -> nn.Module:

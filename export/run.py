@@ -4,18 +4,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from export.calibration import choose
+from export.calibration import calibration_images
 from export.config import ExportConfig
-from export.formats import FORMATS, Format
+from export.formats import FORMATS, Format, refuse_missing_packages
 from export.manifest import CALIBRATION, Artifact, Manifest, sha256_text
-from export.metadata import Metadata
 from export.plan import PLAN, PLAN_FIGURE, Plan
 from export.plan_figure import plan_figure
 from export.precision import PRECISIONS
+from export.source import Source
 from export.toolchains import versions
 from train.console import progress, say
 from train.contract import Contract
-from train.data import Pixels, find_bad, load_inputs, read_split
+from train.data import Pixels
 from train.errors import LesionliteError
 from train.files import read_json, replacing, sha256_file, size_bytes, write_text
 from train.layout import CONTRACT, SETTINGS, WEIGHTS
@@ -32,15 +32,21 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
         data: data folder whose train/ gives the calibration images.
 
     Raises:
-        LesionliteError: no run, or w8a8 asked for without images to calibrate on.
+        LesionliteError: no run, a toolchain that is not installed, or w8a8 asked for without
+            images that it can be calibrated on.
     """
     if out.exists() and not out.is_dir():
         raise LesionliteError(f"{out} is a file; --out must be a folder")
+    refuse_missing_packages(config.formats)
     network, contract = load_run(run)
-    calibration, files = _calibration(config, contract, data)
+    calibration, files = (
+        calibration_images(config, contract, data) if config.calibrates() else (None, [])
+    )
     model = read_json(run / SETTINGS)["model"]
     plan = None if calibration is None else _plan(network, contract, calibration, config)
-    made = _convert_all(network, contract, plan, config, out / model)
+    made = _convert_all(
+        Source(network, contract, config.metadata(contract), plan), config, out / model
+    )
     listing = "".join(f"{file}\n" for file in files)
     if plan is not None:
         write_text(out / CALIBRATION, listing)
@@ -59,14 +65,13 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
     return made
 
 
-def _convert_all(
-    network: Any, contract: Contract, plan: Plan | None, config: ExportConfig, stem: Path
-) -> list[Artifact]:
+def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artifact]:
     """Convert format by format to `stem`-PRECISION.SUFFIX; the rows of what was made."""
     made: list[Artifact] = []
     by_format: dict[str, list[str]] = {}
     for row, precision in config.pairs():
         by_format.setdefault(row.name, []).append(precision)
+    plan = source.quantization
     plan_hash = None if plan is None else sha256_text(plan.to_json())
     with progress() as bar:
         task = bar.add_task("converting", total=len(config.pairs()), note="")
@@ -75,7 +80,7 @@ def _convert_all(
             paths = {
                 p: stem.with_name(f"{stem.name}-{p}{FORMATS[name].suffix}") for p in precisions
             }
-            _convert(FORMATS[name], network, contract, plan, paths, config.metadata(contract))
+            _convert(FORMATS[name], source, paths)
             made += [
                 _row(FORMATS[name], precision, path, plan_hash) for precision, path in paths.items()
             ]
@@ -95,18 +100,11 @@ def _row(row: Format, precision: str, path: Path, plan_hash: str | None) -> Arti
     )
 
 
-def _convert(
-    row: Format,
-    network: Any,
-    contract: Contract,
-    plan: Plan | None,
-    paths: dict[str, Path],
-    metadata: Metadata,
-) -> None:
+def _convert(row: Format, source: Source, paths: dict[str, Path]) -> None:
     """Convert to temporary names, which take their places when all have succeeded."""
     with ExitStack() as stack:
         temporary = {p: stack.enter_context(replacing(path)) for p, path in paths.items()}
-        row.toolchain().convert(network, contract, plan, temporary, metadata)
+        row.toolchain().convert(source, temporary)
 
 
 def _plan(network: Any, contract: Contract, calibration: Pixels, config: ExportConfig) -> Plan:
@@ -120,24 +118,3 @@ def _plan(network: Any, contract: Contract, calibration: Pixels, config: ExportC
         f"calibration images stay"
     )
     return plan
-
-
-def _calibration(
-    config: ExportConfig, contract: Contract, data: Path | None
-) -> tuple[Pixels | None, list[str]]:
-    """The calibration images, and their names relative to the data folder."""
-    if not config.calibrates():
-        return None, []
-    if data is None:
-        raise LesionliteError(
-            "w8a8 needs images to calibrate on: add --data FOLDER (with train/ in it), "
-            "or leave w8a8 out with --precisions fp32 fp16 w8"
-        )
-    split = read_split(data / "train", contract.labels)
-    files = choose(split, config.calibration, config.calibration_seed)
-    bad = find_bad(files)
-    if bad:
-        split = split.without(find_bad(split.files))
-        files = choose(split, config.calibration, config.calibration_seed)
-    pixels = load_inputs(files, contract, "reading calibration images")
-    return pixels, [file.relative_to(data).as_posix() for file in files]

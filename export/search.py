@@ -1,8 +1,12 @@
 """Make a quantization plan: the cheapest set of layers in float that keeps the answers.
 
 Every layer and SiLU starts in 8 bits. They return to float in the order of what rounding them
-alone costs the answers, per multiply-add given up, until the network as a whole diverges less from
-its float self than asked for, or the share of multiply-adds in 8 bits would fall too low.
+alone costs the answers, per cost of float arithmetic, until the network as a whole diverges so
+little from its float self that tuning can do the rest, or the share of multiply-adds in 8 bits
+would fall too low.
+
+Layers with a SiLU between them go together: the SiLU is where a network has most values, and to
+convert those between 8 bits and float costs a runtime more than the layer saves.
 """
 
 from dataclasses import replace
@@ -17,12 +21,15 @@ from export.plan import Plan
 from export.quantized_form import quantize
 from export.ranges import BATCH, choose_grids, observe
 from export.sensitivity import divergence, mean_shifts, sensitivities
+from export.tuning import tune
 from export.wiring import Wiring, trace
 from train.data import Pixels
 
-PROBED = 48  # images that sensitivities are measured on; whole networks are judged on all
+# Images that sensitivities are measured on, and whole networks while searching.
+PROBED, JUDGED = 48, 100
 # What staying in float costs, as multiply-adds, roughly: a value of a SiLU, and a stored weight.
 SILU_COST, WEIGHT_COST = 100, 500
+TUNING_GAIN = 4  # the divergence falls about that far, measured on real images
 
 
 def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Plan:
@@ -30,58 +37,80 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
     form = form.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     images = torch.from_numpy(calibration)
     wiring = trace(form, images[:1])
-    values = observe(form, wiring, calibration, config.calibration_seed)
-    grids = choose_grids(wiring, values, config.ranges)
-    probed = images[:: max(1, len(images) // PROBED)]  # calibration images are sorted by class
-    plan = Plan(
+    grids = choose_grids(
+        wiring, observe(form, wiring, calibration, config.calibration_seed), config.ranges
+    )
+    whole = Plan(
         layers=tuple(wiring.layers),
         activations=tuple(wiring.silus()),
         grids=grids,
         corrections=mean_shifts(form, wiring, grids, tuple(wiring.layers), images),
-        sensitivity=sensitivities(form, wiring, grids, probed),
+        sensitivity=sensitivities(form, wiring, grids, _some(images, PROBED)),
         macs={name: wire.macs for name, wire in wiring.layers.items()},
         rule=config.ranges,
         images=len(images),
         seed=config.calibration_seed,
     )
-    steps = _towards_float(wiring, plan, config.int8_share)
-    return _first_good(form, wiring, steps, images, config.divergence)
+    steps = _towards_float(wiring, whole, config.int8_share)
+    some = _some(images, JUDGED)
+    plan = _first_good(form, wiring, steps, some, TUNING_GAIN * config.divergence)
+    reference = logits(form, images)
+    if config.tuning_steps:
+        plan = tune(form, wiring, plan, images, reference, config.tuning_steps)
+    return _judged(form, wiring, plan, images, reference)
+
+
+def _some(images: Tensor, count: int) -> Tensor:
+    """About `count` images, spread over them all: they are sorted by class."""
+    return images[:: max(1, len(images) // count)]
+
+
+def units(wiring: Wiring) -> list[tuple[str, ...]]:
+    """Names of layers and SiLUs that are in float or in 8 bits together."""
+    unit_of: dict[str, tuple[str, ...]] = {name: (name,) for name in wiring.layers}
+    for silu, (before, behind) in wiring.silus().items():
+        unit = (*unit_of[before], silu, *unit_of[behind])
+        unit_of.update(dict.fromkeys(unit, unit))
+    return list(dict.fromkeys(unit_of.values()))
 
 
 def _towards_float(wiring: Wiring, plan: Plan, int8_share: float) -> list[Plan]:
     """Plans with ever more in float, all within the share of multiply-adds."""
-    silus: dict[str, int] = {}
-    for name, sides in wiring.silus().items():
-        elements = wiring.activations[name].elements
-        for unit in (name, *sides):  # a layer in float takes the SiLUs around it along
-            silus[unit] = silus.get(unit, 0) + SILU_COST * elements
 
     def cost(name: str) -> int:
-        wire = wiring.layers.get(name) or wiring.activations[name]
-        return wire.macs + silus.get(name, 0) + WEIGHT_COST * wire.weights
+        if name in wiring.activations:
+            return SILU_COST * wiring.activations[name].elements
+        return wiring.layers[name].macs + WEIGHT_COST * wiring.layers[name].weights
 
-    order = sorted(plan.sensitivity, key=lambda name: -plan.sensitivity[name] / max(1, cost(name)))
-    floats: set[str] = set()
+    def gain(unit: tuple[str, ...]) -> float:
+        return sum(plan.sensitivity[name] for name in unit) / sum(cost(name) for name in unit)
+
     steps = [plan]
-    for name in order:
-        less = _without(wiring, plan, floats | {name})
+    for unit in sorted(units(wiring), key=gain, reverse=True):
+        less = _without(steps[-1], unit)
         if less.int8_share >= int8_share:
-            floats.add(name)
             steps.append(less)
     return steps
 
 
-def _without(wiring: Wiring, plan: Plan, floats: set[str]) -> Plan:
-    """The plan with these in float, and with them the SiLUs that lose a neighbour in 8 bits."""
-    layers = tuple(name for name in plan.layers if name not in floats)
-    between = wiring.silus()
-    activations = tuple(
-        name
-        for name in plan.activations
-        if name not in floats and all(side in layers for side in between[name])
+def _without(plan: Plan, unit: tuple[str, ...]) -> Plan:
+    """The plan with these in float."""
+    layers = tuple(name for name in plan.layers if name not in unit)
+    return replace(
+        plan,
+        layers=layers,
+        activations=tuple(name for name in plan.activations if name not in unit),
+        corrections={name: plan.corrections[name] for name in layers},
     )
-    corrections = {name: plan.corrections[name] for name in layers}
-    return replace(plan, layers=layers, activations=activations, corrections=corrections)
+
+
+def _judged(
+    form: MobileForm, wiring: Wiring, plan: Plan, images: Tensor, reference: Tensor
+) -> Plan:
+    """The plan with what it does to the answers on these images."""
+    planned = logits(quantize(form, plan, wiring), images)
+    same = (planned.argmax(1) == reference.argmax(1)).float().mean()
+    return replace(plan, divergence=divergence(planned, reference), agreement=float(same))
 
 
 def _first_good(
@@ -91,31 +120,20 @@ def _first_good(
 
     The last one, if none does: the artifact's gate then has the word.
     """
-    reference = _logits(form, images)
+    reference = logits(form, images)
     low, high = 0, len(steps) - 1
-    judged: dict[int, Plan] = {}
-
-    def judge(index: int) -> Plan:
-        if index not in judged:
-            logits = _logits(quantize(form, steps[index], wiring), images)
-            same = (logits.argmax(1) == reference.argmax(1)).float().mean()
-            judged[index] = replace(
-                steps[index], divergence=divergence(logits, reference), agreement=float(same)
-            )
-        return judged[index]
-
     while low < high:
         middle = (low + high) // 2
-        if judge(middle).divergence <= target:
+        if _judged(form, wiring, steps[middle], images, reference).divergence <= target:
             high = middle
         else:
             low = middle + 1
-    return judge(low)
+    return steps[low]
 
 
 @torch.no_grad()
-def _logits(form: Any, images: Tensor) -> Tensor:
-    """Of the mobile form or its quantized copy, [N, C]."""
+def logits(form: Any, images: Tensor) -> Tensor:
+    """Of the mobile form or its quantized copy, for uint8 [N, S, S, 3]: [N, C]."""
     return torch.cat(
         [form.logits(b.permute(0, 3, 1, 2).to(form.dtype)) for b in images.split(BATCH)]
     )

@@ -9,8 +9,8 @@ import numpy as np
 from export.formats import NoRuntime, Runner
 from export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
 from export.mlpackage import pin
-from export.plan import Plan
 from export.quiet import quiet
+from export.source import Source
 from train.contract import Contract
 from train.data import Pixels
 
@@ -20,31 +20,22 @@ if TYPE_CHECKING:
 KEY = "lesionlite.contract"
 
 
-def convert(
-    network: "nn.Module",
-    contract: Contract,
-    plan: Plan | None,
-    paths: dict[str, Path],
-    metadata: Metadata,
-) -> None:
+def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.mlpackage` folders; see `Toolchain.convert`. Each takes an image, gives a label."""
     with quiet():
         import coremltools as ct
 
         from export.attention import NCHW
-        from export.mobile_form import MobileForm
-        from export.quantized_form import planned
 
-        traced = _trace(MobileForm(network, contract), contract)
+        contract, traced = source.contract, None
         for precision, path in paths.items():
             if precision == "w8a8":
-                assert plan is not None
-                program = _program(planned(network, contract, plan, NCHW), contract)
-                model = _mlprogram(program, contract, precision)
+                program = _program(source.form(NCHW, precision), contract)
             else:
-                model = _mlprogram(traced, contract, precision)
+                program = traced = traced or _trace(source.form(NCHW), contract)
+            model = _mlprogram(program, contract, precision)
             model = _compress(ct, model, precision)
-            _describe(model, contract, metadata)
+            _describe(model, contract, source.metadata)
             model.save(str(path))
             pin(path)
 

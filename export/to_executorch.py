@@ -8,8 +8,8 @@ import numpy as np
 
 from export.formats import Runner
 from export.metadata import Metadata
-from export.plan import Plan
 from export.quiet import quiet
+from export.source import Source, example
 from train.contract import Contract
 from train.data import Pixels
 from train.errors import LesionliteError
@@ -21,25 +21,14 @@ _pool: int | None = None  # threads of the process's pool, once a network was op
 KEY = "contract"  # a constant method: an app calls it as it calls `forward`, and gets a string
 
 
-def convert(
-    network: "nn.Module",
-    contract: Contract,
-    plan: Plan | None,
-    paths: dict[str, Path],
-    metadata: Metadata,
-) -> None:
+def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.pte` files; see `Toolchain.convert`."""
     from export.attention import GROUPED
-    from export.mobile_form import MobileForm
-    from export.quantized_form import planned
 
     with quiet():
         for precision, path in paths.items():
-            form: nn.Module = MobileForm(network, contract, GROUPED)
-            if precision == "w8a8":
-                assert plan is not None
-                form = planned(network, contract, plan, GROUPED)
-            path.write_bytes(to_pte(form, contract, metadata))
+            form = source.form(GROUPED, precision)
+            path.write_bytes(to_pte(form, source.contract, source.metadata))
 
 
 def to_pte(form: "nn.Module", contract: Contract, metadata: Metadata) -> bytes:
@@ -55,9 +44,8 @@ def to_pte(form: "nn.Module", contract: Contract, metadata: Metadata) -> bytes:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
     with torch.no_grad():
-        program = torch.export.export(form.eval(), (image,))
+        program = torch.export.export(form.eval(), (example(contract),))
     _separate_dequantizers(program)
     lowered = to_edge_transform_and_lower(
         program,

@@ -7,51 +7,40 @@ import numpy as np
 
 from export.formats import Runner
 from export.metadata import Metadata
-from export.plan import Plan
 from export.quiet import quiet
+from export.source import Source, example
 from export.toolchains import versions
 from train.contract import Contract
 from train.data import Pixels
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 KEY = "lesionlite.contract"
 OPSET = 18
 
 
-def convert(
-    network: "nn.Module",
-    contract: Contract,
-    plan: Plan | None,
-    paths: dict[str, Path],
-    metadata: Metadata,
-) -> None:
+def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.onnx` files; see `Toolchain.convert`."""
     import onnx
 
-    from export.attention import UNSIGNED
-    from export.mobile_form import MobileForm
-    from export.quantized_form import planned
+    from export.attention import NCHW, UNSIGNED
 
     with quiet():
-        model = _export(MobileForm(network, contract), contract)
         for precision, path in paths.items():
+            spelling = UNSIGNED if precision == "w8a8" else NCHW
+            model = _export(source.form(spelling, precision), example(source.contract))
             if precision == "fp16":
-                written = _to_fp16(model)
-            elif precision == "w8a8":
-                assert plan is not None
-                written = _export(planned(network, contract, plan, UNSIGNED), contract)
-            else:
-                written = model
-            _describe(written, contract, metadata)
-            onnx.save(written, path)
+                model = _to_fp16(model)
+            if precision in ("w8", "w8a8"):
+                _store_weights_in_8_bits(model)
+            _describe(model, source.contract, source.metadata)
+            onnx.save(model, path)
 
 
-def _export(form: "nn.Module", contract: Contract) -> Any:
+def _export(form: "nn.Module", image: "Tensor") -> Any:
     import torch
 
-    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
     program = torch.onnx.export(
         form,
         (image,),
@@ -67,11 +56,52 @@ def _export(form: "nn.Module", contract: Contract) -> Any:
 
 def _to_fp16(model: Any) -> Any:
     """Weights below 6e-8 become zero, which the converter reports one by one."""
-    from copy import deepcopy
-
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    return convert_float_to_float16(deepcopy(model), keep_io_types=True)
+    return convert_float_to_float16(model, keep_io_types=True)
+
+
+def _store_weights_in_8_bits(model: Any) -> None:
+    """Store float weights as int8, which a cast and a product with their scales turn back.
+
+    ONNX Runtime folds both away when it opens the file, so it runs as fast as with float weights.
+    A DequantizeLinear it would keep, and execute again for every image.
+    """
+    import onnx
+
+    axes = {"Conv": 0, "Gemm": 0, "MatMul": 1}  # of the output channels; Gemm's weight is [O, I]
+    read = {n.input[1]: axes[n.op_type] for n in model.graph.node if n.op_type in axes}
+    nodes = []
+    for stored in list(model.graph.initializer):
+        if stored.name in read and stored.data_type == onnx.TensorProto.FLOAT:
+            model.graph.initializer.remove(stored)
+            arrays, made = _in_8_bits(stored, read[stored.name])
+            model.graph.initializer.extend(arrays)
+            nodes += made
+    nodes += model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _in_8_bits(stored: Any, axis: int) -> tuple[list[Any], list[Any]]:
+    """A weight as int8 with scales along an axis, and the nodes that turn it back."""
+    import torch
+    from onnx import TensorProto, helper, numpy_helper
+
+    from export.affine import weight_scales
+
+    name, weight = stored.name, torch.from_numpy(numpy_helper.to_array(stored).copy())
+    shape = [1] * weight.dim()
+    shape[axis] = -1
+    scales = weight_scales(weight.transpose(0, axis)).reshape(shape)
+    whole = (weight / scales).round().to(torch.int8)
+    return [
+        numpy_helper.from_array(whole.numpy(), f"{name}.int8"),
+        numpy_helper.from_array(scales.numpy(), f"{name}.scales"),
+    ], [
+        helper.make_node("Cast", [f"{name}.int8"], [f"{name}.cast"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}.cast", f"{name}.scales"], [name]),
+    ]
 
 
 def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:

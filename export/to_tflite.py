@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from export.formats import Runner
 from export.metadata import Metadata
-from export.plan import Plan
 from export.quiet import quiet
+from export.source import Source, example
 from export.tflite_metadata import LABELS, build, embed
 from train.contract import Contract
 from train.data import Pixels
@@ -16,34 +16,25 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def convert(
-    network: "nn.Module",
-    contract: Contract,
-    plan: Plan | None,
-    paths: dict[str, Path],
-    metadata: Metadata,
-) -> None:
+def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.tflite` files; see `Toolchain.convert`."""
-    import torch
-
     from export.attention import NHWC
-    from export.mobile_form import MobileForm
     from export.tflite_plan import quantize
     from export.wiring import trace
 
-    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
-    form = MobileForm(network, contract, NHWC)
+    form, image = source.form(NHWC), example(source.contract)
     with quiet():
         model = _float_model(form, image)
         for precision, path in paths.items():
             if precision == "fp32":
                 path.write_bytes(model)
             elif precision == "fp16":
-                path.write_bytes(_to_fp16(model))
+                path.write_bytes(_shrink(model, 16, "float_casting"))
+            elif precision == "w8":
+                path.write_bytes(_shrink(model, 8, "min_max_uniform_quantize"))
             else:
-                assert plan is not None
-                path.write_bytes(quantize(model, form, plan, trace(form, image)))
-            _attach(path, contract, metadata)
+                path.write_bytes(quantize(model, form, source.plan, trace(form, image)))
+            _attach(path, source.contract, source.metadata)
 
 
 def _float_model(form: "nn.Module", image: Any) -> bytes:
@@ -52,7 +43,8 @@ def _float_model(form: "nn.Module", image: Any) -> bytes:
     return bytes(litert_torch.convert(form, (image,)).model_content())
 
 
-def _to_fp16(model: bytes) -> bytes:
+def _shrink(model: bytes, bits: int, algorithm: str) -> bytes:
+    """Weights in fewer bits, which the runtime turns back into float when it opens the file."""
     from ai_edge_quantizer.qtyping import TFLOperationName
     from ai_edge_quantizer.quantizer import Quantizer
     from ai_edge_quantizer.recipe_manager import RecipeManager
@@ -62,7 +54,7 @@ def _to_fp16(model: bytes) -> bytes:
     recipe = RecipeManager()
     for name in LAYERS:
         operation = TFLOperationName(name)
-        recipe.add_weight_only_config(".*", operation, 16, algorithm_key="float_casting")
+        recipe.add_weight_only_config(".*", operation, bits, algorithm_key=algorithm)
     quantizer = Quantizer(model, recipe.get_quantization_recipe())
     return bytes(quantizer.quantize(None, enable_progress_report=False).quantized_model)
 

@@ -9,52 +9,48 @@ from typing import TYPE_CHECKING, Any
 
 from export.affine import Affine
 from export.formats import Runner
-from export.metadata import Metadata
 from export.plan import Plan
 from export.quiet import quiet
-from train.contract import Contract
+from export.source import Source, example
 from train.data import Pixels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
 ENTRY, ABOUT = "contract.json", "metadata.json"
 
 
-def convert(
-    network: "nn.Module",
-    contract: Contract,
-    plan: Plan | None,
-    paths: dict[str, Path],
-    metadata: Metadata,
-) -> None:
+def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.ptl` files; see `Toolchain.convert`."""
     import torch
 
     from export.attention import NHWC
-    from export.mobile_form import MobileForm
 
-    image = torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)
+    contract, image = source.contract, example(source.contract)
     with quiet(), torch.no_grad():  # PyTorch calls TorchScript and FX deprecated on every use
         for precision, path in paths.items():
-            model: nn.Module = MobileForm(network, contract, NHWC)
+            model = source.form(NHWC)
             if precision == "w8a8":
-                assert plan is not None
-                model = _to_w8a8(model, plan, image)
+                model = _to_w8a8(model, source.plan, image)
             script = torch.jit.trace(model, image)
             if precision == "fp32":  # freezing would write 8-bit weights twice
                 script = torch.jit.freeze(script)
             script = _forget_origin(script)
-            extra = {ENTRY: contract.to_json(), ABOUT: json.dumps(metadata.given(), indent=2)}
+            extra = {
+                ENTRY: contract.to_json(),
+                ABOUT: json.dumps(source.metadata.given(), indent=2),
+            }
             # By way of a buffer: a file's own name would be written into it.
-            path.write_bytes(script._save_to_buffer_for_lite_interpreter(_extra_files=extra))
+            written = script._save_to_buffer_for_lite_interpreter(_extra_files=extra)
+            path.write_bytes(_rewrite(written))
 
 
 def _forget_origin(script: Any) -> Any:
-    """The same frozen module without the machine's paths and the counters of this process.
+    """The same module without the counters of this process.
 
-    A trace remembers the Python stack (`.debug_pkl`), and a class name carries a number that
-    every trace in the process raises: here numbers start at 0.
+    A class name carries a number that every trace in the process raises: here numbers start at 0.
     """
     import torch
 
@@ -66,17 +62,30 @@ def _forget_origin(script: Any) -> Any:
 
         return re.sub(rb"___torch_mangle_\d+", number, data)
 
-    given, kept = io.BytesIO(), io.BytesIO()
-    torch.jit.save(script, given)
-    with zipfile.ZipFile(given) as source, zipfile.ZipFile(kept, "w") as target:
-        for name in source.namelist():
-            data = source.read(name)
-            if name.endswith((".py", "/data.pkl")):  # class names are lines of text in both
-                data = renumber(data)
-            if not name.endswith(".debug_pkl"):
-                target.writestr(renumber(name.encode()).decode(), data)
-    kept.seek(0)
-    return torch.jit.load(kept)
+    written = io.BytesIO()
+    torch.jit.save(script, written)
+    return torch.jit.load(io.BytesIO(_rewrite(written.getvalue(), renumber)))
+
+
+def _rewrite(content: bytes, rename: "Callable[[bytes], bytes]" = bytes) -> bytes:
+    """An archive without the Python stack of every line of code, which names the machine's folders.
+
+    Args:
+        content: as PyTorch wrote it.
+        rename: is given what holds class names as lines of text: names of entries, code and
+            `data.pkl`.
+    """
+    kept = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(kept, "w") as target:
+        for entry in source.infolist():
+            data, name = source.read(entry), entry.filename
+            if name.endswith(".debug_pkl"):
+                continue
+            if name.endswith((".py", "/data.pkl")):
+                data = rename(data)
+            packed = zipfile.ZipInfo(rename(name.encode()).decode())  # without a date
+            target.writestr(packed, data, compress_type=entry.compress_type)
+    return kept.getvalue()
 
 
 def _to_w8a8(form: "nn.Module", plan: Plan, image: Any) -> "nn.Module":
@@ -100,7 +109,6 @@ def _quantized_layer(
 ) -> "nn.Module":
     import torch
     from torch import Tensor, nn
-    from torch.ao.nn import quantized
 
     from export.affine import weight_scales
 
@@ -108,30 +116,24 @@ def _quantized_layer(
     zeros = torch.zeros(len(scales), dtype=torch.int64)
     weight = torch.quantize_per_channel(layer.weight, scales, zeros, 0, torch.qint8)
     bias = torch.tensor(shift) + (0 if layer.bias is None else layer.bias)
-    inner: Any
+    library: Any = torch.ops.quantized
     if isinstance(layer, nn.Conv2d):
-        inner = quantized.Conv2d(
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,
-            layer.stride,
-            layer.padding,
-            groups=layer.groups,
-        )
+        window = [layer.stride, layer.padding, layer.dilation, layer.groups]
+        packed, operation = library.conv2d_prepack(weight, bias, *window), library.conv2d
     else:
-        inner = quantized.Linear(layer.in_features, layer.out_features)
-    inner.set_weight_bias(weight, bias)
-    inner.scale, inner.zero_point = result.scale, result.zero_point
+        packed, operation = library.linear_prepack(weight, bias), library.linear
 
     class Layer(nn.Module):
+        """Less wrapped than PyTorch's own modules: a file holds the code of each by itself."""
+
         def __init__(self) -> None:
             super().__init__()
-            self.inner = inner
+            self.packed = packed
 
         def forward(self, x: Tensor) -> Tensor:
             stored = torch.quantize_per_tensor(x, source.scale, source.zero_point, torch.quint8)
-            made: Tensor = self.inner(stored).dequantize()
-            return made
+            made: Tensor = operation(stored, self.packed, result.scale, result.zero_point)
+            return made.dequantize()
 
     return Layer()
 

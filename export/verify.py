@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.formats import read_contract
-from export.manifest import CALIBRATION, MANIFEST, Artifact, Manifest, sha256_text
+from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Artifact, Manifest, sha256_text
 from export.plan import PLAN_FIGURE
 from train.errors import LesionliteError
 from train.files import sha256_file
@@ -59,6 +59,8 @@ def verify(folder: Path) -> Verification:
     checks.append(_check_file(folder / CONTRACT, manifest.contract_sha256))
     if manifest.calibration_sha256 is not None:
         checks.append(_check_file(folder / CALIBRATION, manifest.calibration_sha256))
+    if manifest.golden_sha256 is not None:
+        checks.append(_check_file(folder / GOLDEN, manifest.golden_sha256))
     listed = {check.file for check in checks} | {MANIFEST, *REPORTS}
     rest = sorted(
         path

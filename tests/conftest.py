@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.golden import export_with_golden
 from export.config import ExportConfig
 from export.manifest import MANIFEST
-from export.run import export
 from train.config import TrainConfig
 from train.files import sha256_file
 from train.results import train_and_test
@@ -36,7 +36,7 @@ def run(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def artifacts(run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every artifact of the run."""
     folder = tmp_path_factory.mktemp("exported") / "artifacts"
-    export(run, folder, ExportConfig(calibration=14), drawn)
+    export_with_golden(run, folder, ExportConfig(calibration=14, tuning_steps=8), drawn)
     return folder
 
 

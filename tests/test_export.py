@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from benchmark.predictor import load
-from export import to_onnx
-from export.calibration import choose
+from export import formats, to_onnx
 from export.config import ExportConfig
 from export.formats import FORMATS, format_of, read_contract
 from export.manifest import MANIFEST, read_manifest
 from export.precision import PRECISIONS, find_precision
 from export.run import export
 from train.contract import Contract
-from train.data import Split, load_inputs, read_split
+from train.data import load_inputs, read_split
 from train.errors import LesionliteError
 from train.layout import CONTRACT
 
@@ -98,9 +97,10 @@ def test_a_damaged_or_foreign_file_is_refused(artifacts: Path, tmp_path: Path) -
         ({"formats": ("onx",)}, "did you mean 'onnx'"),
         ({"precisions": ("int8",)}, "choose w8 .* or w8a8"),
         ({"precisions": ("fp8",)}, "choose from: fp32, fp16, w8, w6, w4, w8a8"),
-        ({"formats": ("onnx",), "precisions": ("w8",)}, "onnx has fp32, fp16, w8a8"),
+        ({"formats": ("onnx",), "precisions": ("w6",)}, "onnx has fp32, fp16, w8, w8a8"),
         ({"formats": ()}, "at least one format"),
         ({"calibration": 0}, "--calibration"),
+        ({"tuning_steps": -1}, "--tuning-steps"),
     ],
 )
 def test_wrong_choices_list_the_right_ones(flags: dict[str, object], words: str) -> None:
@@ -127,14 +127,15 @@ def test_nothing_is_left_half_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_calibration_images_are_stratified_seeded_and_distinct() -> None:
-    files = tuple(Path(f"{index:03}") for index in range(110))
-    split = Split(files, (0,) * 100 + (1,) * 10, ("a", "b"))
-    chosen = choose(split, 40, seed=3)
-    assert chosen == choose(split, 40, seed=3) != choose(split, 40, seed=4)
-    assert len(set(chosen)) == 40
-    assert sum(file.name >= "100" for file in chosen) == 10
-    assert choose(split, 999, seed=0) == list(files)
+def test_a_missing_toolchain_is_named_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda name: None if "litert" in name else name)
+    words = "pip install litert-torch ai-edge-litert; .*--formats torchscript onnx coreml"
+    with pytest.raises(LesionliteError, match=words):
+        export(tmp_path / "no run", tmp_path / "out", ExportConfig())
+    for row in FORMATS.values():
+        assert row.packages
 
 
 def test_the_manifest_of_another_folder_is_missed(tmp_path: Path, artifacts: Path) -> None:

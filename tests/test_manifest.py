@@ -72,7 +72,7 @@ def test_without_calibration_there_is_no_list(run: Path, tmp_path: Path) -> None
 
 def test_all_is_well_right_after_an_export(artifacts: Path) -> None:
     result = verify(artifacts)
-    assert result.passed and len(result.checks) == len(read_manifest(artifacts)) + 3
+    assert result.passed and len(result.checks) == len(read_manifest(artifacts)) + 4
     assert all(check.line() == f"{check.file}: ok" for check in result.checks)
 
 

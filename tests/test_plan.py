@@ -17,7 +17,7 @@ from export.mobile_form import MobileForm
 from export.plan import PLAN, PLAN_FIGURE, Plan
 from export.quantized_form import QuantizedLayer, Rounding, quantize, swap
 from export.ranges import Values, choose_grids, min_max, mse, observe, percentile
-from export.search import make_plan
+from export.search import make_plan, units
 from export.sensitivity import divergence, mean_shifts, sensitivities
 from export.wiring import Wiring, trace
 from train.contract import Contract
@@ -51,7 +51,7 @@ def wiring(form: MobileForm, images: np.ndarray) -> Wiring:
 
 @pytest.fixture(scope="module")
 def plan(form: MobileForm, images: np.ndarray) -> Plan:
-    return make_plan(form, images, ExportConfig())
+    return make_plan(form, images, ExportConfig(tuning_steps=0))
 
 
 def test_a_grid_holds_zero_and_reaches_its_ends() -> None:
@@ -123,12 +123,23 @@ def test_the_search_keeps_its_promises(
 ) -> None:
     """That it is deterministic is in test_reproducible: a second process makes the same files."""
     assert plan.int8_share >= 0.9
-    between = wiring.silus()
-    assert all(set(between[name]) <= set(plan.layers) for name in plan.activations)
-    strict = make_plan(form, images, ExportConfig(divergence=0.0))
+    for unit in units(wiring):
+        assert len({name in (*plan.layers, *plan.activations) for name in unit}) == 1
+    strict = make_plan(form, images, ExportConfig(divergence=0.0, tuning_steps=0))
     assert len(strict.layers) < len(wiring.layers) and strict.int8_share >= 0.9
     assert set(strict.layers) <= set(plan.layers)
     assert strict.grids == plan.grids and strict.sensitivity == plan.sensitivity
+
+
+def test_layers_around_a_silu_are_one_unit(wiring: Wiring) -> None:
+    unit_of = {name: unit for unit in units(wiring) for name in unit}
+    assert len([name for unit in units(wiring) for name in unit]) == len(unit_of)
+    assert unit_of.keys() == {*wiring.layers, *wiring.silus()}
+    block = "blocks.1.conv1_1x1.conv blocks.1.conv1_1x1.act blocks.1.conv2_kxk.conv"
+    assert set(unit_of["blocks.1.conv3_1x1.conv"]) > set(block.split())
+    mlp = "blocks.4.transformer.0.mlp"
+    assert unit_of[f"{mlp}.fc1"] == (f"{mlp}.fc1", f"{mlp}.act", f"{mlp}.fc2")
+    assert unit_of["head"] == ("head",)
 
 
 def test_sensitivity_notices_a_layer_on_a_bad_grid(

@@ -51,7 +51,7 @@ def test_the_commands_in_the_readmes_order(
     kept = str(Path(run) / "model.safetensors")
     again = ["--weights", kept, "--model", "mobilevitv2_050", "--side", "32", "--epochs", "0"]
     assert "next: lesionlite build" in command("train", data, "--out", run + "2", *again)
-    only = ["--formats", "onnx", "--calibration", "8"]
+    only = ["--formats", "onnx", "--calibration", "10", "--tuning-steps", "2"]
     assert "w8a8.onnx" in command("export", run, "--data", data, "--out", files, *only)
     quick = ["--queries", "4", "--seconds", "0.05"]
     assert "fp16" in command("benchmark", files, "--run", run, "--data", data, *quick)

@@ -43,7 +43,7 @@ def again(run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     command = [sys.executable, "-m", "lesionlite", "export", run, "--data", drawn, "--out", out]
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     done = subprocess.run(
-        [*map(str, command), "--calibration", "14"],
+        [*map(str, command), "--calibration", "14", "--tuning-steps", "8"],
         cwd=ROOT,
         env=environment,
         capture_output=True,

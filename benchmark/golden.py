@@ -1,0 +1,91 @@
+"""Golden vectors: drawn images and what each artifact answers, for apps to check themselves with.
+
+They lie in `golden/` beside the artifacts. An app that decodes and feeds them rightly gets the same
+probabilities from the same file; wrong channel order, scaling or layout shows at once.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.predictor import open_unchecked
+from export.config import ExportConfig
+from export.manifest import GOLDEN, Artifact, Manifest
+from export.precision import PRECISIONS
+from export.run import export
+from train.console import track
+from train.data import Pixels
+from train.errors import LesionliteError
+from train.files import replacing, sha256_file, write_json
+from train.synthetic import LOOKS, draw
+
+IMAGES = 8
+ANSWERS = "golden.json"
+HOW_TO = (
+    "Feed each image as it is, without resizing. The file with this SHA-256 should answer with "
+    "these probabilities, in the order of the labels; other processors round differently, but no "
+    "probability should be off by more than the tolerance."
+)
+
+
+def export_with_golden(
+    run: Path, out: Path, config: ExportConfig, data: Path | None = None
+) -> list[Artifact]:
+    """Write the selected artifacts, and golden vectors beside them; see `export.run.export`."""
+    made = export(run, out, config, data)
+    add_golden(out)
+    return made
+
+
+def add_golden(folder: Path, threads: int = 2) -> None:
+    """Ask every artifact of a folder for its golden vectors, and list them in the manifest.
+
+    Args:
+        folder: what `export` wrote.
+        threads: that the runtimes may use.
+
+    Raises:
+        LesionliteError: no folder, or no manifest in it.
+    """
+    manifest = Manifest.read(folder)
+    rows = list(manifest.artifacts)
+    with replacing(folder / GOLDEN) as temporary:
+        temporary.mkdir()
+        answers: dict[str, Any] = {}
+        contract = open_unchecked(folder / rows[0].artifact, threads).contract
+        images = draw_golden(contract.side)
+        names = [f"{index}.png" for index in range(len(images))]
+        for name, image in zip(names, images, strict=True):
+            _save_png(temporary / name, image)
+        for row in track(rows, "golden vectors", len(rows)):
+            answers[row.artifact] = _ask(folder, row, images, threads)
+        document = {"how_to": HOW_TO, "labels": contract.labels, "images": names}
+        write_json(temporary / ANSWERS, {**document, "artifacts": answers})
+    replace(manifest, golden_sha256=sha256_file(folder / GOLDEN)).write(folder)
+
+
+def draw_golden(side: int) -> Pixels:
+    """The images, uint8 [8, side, side, 3]; always the same."""
+    generator = np.random.default_rng(0)
+    labels = [index * len(LOOKS) // IMAGES for index in range(IMAGES)]
+    return np.stack([np.asarray(draw(label, generator, side), np.uint8) for label in labels])
+
+
+def _save_png(path: Path, image: Pixels) -> None:
+    from PIL import Image
+
+    Image.fromarray(image).save(path)
+
+
+def _ask(folder: Path, row: Artifact, images: Pixels, threads: int) -> dict[str, Any]:
+    """What one artifact answers, or why it cannot be asked here."""
+    about = {"sha256": row.sha256, "tolerance": PRECISIONS[row.precision].tolerance}
+    try:
+        predictor = open_unchecked(folder / row.artifact, threads)
+        found = [predictor.runner.classify(image) for image in images]
+    except LesionliteError as error:
+        return {**about, "reason": str(error)}
+    probabilities = [[round(float(value), 6) for value in answer] for answer in found]
+    return {**about, "runtime": predictor.runtime, "probabilities": probabilities}

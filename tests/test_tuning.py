@@ -1,0 +1,96 @@
+"""Tuning: it mends a bad grid, leaves the network alone, and gives the same plan every time."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from export.affine import Affine
+from export.mobile_form import MobileForm
+from export.plan import Plan
+from export.quantized_form import quantize
+from export.ranges import choose_grids, observe
+from export.search import logits
+from export.sensitivity import divergence, mean_shifts
+from export.tuning import LearnedRounding, tune
+from export.wiring import Wiring, trace
+from train.contract import Contract
+from train.data import load_inputs, read_split
+from train.layout import CONTRACT
+from train.model import load_run
+
+
+@pytest.fixture(scope="module")
+def images(drawn: Path, run: Path) -> np.ndarray:
+    files = read_split(drawn / "train").files[::6]
+    return load_inputs(files, Contract.read(run / CONTRACT))
+
+
+@pytest.fixture(scope="module")
+def form(run: Path) -> MobileForm:
+    return MobileForm(*load_run(run))
+
+
+@pytest.fixture(scope="module")
+def wiring(form: MobileForm, images: np.ndarray) -> Wiring:
+    return trace(form, torch.from_numpy(images[:1]))
+
+
+@pytest.fixture(scope="module")
+def plan(form: MobileForm, wiring: Wiring, images: np.ndarray) -> Plan:
+    """All in 8 bits, with one tensor on a grid three times too coarse."""
+    grids = choose_grids(wiring, observe(form, wiring, images, 0), "mse")
+    tensor = wiring.layers["blocks.2.conv3_1x1.conv"].input
+    grids[tensor] = Affine(3 * grids[tensor].scale, grids[tensor].zero_point)
+    layers = tuple(wiring.layers)
+    return Plan(
+        layers=layers,
+        activations=tuple(wiring.silus()),
+        grids=grids,
+        corrections=mean_shifts(form, wiring, grids, layers, torch.from_numpy(images)),
+        sensitivity={},
+        macs={name: wire.macs for name, wire in wiring.layers.items()},
+    )
+
+
+def test_a_bad_grid_is_mended(
+    form: MobileForm, wiring: Wiring, plan: Plan, images: np.ndarray
+) -> None:
+    pixels = torch.from_numpy(images)
+    reference = logits(form, pixels)
+    before = {name: value.clone() for name, value in form.state_dict().items()}
+    tuned = tune(form, wiring, plan, pixels, reference, 30)
+    assert tuned == tune(form, wiring, plan, pixels, reference, 30)
+
+    def strays(plan: Plan) -> float:
+        return divergence(logits(quantize(form, plan, wiring), pixels), reference)
+
+    assert strays(tuned) < strays(plan) / 1.5
+    tensor = wiring.layers["blocks.2.conv3_1x1.conv"].input
+    assert tuned.grids[tensor].scale < plan.grids[tensor].scale
+    assert tuned.grids.keys() == plan.grids.keys() and tuned.layers == plan.layers
+    assert tuned.corrections.keys() == plan.corrections.keys()
+    after = form.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_layers_in_float_keep_their_bias_and_their_grids(
+    form: MobileForm, wiring: Wiring, plan: Plan, images: np.ndarray
+) -> None:
+    pixels = torch.from_numpy(images)
+    layers = tuple(name for name in plan.layers if name != "head")
+    corrections = {name: plan.corrections[name] for name in layers}
+    less = replace(plan, layers=layers, corrections=corrections)
+    tuned = tune(form, wiring, less, pixels, logits(form, pixels), 2)
+    assert "head" not in tuned.corrections
+    assert tuned.grids["head.out"] == plan.grids["head.out"]
+
+
+def test_a_learned_rounding_rounds_as_the_fixed_one_does() -> None:
+    grid = Affine(0.1, 100)
+    x = torch.linspace(-20, 20, 999).reshape(1, -1)
+    torch.testing.assert_close(LearnedRounding(grid)(x), grid.round(x))
+    assert LearnedRounding(grid).learned().zero_point == 100
+    assert LearnedRounding(grid).learned().scale == pytest.approx(0.1)
