@@ -43,6 +43,16 @@ class Source:
 
         return torch.zeros(1, 3, self.contract.side, self.contract.side)
 
+    def pixels(self) -> Pixels:
+        """The calibration images, uint8 [N, S, S, 3].
+
+        Raises:
+            LesionliteError: if there are none.
+        """
+        if self.calibration is None:
+            raise LesionliteError("it needs images to calibrate on: add --data DATA")
+        return self.calibration
+
     def batches(self) -> "list[Tensor]":
         """The calibration images as the network takes them: float32 [1, 3, S, S] each.
 
@@ -51,12 +61,10 @@ class Source:
         """
         import torch
 
-        if self.calibration is None:
-            raise LesionliteError("it needs images to calibrate on: add --data DATA")
         mean, std = (
             torch.tensor(row)[:, None, None] for row in (self.contract.mean, self.contract.std)
         )
-        images = torch.from_numpy(self.calibration).permute(0, 3, 1, 2)
+        images = torch.from_numpy(self.pixels()).permute(0, 3, 1, 2)
         return [((image.float() / 255 - mean) / std).contiguous() for image in images.split(1)]
 
 

@@ -42,8 +42,7 @@ def to_tflite(source: Source, path: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
     from ai_edge_quantizer import quantizer, recipe
 
-    if source.calibration is None:
-        source.batches()  # says what is missing
+    images = source.pixels()
     if source.ours is None:
         raise LesionliteError(
             "litert-torch refuses timm's graph, and there is no fp32 file of ours"
@@ -52,8 +51,7 @@ def to_tflite(source: Source, path: Path) -> None:
     (key,) = signatures
     (name,) = signatures[key]["inputs"]
     work = quantizer.Quantizer(str(source.ours), recipe.static_wi8_ai8())
-    assert source.calibration is not None
-    ranges = work.calibrate({key: [{name: image[None]} for image in source.calibration]})
+    ranges = work.calibrate({key: [{name: image[None]} for image in images]})
     work.quantize(ranges).export_model(str(path), overwrite=True)
 
 

@@ -55,25 +55,19 @@ def noise(shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def _onnx(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
-    import onnxruntime
+    from export.to_onnx import open_session
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session, runtime = open_session(path, threads)
     (given,) = session.get_inputs()
     kinds = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
     feed = {given.name: noise(tuple(given.shape), kinds[given.type])}
-    return Timed(lambda: session.run(None, feed), f"onnxruntime {onnxruntime.__version__}")
+    return Timed(lambda: session.run(None, feed), runtime)
 
 
 def _tflite(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
-    from importlib.metadata import version
+    from export.to_tflite import open_interpreter
 
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(path), num_threads=threads)
-    interpreter.allocate_tensors()
+    interpreter, runtime = open_interpreter(path, threads)
     (source,) = interpreter.get_input_details()
     result = interpreter.get_output_details()[0]["index"]
     image = noise(tuple(source["shape"]), source["dtype"])
@@ -83,7 +77,7 @@ def _tflite(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
         interpreter.invoke()
         return interpreter.get_tensor(result)
 
-    return Timed(query, f"ai-edge-litert {version('ai-edge-litert')}")
+    return Timed(query, runtime)
 
 
 def _torchscript(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:

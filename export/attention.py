@@ -24,8 +24,8 @@ class Spelling:
             a runtime that keeps images as NHWC needs no transpose.
         grouped: pixels of equal place lie side by side inside a block, [B, C, 4, H*W/4], and a
             group is summed by average pooling. No matrix product, no mask, no reshape of an image.
-        mean_in_steps: a norm's mean is taken over the pixels and then over the channels, for
-            runtimes whose only mean is global average pooling.
+        norm: a name in `MOMENTS`, or "instance" or "group" for the operation of that name, where a
+            runtime has a fast one.
         cast_first: pixels become floats before they change layout, for runtimes that have a
             fast transpose of floats only.
         signed: 8-bit activations are stored as int8, else as uint8.
@@ -33,7 +33,7 @@ class Spelling:
 
     channels_last: bool = False
     grouped: bool = False
-    mean_in_steps: bool = False
+    norm: str = "at once"
     cast_first: bool = False
     signed: bool = True
 
@@ -42,9 +42,10 @@ NCHW = Spelling()
 # ONNX Runtime takes int8 activations on Arm only. Elsewhere it first makes them uint8, but not
 # where two operations read one (x and the sigmoid of a SiLU): the convolution before it then runs
 # in float. Seen in 1.32, QDQS8ToU8Transformer.
-UNSIGNED = Spelling(channels_last=True, signed=False)
+ORT = Spelling(channels_last=True, norm="instance", signed=False)
 NHWC = Spelling(channels_last=True)
-GROUPED = Spelling(grouped=True, mean_in_steps=True, cast_first=True)
+TORCH = Spelling(channels_last=True, norm="group")
+GROUPED = Spelling(grouped=True, norm="in steps", cast_first=True)
 
 
 def fold_batchnorm(conv: nn.Conv2d, norm: Any) -> nn.Conv2d:
@@ -99,26 +100,36 @@ def into_stream(conv: nn.Conv2d) -> nn.Conv2d:
     return like(conv, conv.weight * STREAM_SCALE, bias)
 
 
+def _mean_at_once(x: Tensor) -> Tensor:
+    return x.mean((1, 2, 3), keepdim=True)
+
+
+def _mean_in_steps(x: Tensor) -> Tensor:
+    """Over the pixels and then over the channels, for runtimes that have only average pooling."""
+    channels = x.mean((2, 3), keepdim=True).reshape(-1, 1, 1, x.shape[1])
+    return channels.mean((2, 3), keepdim=True)
+
+
+MOMENTS = {"at once": _mean_at_once, "in steps": _mean_in_steps}
+
+
 class Normalize(nn.Module):
     """GroupNorm(1) of the scaled stream, without scale and shift: zero mean, unit variance."""
 
     def __init__(self, eps: float, spelling: Spelling = NCHW) -> None:
         super().__init__()
         self.eps = eps * STREAM_SCALE**2
-        self.in_steps = spelling.mean_in_steps
+        self.norm = spelling.norm
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
-        centred = x - self._mean(x)
-        variance = self._mean(centred * centred)
-        return centred * torch.rsqrt(variance + self.eps)
-
-    def _mean(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, 1, 1, 1]."""
-        if not self.in_steps:
-            return x.mean((1, 2, 3), keepdim=True)
-        channels = x.mean((2, 3), keepdim=True).reshape(-1, 1, 1, x.shape[1])
-        return channels.mean((2, 3), keepdim=True)
+        if self.norm == "instance":  # of one channel, which is the whole image
+            return F.instance_norm(x.flatten(1).unsqueeze(1), eps=self.eps).reshape(x.shape)
+        if self.norm == "group":
+            return F.group_norm(x, 1, eps=self.eps)
+        mean = MOMENTS[self.norm]
+        centred = x - mean(x)
+        return centred * torch.rsqrt(mean(centred * centred) + self.eps)
 
 
 class Projections(nn.Module):

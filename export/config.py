@@ -8,7 +8,7 @@ from export.precision import PRECISIONS, find_precision
 from train.contract import Contract
 from train.errors import LesionliteError, unknown_choice
 
-RULES = ("mse", "percentile", "min-max")  # export.ranges has them; it needs torch, flags do not
+RULES = ("mse", "percentile", "min-max")  # in the order of their functions in export.ranges
 
 
 @dataclass(frozen=True)

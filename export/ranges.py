@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from export.affine import Affine
+from export.config import RULES
 from export.wiring import Hook, Wiring, watching
 from train.data import Pixels
 
@@ -97,14 +98,8 @@ def mse(values: Values, activation: str) -> Affine:
     return Affine.covering(values.low * best[0], values.high * best[1])
 
 
-RULES: dict[str, Callable[[Values, str], Affine]] = {
-    "mse": mse,
-    "percentile": percentile,
-    "min-max": min_max,
-}
-
-
 def choose_grids(wiring: Wiring, values: dict[str, Values], rule: str) -> dict[str, Affine]:
-    """A grid for every tensor, by one of `RULES`."""
+    """A grid for every tensor, by one of `export.config.RULES`."""
+    choose = dict(zip(RULES, (mse, percentile, min_max), strict=True))[rule]
     behind = wiring.behind()
-    return {name: RULES[rule](held, behind.get(name, "")) for name, held in values.items()}
+    return {name: choose(held, behind.get(name, "")) for name, held in values.items()}

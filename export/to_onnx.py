@@ -24,12 +24,11 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.onnx` files; see `Toolchain.convert`."""
     import onnx
 
-    from export.attention import NCHW, UNSIGNED
+    from export.attention import ORT
 
     with quiet():
         for precision, path in paths.items():
-            spelling = UNSIGNED if precision == "w8a8" else NCHW
-            model = _export(source.form(spelling, precision), example(source.contract))
+            model = _export(source.form(ORT, precision), example(source.contract))
             if precision == "fp16":
                 model = _to_fp16(model)
             if precision in ("w8", "w8a8"):
@@ -127,14 +126,20 @@ def read_contract(path: Path) -> str:
 
 def load(path: Path, threads: int) -> Runner:
     """Open with ONNX Runtime's CPU provider."""
+    session, runtime = open_session(path, threads)
+
+    def classify(image: Pixels) -> Any:
+        return session.run(None, {"image": np.ascontiguousarray(image[None])})[0][0]
+
+    return Runner(classify, runtime)
+
+
+def open_session(path: Path, threads: int) -> tuple[Any, str]:
+    """A session of ONNX Runtime's CPU provider for any file, and the runtime's version."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-    def classify(image: Pixels) -> Any:
-        return session.run(None, {"image": np.ascontiguousarray(image[None])})[0][0]
-
-    return Runner(classify, f"onnxruntime {onnxruntime.__version__}")
+    return session, f"onnxruntime {onnxruntime.__version__}"

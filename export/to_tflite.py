@@ -79,12 +79,7 @@ def read_contract(path: Path) -> str:
 def load(path: Path, threads: int) -> Runner:
     """Open with LiteRT and its XNNPACK delegate."""
     with quiet():
-        from importlib.metadata import version
-
-        from ai_edge_litert.interpreter import Interpreter
-
-        interpreter = Interpreter(str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        interpreter, runtime = open_interpreter(path, threads)
     source = interpreter.get_input_details()[0]["index"]
     result = interpreter.get_output_details()[0]["index"]
 
@@ -93,4 +88,15 @@ def load(path: Path, threads: int) -> Runner:
         interpreter.invoke()
         return interpreter.get_tensor(result)[0]
 
-    return Runner(classify, f"ai-edge-litert {version('ai-edge-litert')}")
+    return Runner(classify, runtime)
+
+
+def open_interpreter(path: Path, threads: int) -> tuple[Any, str]:
+    """LiteRT's interpreter for any file, with its tensors allocated, and the runtime's version."""
+    from importlib.metadata import version
+
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    return interpreter, f"ai-edge-litert {version('ai-edge-litert')}"

@@ -26,12 +26,12 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.ptl` files; see `Toolchain.convert`."""
     import torch
 
-    from export.attention import NHWC
+    from export.attention import TORCH
 
     contract, image = source.contract, example(source.contract)
     with quiet(), torch.no_grad():  # PyTorch calls TorchScript and FX deprecated on every use
         for precision, path in paths.items():
-            model = source.form(NHWC)
+            model = _in_place(source.form(TORCH))
             if precision == "w8a8":
                 model = _to_w8a8(model, source.plan, image)
             script = torch.jit.trace(model, image)
@@ -45,6 +45,20 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             # By way of a buffer: a file's own name would be written into it.
             written = script._save_to_buffer_for_lite_interpreter(_extra_files=extra)
             path.write_bytes(_rewrite(written))
+
+
+def _in_place(form: "nn.Module") -> "nn.Module":
+    """Activations overwrite what they read, and weights lie as images do, with channels last.
+
+    For PyTorch allocates every result anew, and turns other weights around for every image.
+    """
+    import torch
+    from torch import nn
+
+    for module in form.modules():
+        if isinstance(module, nn.SiLU | nn.ReLU):
+            module.inplace = True
+    return form.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _forget_origin(script: Any) -> Any:

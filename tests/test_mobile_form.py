@@ -8,7 +8,9 @@ from export.attention import (
     GROUPED,
     NCHW,
     NHWC,
+    ORT,
     STREAM_SCALE,
+    TORCH,
     Normalize,
     Spelling,
     fold_affine,
@@ -41,7 +43,7 @@ def trained_like(name: str, classes: int = 5) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("spelling", [NCHW, NHWC, GROUPED])
+@pytest.mark.parametrize("spelling", [NCHW, NHWC, GROUPED, ORT, TORCH])
 @pytest.mark.parametrize(
     ("name", "side"),
     [("mobilevitv2_050", 64), ("mobilevitv2_075", 224), ("mobilevitv2_100", 96)]

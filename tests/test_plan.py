@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from export.affine import Affine, weight_scales
-from export.attention import GROUPED, NCHW, NHWC
+from export.attention import GROUPED, NCHW, NHWC, ORT, TORCH
 from export.config import ExportConfig
 from export.mobile_form import MobileForm
 from export.plan import PLAN, PLAN_FIGURE, Plan
@@ -80,7 +80,7 @@ def test_wiring_names_each_tensor_once(form: MobileForm, wiring: Wiring) -> None
     assert conv.macs == weight.numel() * 32 * 32  # of a 64-pixel image, after the stem
 
 
-@pytest.mark.parametrize("spelling", [NHWC, GROUPED])
+@pytest.mark.parametrize("spelling", [NHWC, GROUPED, ORT, TORCH])
 def test_every_spelling_has_the_same_layers(run: Path, wiring: Wiring, spelling: object) -> None:
     network, contract = load_run(run)
     other = trace(
