@@ -43,7 +43,7 @@ class Source:
 
         return torch.zeros(1, 3, self.contract.side, self.contract.side)
 
-    def pixels(self) -> Pixels:
+    def pixels(self) -> "Pixels":
         """The calibration images, uint8 [N, S, S, 3].
 
         Raises:

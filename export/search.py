@@ -1,14 +1,15 @@
 """Make a quantization plan: the cheapest set of layers in float that keeps the answers.
 
-Every layer and SiLU starts in 8 bits. They return to float in the order of what rounding them
+Every layer and SiLU starts in 8 bits. Layers return to float in the order of what rounding them
 alone costs the answers, per cost of float arithmetic, until the network as a whole diverges so
 little from its float self that tuning can do the rest, or the share of multiply-adds in 8 bits
-would fall too low.
+would fall too low. Those that turn out not to be needed, because errors do not add up, go back.
 
-Layers with a SiLU between them go together: the SiLU is where a network has most values, and to
-convert those between 8 bits and float costs a runtime more than the layer saves.
+A layer takes the SiLUs around it along: there a network has most values, and to convert them
+between 8 bits and float costs a runtime more than it saves.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -23,13 +24,14 @@ from export.ranges import BATCH, choose_grids, observe
 from export.sensitivity import divergence, mean_shifts, sensitivities
 from export.tuning import tune
 from export.wiring import Wiring, trace
+from train.console import track
 from train.data import Pixels
 
 # Images that sensitivities are measured on, and whole networks while searching.
 PROBED, JUDGED = 48, 100
 # What staying in float costs, as multiply-adds, roughly: a value of a SiLU, and a stored weight.
 SILU_COST, WEIGHT_COST = 100, 500
-TUNING_GAIN = 4  # the divergence falls about that far, measured on real images
+TUNING_GAIN = 2  # by about so much the divergence falls, measured on real images
 
 
 def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Plan:
@@ -51,9 +53,9 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
         images=len(images),
         seed=config.calibration_seed,
     )
-    steps = _towards_float(wiring, whole, config.int8_share)
-    some = _some(images, JUDGED)
-    plan = _first_good(form, wiring, steps, some, TUNING_GAIN * config.divergence)
+    judge = Judge(form, wiring, _some(images, JUDGED), TUNING_GAIN * config.divergence)
+    plan = _first_good(_towards_float(wiring, whole, config.int8_share), judge)
+    plan = _without_the_needless(wiring, whole, plan, judge)
     reference = logits(form, images)
     if config.tuning_steps:
         plan = tune(form, wiring, plan, images, reference, config.tuning_steps)
@@ -65,45 +67,6 @@ def _some(images: Tensor, count: int) -> Tensor:
     return images[:: max(1, len(images) // count)]
 
 
-def units(wiring: Wiring) -> list[tuple[str, ...]]:
-    """Names of layers and SiLUs that are in float or in 8 bits together."""
-    unit_of: dict[str, tuple[str, ...]] = {name: (name,) for name in wiring.layers}
-    for silu, (before, behind) in wiring.silus().items():
-        unit = (*unit_of[before], silu, *unit_of[behind])
-        unit_of.update(dict.fromkeys(unit, unit))
-    return list(dict.fromkeys(unit_of.values()))
-
-
-def _towards_float(wiring: Wiring, plan: Plan, int8_share: float) -> list[Plan]:
-    """Plans with ever more in float, all within the share of multiply-adds."""
-
-    def cost(name: str) -> int:
-        if name in wiring.activations:
-            return SILU_COST * wiring.activations[name].elements
-        return wiring.layers[name].macs + WEIGHT_COST * wiring.layers[name].weights
-
-    def gain(unit: tuple[str, ...]) -> float:
-        return sum(plan.sensitivity[name] for name in unit) / sum(cost(name) for name in unit)
-
-    steps = [plan]
-    for unit in sorted(units(wiring), key=gain, reverse=True):
-        less = _without(steps[-1], unit)
-        if less.int8_share >= int8_share:
-            steps.append(less)
-    return steps
-
-
-def _without(plan: Plan, unit: tuple[str, ...]) -> Plan:
-    """The plan with these in float."""
-    layers = tuple(name for name in plan.layers if name not in unit)
-    return replace(
-        plan,
-        layers=layers,
-        activations=tuple(name for name in plan.activations if name not in unit),
-        corrections={name: plan.corrections[name] for name in layers},
-    )
-
-
 def _judged(
     form: MobileForm, wiring: Wiring, plan: Plan, images: Tensor, reference: Tensor
 ) -> Plan:
@@ -113,22 +76,89 @@ def _judged(
     return replace(plan, divergence=divergence(planned, reference), agreement=float(same))
 
 
-def _first_good(
-    form: MobileForm, wiring: Wiring, steps: list[Plan], images: Tensor, target: float
-) -> Plan:
-    """The step with the fewest layers in float that diverges less than `target`, by bisection.
+class Judge:
+    """Says whether the network as planned diverges less than a target on some images."""
+
+    def __init__(self, form: MobileForm, wiring: Wiring, images: Tensor, target: float) -> None:
+        self.form, self.wiring, self.images, self.target = form, wiring, images, target
+        self.reference = logits(form, images)
+
+    def passes(self, plan: Plan) -> bool:
+        """Whether this plan does."""
+        judged = _judged(self.form, self.wiring, plan, self.images, self.reference)
+        return judged.divergence <= self.target
+
+
+def unit(wiring: Wiring, layer: str) -> tuple[str, ...]:
+    """What goes to float with a layer: itself, and the SiLUs that it writes to or reads from."""
+    return (layer, *(silu for silu, sides in wiring.silus().items() if layer in sides))
+
+
+def in_float(wiring: Wiring, whole: Plan, layers: Iterable[str]) -> Plan:
+    """The plan with these layers in float, and their SiLUs with them."""
+    gone = {name for layer in layers for name in unit(wiring, layer)}
+    kept = tuple(name for name in whole.layers if name not in gone)
+    return replace(
+        whole,
+        layers=kept,
+        activations=tuple(name for name in whole.activations if name not in gone),
+        corrections={name: whole.corrections[name] for name in kept},
+    )
+
+
+def _towards_float(wiring: Wiring, whole: Plan, int8_share: float) -> list[Plan]:
+    """Plans with ever more in float, all within the share of multiply-adds."""
+
+    def gain(layer: str) -> float:
+        names = unit(wiring, layer)
+        return sum(whole.sensitivity[name] for name in names) / sum(map(cost, names))
+
+    def cost(name: str) -> int:
+        if name in wiring.activations:
+            return SILU_COST * wiring.activations[name].elements
+        return wiring.layers[name].macs + WEIGHT_COST * wiring.layers[name].weights
+
+    floats: list[str] = []
+    steps = [whole]
+    for layer in sorted(wiring.layers, key=gain, reverse=True):
+        less = in_float(wiring, whole, [*floats, layer])
+        if less.int8_share >= int8_share:
+            floats.append(layer)
+            steps.append(less)
+    return steps
+
+
+def _first_good(steps: list[Plan], judge: Judge) -> Plan:
+    """The step with the fewest layers in float that passes, by bisection.
 
     The last one, if none does: the artifact's gate then has the word.
     """
-    reference = logits(form, images)
     low, high = 0, len(steps) - 1
     while low < high:
         middle = (low + high) // 2
-        if _judged(form, wiring, steps[middle], images, reference).divergence <= target:
+        if judge.passes(steps[middle]):
             high = middle
         else:
             low = middle + 1
     return steps[low]
+
+
+def _without_the_needless(wiring: Wiring, whole: Plan, plan: Plan, judge: Judge) -> Plan:
+    """The plan with every layer back in 8 bits that it passes without, the largest first.
+
+    But not where a SiLU of the layer would stay in float: to convert its values on both sides of
+    the layer would cost more than float arithmetic.
+    """
+    floats = sorted(set(whole.layers) - set(plan.layers), key=lambda name: -whole.macs[name])
+    if not floats or not judge.passes(plan):
+        return plan
+    for layer in track(list(floats), "layers that may go back to 8 bits", len(floats)):
+        fewer = [name for name in floats if name != layer]
+        less = in_float(wiring, whole, fewer)
+        alone = set(unit(wiring, layer)[1:]) - set(less.activations)
+        if not alone and judge.passes(less):
+            floats, plan = fewer, less
+    return plan
 
 
 @torch.no_grad()

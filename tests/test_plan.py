@@ -17,7 +17,7 @@ from export.mobile_form import MobileForm
 from export.plan import PLAN, PLAN_FIGURE, Plan
 from export.quantized_form import QuantizedLayer, Rounding, quantize, swap
 from export.ranges import Values, choose_grids, min_max, mse, observe, percentile
-from export.search import make_plan, units
+from export.search import Judge, _without_the_needless, in_float, logits, make_plan, unit
 from export.sensitivity import divergence, mean_shifts, sensitivities
 from export.wiring import Wiring, trace
 from train.contract import Contract
@@ -123,23 +123,57 @@ def test_the_search_keeps_its_promises(
 ) -> None:
     """That it is deterministic is in test_reproducible: a second process makes the same files."""
     assert plan.int8_share >= 0.9
-    for unit in units(wiring):
-        assert len({name in (*plan.layers, *plan.activations) for name in unit}) == 1
+    between = wiring.silus()
+    assert all(set(between[name]) <= set(plan.layers) for name in plan.activations)
     strict = make_plan(form, images, ExportConfig(divergence=0.0, tuning_steps=0))
     assert len(strict.layers) < len(wiring.layers) and strict.int8_share >= 0.9
     assert set(strict.layers) <= set(plan.layers)
     assert strict.grids == plan.grids and strict.sensitivity == plan.sensitivity
 
 
-def test_layers_around_a_silu_are_one_unit(wiring: Wiring) -> None:
-    unit_of = {name: unit for unit in units(wiring) for name in unit}
-    assert len([name for unit in units(wiring) for name in unit]) == len(unit_of)
-    assert unit_of.keys() == {*wiring.layers, *wiring.silus()}
-    block = "blocks.1.conv1_1x1.conv blocks.1.conv1_1x1.act blocks.1.conv2_kxk.conv"
-    assert set(unit_of["blocks.1.conv3_1x1.conv"]) > set(block.split())
-    mlp = "blocks.4.transformer.0.mlp"
-    assert unit_of[f"{mlp}.fc1"] == (f"{mlp}.fc1", f"{mlp}.act", f"{mlp}.fc2")
-    assert unit_of["head"] == ("head",)
+def test_a_layer_takes_its_silus_along(wiring: Wiring, plan: Plan) -> None:
+    assert unit(wiring, "blocks.1.conv2_kxk.conv") == (
+        "blocks.1.conv2_kxk.conv",
+        "blocks.1.conv1_1x1.act",
+        "blocks.1.conv2_kxk.act",
+    )
+    assert unit(wiring, "head") == ("head",)
+    whole = replace(plan, layers=tuple(wiring.layers), activations=tuple(wiring.silus()))
+    whole = replace(whole, corrections=dict.fromkeys(wiring.layers, (0.0,)))
+    less = in_float(wiring, whole, ["head", "blocks.4.transformer.0.mlp.fc2"])
+    assert set(whole.layers) - set(less.layers) == {"head", "blocks.4.transformer.0.mlp.fc2"}
+    assert set(whole.activations) - set(less.activations) == {"blocks.4.transformer.0.mlp.act"}
+    assert less.corrections.keys() == set(less.layers)
+
+
+def test_layers_that_are_not_needed_in_float_go_back(
+    form: MobileForm, wiring: Wiring, images: np.ndarray, plan: Plan
+) -> None:
+    pixels = torch.from_numpy(images)
+    grids = choose_grids(wiring, observe(form, wiring, images, 0), "mse")
+    bad = wiring.layers["blocks.3.conv3_1x1.conv"].input
+    grids[bad] = Affine(40 * grids[bad].scale, grids[bad].zero_point)
+    layers = tuple(wiring.layers)
+    whole = replace(
+        plan,
+        layers=layers,
+        activations=tuple(wiring.silus()),
+        grids=grids,
+        corrections=mean_shifts(form, wiring, grids, layers, pixels),
+    )
+    needed = ["blocks.3.conv3_1x1.conv", "blocks.3.conv2_kxk.conv"]
+    alone = ["blocks.5.conv1_1x1.conv", "blocks.5.conv2_kxk.conv"]  # with a SiLU between them
+    much = in_float(wiring, whole, [*needed, *alone, "head"])
+    target = 1.5 * _divergence(form, wiring, much, pixels)
+    judge = Judge(form, wiring, pixels, target)
+    assert judge.passes(much) and not judge.passes(whole)
+    kept = _without_the_needless(wiring, whole, much, judge)
+    assert judge.passes(kept) and len(kept.layers) > len(much.layers)
+    assert "head" in kept.layers and not set(alone) & set(kept.layers)
+
+
+def _divergence(form: MobileForm, wiring: Wiring, plan: Plan, images: torch.Tensor) -> float:
+    return divergence(logits(quantize(form, plan, wiring), images), logits(form, images))
 
 
 def test_sensitivity_notices_a_layer_on_a_bad_grid(
