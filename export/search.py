@@ -56,10 +56,23 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
     judge = Judge(form, wiring, _some(images, JUDGED), TUNING_GAIN * config.divergence)
     plan = _first_good(_towards_float(wiring, whole, config.int8_share), judge)
     plan = _without_the_needless(wiring, whole, plan, judge)
+    return _tuned(form, wiring, plan, images, config.tuning_steps)
+
+
+def _tuned(form: MobileForm, wiring: Wiring, plan: Plan, images: Tensor, steps: int) -> Plan:
+    """The plan after tuning, if that brings the answers closer; with its judgement on all images.
+
+    Adam's steps are as long where a gradient means something as where it is noise. Where rounding
+    does little harm, full steps do more; a second try then takes shorter ones.
+    """
     reference = logits(form, images)
-    if config.tuning_steps:
-        plan = tune(form, wiring, plan, images, reference, config.tuning_steps)
-    return _judged(form, wiring, plan, images, reference)
+    plan = _judged(form, wiring, plan, images, reference)
+    for rate in (1.0, 0.1) if steps else ():
+        tuned = tune(form, wiring, plan, images, reference, steps, rate)
+        tuned = _judged(form, wiring, tuned, images, reference)
+        if tuned.divergence < plan.divergence:
+            return tuned
+    return plan
 
 
 def _some(images: Tensor, count: int) -> Tensor:

@@ -20,8 +20,8 @@ from export.ranges import BATCH
 from export.wiring import Wiring
 from train.console import track
 
-# Of Adam, at the start: of a scale's logarithm, and of a bias. Measured: a tenth as fast a bias, or
-# rates in steps of each layer's grid, end at a divergence that is larger by a third and more.
+# Of Adam, at the start: of a scale's logarithm, and of a bias. Measured on real images: rates in
+# steps of each layer's grid end at a divergence that is larger by a third and more.
 SCALE_RATE, BIAS_RATE = 0.03, 0.003
 
 
@@ -45,12 +45,18 @@ class LearnedRounding(nn.Module):
 
     def learned(self) -> Affine:
         """The grid that it has arrived at."""
-        return Affine(float(self.log_scale.exp()), int(self.zero_point))
+        return Affine(float(self.log_scale.detach().exp()), int(self.zero_point))
 
 
 @torch.enable_grad()
 def tune(
-    form: Any, wiring: Wiring, plan: Plan, images: Tensor, reference: Tensor, steps: int
+    form: Any,
+    wiring: Wiring,
+    plan: Plan,
+    images: Tensor,
+    reference: Tensor,
+    steps: int,
+    rate: float = 1.0,
 ) -> Plan:
     """The plan with grids and corrections that bring the answers closer to the float form's.
 
@@ -61,13 +67,18 @@ def tune(
         images: uint8 [N, S, S, 3].
         reference: logits of the float form for them, [N, C].
         steps: of gradient descent, each on some of the images.
+        rate: share of the usual learning rates.
     """
     model: Any = quantize(form, plan, wiring)
     grids = _connect(model, wiring, plan)
     biases = [model.get_submodule(name).bias.requires_grad_() for name in plan.layers]
     scales = [grid.log_scale for grid in grids.values()]
-    groups = [{"params": scales, "lr": SCALE_RATE}, {"params": biases, "lr": BIAS_RATE}]
-    optimizer = torch.optim.Adam(groups)
+    optimizer = torch.optim.Adam(
+        [
+            {"params": scales, "lr": rate * SCALE_RATE},
+            {"params": biases, "lr": rate * BIAS_RATE},
+        ]
+    )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     target = reference.log_softmax(1)
     batches = _batches(len(images), plan.seed)

@@ -74,6 +74,26 @@ def test_tflite_is_one_partition_in_uint8(artifacts: Path) -> None:
     assert not {"TRANSPOSE", "BROADCAST_TO"} & set(names)
 
 
+def test_onnx_turns_8_bit_weights_back_when_it_opens_the_file(
+    artifacts: Path, tmp_path: Path
+) -> None:
+    import onnx
+    import onnxruntime
+
+    path = artifacts / "mobilevitv2_050-w8.onnx"
+    stored = onnx.load(path).graph
+    assert "DequantizeLinear" not in {node.op_type for node in stored.node}
+    whole = [x for x in stored.initializer if x.data_type == onnx.TensorProto.INT8]
+    assert len(whole) > 60
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "opened.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    opened = onnx.load(tmp_path / "opened.onnx").graph
+    assert not [x for x in opened.initializer if x.data_type == onnx.TensorProto.INT8]
+    assert [node.op_type for node in opened.node].count("Cast") == 1  # of the image
+
+
 def test_associated_files_can_be_unzipped(artifacts: Path) -> None:
     with zipfile.ZipFile(artifacts / "mobilevitv2_050-w8a8.tflite") as archive:
         assert archive.read("labels.txt").decode().split("\n")[0] == "Actinic keratoses"

@@ -12,7 +12,7 @@ import pytest
 import lesionlite
 from benchmark.predictor import load, open_unchecked
 from benchmark.worker import _load
-from export.manifest import CALIBRATION, MANIFEST, Manifest, find_row, read_manifest
+from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Manifest, find_row, read_manifest
 from export.plan import PLAN
 from export.toolchains import TOOLCHAINS
 from export.verify import verify
@@ -35,7 +35,8 @@ def copied(artifacts: Path, tmp_path: Path) -> Path:
     (folder / MANIFEST).write_text(json.dumps(document))
     for name in (ONNX, CONTRACT, CALIBRATION):
         shutil.copy(artifacts / name, folder)
-    shutil.copytree(artifacts / PACKAGE, folder / PACKAGE)
+    for name in (PACKAGE, GOLDEN):
+        shutil.copytree(artifacts / name, folder / name)
     return folder
 
 
@@ -157,7 +158,7 @@ def test_the_command_says_it_and_sets_the_exit_code(
     assert lesionlite.main(["verify", str(copied), "--json"]) == 1
     captured = capsys.readouterr()
     document = json.loads(captured.out)
-    assert document["passed"] is False and "1 of 4 differ" in captured.err
+    assert document["passed"] is False and "1 of 5 differ" in captured.err
     assert {row["file"]: row["status"] for row in document["checks"]}[ONNX] == "changed"
 
 

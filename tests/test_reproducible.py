@@ -16,7 +16,7 @@ import torch
 from export import to_torchscript
 from export.config import ExportConfig
 from export.manifest import Artifact, Manifest, read_manifest
-from export.mlpackage import MODEL, pin
+from export.mlpackage import DEBUG, MODEL, pin
 from export.run import export
 from export.verify import verify
 from tests.conftest import relist
@@ -87,6 +87,7 @@ def test_pinned_packages_do_not_hang_on_chance(artifacts: Path, tmp_path: Path) 
     package = Path(shutil.copytree(given, tmp_path / given.name))
     scatter(package)
     assert sha256_file(package) != sha256_file(given)
+    (package / DEBUG).write_text("{}")
     pin(package)
     assert sha256_file(package) == sha256_file(given)
 
@@ -127,6 +128,14 @@ def test_map_entries_are_written_in_order(artifacts: Path, tmp_path: Path) -> No
     assert sha256_file(package) != sha256_file(given)
     pin(package)
     assert sha256_file(package) == sha256_file(given)
+
+
+def test_torchscript_names_no_folder_of_this_machine(artifacts: Path) -> None:
+    for precision in ("fp32", "w8a8"):
+        with zipfile.ZipFile(artifacts / f"mobilevitv2_050-{precision}.ptl") as archive:
+            assert not [name for name in archive.namelist() if name.endswith(".debug_pkl")]
+            text = b"".join(archive.read(name) for name in archive.namelist())
+        assert str(ROOT).encode() not in text
 
 
 def torchscript(run: Path, out: Path) -> Artifact:
