@@ -26,7 +26,7 @@ def report(artifacts: Path, run: Path, drawn: Path) -> Report:
 
 
 def test_every_artifact_is_executed_and_judged(report: Report) -> None:
-    assert len(report.rows) == 16
+    assert len(report.rows) == 18
     assert all(row.parity is not None for row in report.rows)
     assert report.passed  # with the tolerances wide open
     for row in report.rows:
@@ -63,7 +63,7 @@ def test_the_report_says_what_it_must(report: Report, tmp_path: Path) -> None:
 def test_the_report_fits_a_terminal(report: Report, capsys: pytest.CaptureFixture[str]) -> None:
     show(report.document())
     table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("tflite")]
-    assert len(table) == 3 and max(map(len, table)) <= 80
+    assert len(table) == 4 and max(map(len, table)) <= 80
 
 
 @pytest.fixture

@@ -7,18 +7,7 @@ import lesionlite
 from tests.conftest import TINY
 from train.layout import WEIGHTS
 
-FLAGS = [
-    "--formats",
-    "onnx",
-    "--queries",
-    "4",
-    "--seconds",
-    "0.05",
-    "--calibration",
-    "14",
-    "--tuning-steps",
-    "2",
-]
+FLAGS = "--formats onnx --queries 4 --seconds 0.05 --calibration 14 --tuning-steps 2".split()
 
 
 def test_steps_are_skipped_until_their_inputs_change(

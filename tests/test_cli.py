@@ -155,7 +155,13 @@ def test_ctrl_c_stops_in_a_sentence_and_resumes(tmp_path: Path) -> None:
         str(tmp_path / "run"),
     ]
     process = subprocess.Popen(
-        [*command, *flags], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*command, *flags],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell starts what runs in the background with Ctrl-C ignored, and children inherit it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     end = time.monotonic() + 120
     while not (tmp_path / "run" / LAST).exists() and time.monotonic() < end:
