@@ -7,7 +7,8 @@ import lesionlite
 from tests.conftest import TINY
 from train.layout import WEIGHTS
 
-FLAGS = "--formats onnx --queries 4 --seconds 0.05 --calibration 14 --tuning-steps 2".split()
+FLAGS = ["--formats", "onnx", "--queries", "4", "--seconds", "0.05"]
+FLAGS += ["--calibration", "14", "--tuning-steps", "2"]
 
 
 def test_steps_are_skipped_until_their_inputs_change(
