@@ -1,15 +1,32 @@
-"""One small network, trained, exported and shared by all tests: conversions are what takes time."""
+"""One small network, trained, exported and shared by all tests: conversions are what takes time.
+
+With pytest-xdist (`make test`) its workers share it, too: whichever comes first makes it.
+"""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # threads of two workers that wait actively on two cores
+    os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+import numpy as np
 import pytest
+import torch
+from filelock import FileLock
 
 from benchmark.golden import export_with_golden
 from export.config import ExportConfig
 from export.manifest import MANIFEST
+from export.mobile_form import MobileForm
+from export.wiring import Wiring, trace
 from train.config import TrainConfig
+from train.contract import Contract
+from train.data import load_inputs, read_split
 from train.files import sha256_file
+from train.layout import CONTRACT
+from train.model import load_run
 from train.results import train_and_test
 from train.synthetic import draw_dataset
 
@@ -18,26 +35,67 @@ TINY = TrainConfig(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the two files that need every conversion, so that two workers convert at once."""
+    items.sort(key=lambda item: item.path.stem not in ("test_benchmark", "test_reproducible"))
+
+
+Shared = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """Gives the folder of a name, which `make` fills, once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        done = base / f"{name}.done"
+        with FileLock(base / f"{name}.lock"):
+            if not done.exists():
+                make(base / name)
+                done.touch()
+        return base / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn(shared: Shared) -> Path:
     """A data folder of drawn images."""
-    return draw_dataset(tmp_path_factory.mktemp("drawn") / "data", images=200)
+    return shared("drawn", lambda folder: draw_dataset(folder, images=200))
 
 
 @pytest.fixture(scope="session")
-def run(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(drawn: Path, shared: Shared) -> Path:
     """A run folder, trained for two short epochs."""
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    train_and_test(drawn, folder, TINY)
-    return folder
+    return shared("run", lambda folder: train_and_test(drawn, folder, TINY))
 
 
 @pytest.fixture(scope="session")
-def artifacts(run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def artifacts(run: Path, drawn: Path, shared: Shared) -> Path:
     """A folder with every artifact of the run."""
-    folder = tmp_path_factory.mktemp("exported") / "artifacts"
-    export_with_golden(run, folder, ExportConfig(calibration=14, tuning_steps=8), drawn)
-    return folder
+    config = ExportConfig(calibration=14, tuning_steps=8)
+    return shared("artifacts", lambda folder: export_with_golden(run, folder, config, drawn))
+
+
+@pytest.fixture(scope="session")
+def images(drawn: Path, run: Path) -> np.ndarray:
+    """Training images as a network takes them, uint8 [N, 64, 64, 3]."""
+    files = read_split(drawn / "train").files[::8]
+    return load_inputs(files, Contract.read(run / CONTRACT))
+
+
+@pytest.fixture(scope="session")
+def form(run: Path) -> MobileForm:
+    """The run's network, rewritten."""
+    return MobileForm(*load_run(run))
+
+
+@pytest.fixture(scope="session")
+def wiring(form: MobileForm, images: np.ndarray) -> Wiring:
+    """The form's."""
+    return trace(form, torch.from_numpy(images[:1]))
 
 
 def relist(folder: Path) -> None:

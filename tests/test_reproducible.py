@@ -36,7 +36,7 @@ def differing(one: Path, other: Path) -> list[str]:
     return [name for name in first if first[name] != second[name]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # as `artifacts`, so that it does not have to wait for them
 def again(run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The artifacts of the run once more, by another process with another seed of hashes."""
     out = tmp_path_factory.mktemp("again") / "artifacts"
@@ -53,7 +53,7 @@ def again(run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return out
 
 
-def test_another_process_writes_the_same_bytes(artifacts: Path, again: Path) -> None:
+def test_another_process_writes_the_same_bytes(again: Path, artifacts: Path) -> None:
     assert differing(artifacts, again) == []
     assert Manifest.read(artifacts) == Manifest.read(again)
     assert verify(again).passed
