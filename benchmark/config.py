@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from train.errors import LesionliteError
+from train.errors import refuse_settings
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,12 @@ class BenchmarkConfig:
         Raises:
             LesionliteError: naming the setting, its value, and what it may be.
         """
-        for name, good, wanted in (
+        rules = (
             ("threads", self.threads >= 1, "1 or more"),
             ("queries", self.queries >= 1, "1 or more"),
             ("seconds", self.seconds >= 0, "0 or more"),
-        ):
-            if not good:
-                raise LesionliteError(f"--{name} is {getattr(self, name)}; it must be {wanted}")
+        )
+        refuse_settings(self, rules)
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,10 @@ class PeersConfig:
         Raises:
             LesionliteError: naming the setting, its value, and what it may be.
         """
-        for name, good, wanted in (
-            ("threads", self.threads and min(self.threads) >= 1, "numbers of 1 or more"),
+        rules = (
+            ("threads", bool(self.threads) and min(self.threads) >= 1, "numbers of 1 or more"),
             ("seconds", self.seconds > 0, "more than 0"),
             ("bursts", self.bursts >= 2, "2 or more, so that there is a spread"),
             ("calibration", self.calibration >= 1, "1 or more"),
-        ):
-            if not good:
-                raise LesionliteError(f"--{name} is {getattr(self, name)}; it must be {wanted}")
+        )
+        refuse_settings(self, rules)

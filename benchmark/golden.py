@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmark.predictor import open_unchecked
 from export.config import ExportConfig
+from export.formats import read_contract
 from export.manifest import GOLDEN, Artifact, Manifest
 from export.precision import PRECISIONS
 from export.run import export
@@ -21,7 +22,7 @@ from train.errors import LesionliteError
 from train.files import replacing, sha256_file, write_json
 from train.synthetic import LOOKS, draw
 
-IMAGES = 8
+IMAGES, THREADS = 8, 2
 ANSWERS = "golden.json"
 HOW_TO = (
     "Feed each image as it is, without resizing. The file with this SHA-256 should answer with "
@@ -39,28 +40,27 @@ def export_with_golden(
     return made
 
 
-def add_golden(folder: Path, threads: int = 2) -> None:
+def add_golden(folder: Path) -> None:
     """Ask every artifact of a folder for its golden vectors, and list them in the manifest.
 
     Args:
         folder: what `export` wrote.
-        threads: that the runtimes may use.
 
     Raises:
         LesionliteError: no folder, or no manifest in it.
     """
     manifest = Manifest.read(folder)
-    rows = list(manifest.artifacts)
+    rows = manifest.artifacts
     with replacing(folder / GOLDEN) as temporary:
         temporary.mkdir()
         answers: dict[str, Any] = {}
-        contract = open_unchecked(folder / rows[0].artifact, threads).contract
+        contract = read_contract(folder / rows[0].artifact)
         images = draw_golden(contract.side)
         names = [f"{index}.png" for index in range(len(images))]
         for name, image in zip(names, images, strict=True):
             _save_png(temporary / name, image)
         for row in track(rows, "golden vectors", len(rows)):
-            answers[row.artifact] = _ask(folder, row, images, threads)
+            answers[row.artifact] = _ask(folder, row, images)
         document = {"how_to": HOW_TO, "labels": contract.labels, "images": names}
         write_json(temporary / ANSWERS, {**document, "artifacts": answers})
     replace(manifest, golden_sha256=sha256_file(folder / GOLDEN)).write(folder)
@@ -79,11 +79,11 @@ def _save_png(path: Path, image: Pixels) -> None:
     Image.fromarray(image).save(path)
 
 
-def _ask(folder: Path, row: Artifact, images: Pixels, threads: int) -> dict[str, Any]:
+def _ask(folder: Path, row: Artifact, images: Pixels) -> dict[str, Any]:
     """What one artifact answers, or why it cannot be asked here."""
     about = {"sha256": row.sha256, "tolerance": PRECISIONS[row.precision].tolerance}
     try:
-        predictor = open_unchecked(folder / row.artifact, threads)
+        predictor = open_unchecked(folder / row.artifact, THREADS)
         found = [predictor.runner.classify(image) for image in images]
     except LesionliteError as error:
         return {**about, "reason": str(error)}

@@ -138,8 +138,9 @@ def _torch_int_mm(threads: int, m: int, k: int, n: int) -> Callable[[], object]:
 
 def _ort(kind: str, threads: int, m: int, k: int, n: int) -> Callable[[], object]:
     """One MatMul or MatMulInteger (u8 by s8) node; the right side is a constant, as weights are."""
-    import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
+
+    from export.to_onnx import open_session
 
     left, right = (np.float32, np.float32) if kind == "MatMul" else (np.uint8, np.int8)
     a = noise((m, k), left)
@@ -153,11 +154,7 @@ def _ort(kind: str, threads: int, m: int, k: int, n: int) -> Callable[[], object
         [numpy_helper.from_array(noise((k, n), right), "b")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session, _ = open_session(model.SerializeToString(), threads)
     return lambda: session.run(None, {"a": a})
 
 

@@ -66,3 +66,13 @@ def weight_scales(weight: "Tensor") -> "Tensor":
     Stored values are -127 to 127: with -128 in use, some kernels overflow.
     """
     return weight.abs().flatten(1).amax(1).clamp_min(1e-8) / 127
+
+
+def to_int8(weight: "Tensor", axis: int = 0) -> tuple["Tensor", "Tensor"]:
+    """A weight as int8, and its scales, shaped to go with the output channels on `axis`."""
+    import torch
+
+    shape = [1] * weight.dim()
+    shape[axis] = -1
+    scales = weight_scales(weight.transpose(0, axis)).reshape(shape)
+    return (weight / scales).round().to(torch.int8), scales

@@ -1,13 +1,13 @@
 """Which training images set the ranges of a statically quantized network."""
 
 import random
+from filecmp import cmp
 from pathlib import Path
 
 from export.config import ExportConfig
 from train.contract import Contract
 from train.data import Pixels, Split, find_bad, load_inputs, read_split
 from train.errors import LesionliteError
-from train.files import sha256_file
 
 FEWEST = 10  # images; the ranges of fewer say little about others
 WITHOUT = "or leave w8a8 out with --precisions fp32 fp16 w8"
@@ -77,7 +77,7 @@ def _refuse_test_images(files: list[Path], data: Path) -> None:
         judged.setdefault(file.stat().st_size, []).append(file)
     for file in files:
         for other in judged.get(file.stat().st_size, []):
-            if sha256_file(other) == sha256_file(file):
+            if cmp(file, other, shallow=False):
                 raise LesionliteError(
                     f"{file} would calibrate w8a8, but it is the same image as {other}, which "
                     "judges it: remove it from one of train/ and test/"

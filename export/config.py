@@ -6,7 +6,7 @@ from export.formats import FORMATS, Format, find_format
 from export.metadata import Metadata, describe
 from export.precision import PRECISIONS, find_precision
 from train.contract import Contract
-from train.errors import LesionliteError, unknown_choice
+from train.errors import LesionliteError, refuse_settings, unknown_choice
 
 RULES = ("mse", "percentile", "min-max")  # in the order of their functions in export.ranges
 
@@ -51,16 +51,15 @@ class ExportConfig:
             find_format(name)
         for name in self.precisions:
             find_precision(name)
-        if self.calibration < 1:
-            raise LesionliteError(f"--calibration is {self.calibration}; it must be 1 or more")
         if self.ranges not in RULES:
             raise unknown_choice("rule for ranges", self.ranges, RULES)
-        if not 0 <= self.int8_share <= 1:
-            raise LesionliteError(f"--int8-share is {self.int8_share}; it must be from 0 to 1")
-        if self.tuning_steps < 0:
-            raise LesionliteError(f"--tuning-steps is {self.tuning_steps}; it must be 0 or more")
-        if not self.divergence >= 0:
-            raise LesionliteError(f"--divergence is {self.divergence}; it must be 0 or more")
+        rules = (
+            ("calibration", self.calibration >= 1, "1 or more"),
+            ("int8_share", 0 <= self.int8_share <= 1, "from 0 to 1"),
+            ("tuning_steps", self.tuning_steps >= 0, "0 or more"),
+            ("divergence", self.divergence >= 0, "0 or more"),
+        )
+        refuse_settings(self, rules)
         pairs = self.pairs()
         for what, asked, made in (
             ("format", self.formats, {row.name for row, _ in pairs}),

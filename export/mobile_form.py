@@ -189,8 +189,10 @@ class MobileForm(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """uint8 [B, S, S, 3] RGB -> float probabilities [B, C]."""
+        return self.logits(self.pixels(image)).softmax(-1)
+
+    def pixels(self, image: Tensor) -> Tensor:
+        """uint8 [B, S, S, 3] -> [B, 3, S, S] in the network's dtype, as `logits` takes it."""
         if self.cast_first:
-            x = image.to(self.dtype).permute(0, 3, 1, 2)
-        else:
-            x = image.permute(0, 3, 1, 2).to(self.dtype)
-        return self.logits(x).softmax(-1)
+            return image.to(self.dtype).permute(0, 3, 1, 2)
+        return image.permute(0, 3, 1, 2).to(self.dtype)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.ao.quantization.fx import _decomposed  # noqa: F401 (registers the operations)
 
-from export.affine import LEVELS, Affine, weight_scales
+from export.affine import LEVELS, Affine, to_int8
 from export.plan import Plan
 from export.wiring import Wiring
 
@@ -57,19 +57,17 @@ class QuantizedLayer(nn.Module):
         self, layer: Any, source: nn.Module, result: nn.Module, correction: Tensor | None = None
     ) -> None:
         super().__init__()
-        scales = weight_scales(layer.weight)
-        shape = [-1] + [1] * (layer.weight.dim() - 1)
-        stored = (layer.weight / scales.view(shape)).round()
+        stored, scales = to_int8(layer.weight)
         self.source, self.result = source, result
         self.bias = layer.bias
         if correction is not None:
             bias = correction if layer.bias is None else layer.bias + correction
             self.bias = nn.Parameter(bias, requires_grad=False)
-        self.register_buffer("stored", stored.to(torch.int8))
-        self.register_buffer("scales", scales)
-        self.register_buffer("zeros", torch.zeros(len(scales), dtype=torch.int64))
+        self.register_buffer("stored", stored)
+        self.register_buffer("scales", scales.flatten())
+        self.register_buffer("zeros", torch.zeros(len(stored), dtype=torch.int64))
         # Already multiplied out for eager execution; not part of an exported program.
-        self.weight = stored * scales.view(shape)
+        self.weight = stored * scales
         self.window: Any = (
             (layer.stride, layer.padding, layer.dilation, layer.groups)
             if isinstance(layer, nn.Conv2d)

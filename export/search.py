@@ -53,23 +53,39 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
         images=len(images),
         seed=config.calibration_seed,
     )
-    judge = Judge(form, wiring, _some(images, JUDGED), TUNING_GAIN * config.divergence)
-    plan = _first_good(_towards_float(wiring, whole, config.int8_share), judge)
-    plan = _without_the_needless(wiring, whole, plan, judge)
-    return _tuned(form, wiring, plan, images, config.tuning_steps)
+    judge, target = Judge(form, wiring, _some(images, JUDGED)), TUNING_GAIN * config.divergence
+    plan = _first_good(_towards_float(wiring, whole, config.int8_share), judge, target)
+    plan = _without_the_needless(whole, plan, judge, target)
+    return _tuned(Judge(form, wiring, images), plan, config.tuning_steps)
 
 
-def _tuned(form: MobileForm, wiring: Wiring, plan: Plan, images: Tensor, steps: int) -> Plan:
-    """The plan after tuning, if that brings the answers closer; with its judgement on all images.
+class Judge:
+    """Measures what plans do to the answers of the mobile form on some images."""
+
+    def __init__(self, form: MobileForm, wiring: Wiring, images: Tensor) -> None:
+        """Run the float form on uint8 [N, S, S, 3] once."""
+        self.form, self.wiring, self.images = form, wiring, images
+        self.reference = logits(form, images)
+
+    def judged(self, plan: Plan) -> Plan:
+        """The plan with its divergence and agreement."""
+        planned = logits(quantize(self.form, plan, self.wiring), self.images)
+        same = (planned.argmax(1) == self.reference.argmax(1)).float().mean()
+        strays = divergence(planned, self.reference)
+        return replace(plan, divergence=strays, agreement=float(same))
+
+
+def _tuned(judge: Judge, plan: Plan, steps: int) -> Plan:
+    """The plan after tuning on the judge's images, if that brings the answers closer; judged.
 
     Adam's steps are as long where a gradient means something as where it is noise. Where rounding
     does little harm, full steps do more; a second try then takes shorter ones.
     """
-    reference = logits(form, images)
-    plan = _judged(form, wiring, plan, images, reference)
+    plan = judge.judged(plan)
     for rate in (1.0, 0.1) if steps else ():
-        tuned = tune(form, wiring, plan, images, reference, steps, rate)
-        tuned = _judged(form, wiring, tuned, images, reference)
+        tuned = judge.judged(
+            tune(judge.form, judge.wiring, plan, judge.images, judge.reference, steps, rate)
+        )
         if tuned.divergence < plan.divergence:
             return tuned
     return plan
@@ -78,28 +94,6 @@ def _tuned(form: MobileForm, wiring: Wiring, plan: Plan, images: Tensor, steps: 
 def _some(images: Tensor, count: int) -> Tensor:
     """About `count` images, spread over them all: they are sorted by class."""
     return images[:: max(1, len(images) // count)]
-
-
-def _judged(
-    form: MobileForm, wiring: Wiring, plan: Plan, images: Tensor, reference: Tensor
-) -> Plan:
-    """The plan with what it does to the answers on these images."""
-    planned = logits(quantize(form, plan, wiring), images)
-    same = (planned.argmax(1) == reference.argmax(1)).float().mean()
-    return replace(plan, divergence=divergence(planned, reference), agreement=float(same))
-
-
-class Judge:
-    """Says whether the network as planned diverges less than a target on some images."""
-
-    def __init__(self, form: MobileForm, wiring: Wiring, images: Tensor, target: float) -> None:
-        self.form, self.wiring, self.images, self.target = form, wiring, images, target
-        self.reference = logits(form, images)
-
-    def passes(self, plan: Plan) -> bool:
-        """Whether this plan does."""
-        judged = _judged(self.form, self.wiring, plan, self.images, self.reference)
-        return judged.divergence <= self.target
 
 
 def unit(wiring: Wiring, layer: str) -> tuple[str, ...]:
@@ -141,35 +135,39 @@ def _towards_float(wiring: Wiring, whole: Plan, int8_share: float) -> list[Plan]
     return steps
 
 
-def _first_good(steps: list[Plan], judge: Judge) -> Plan:
-    """The step with the fewest layers in float that passes, by bisection.
+def _first_good(steps: list[Plan], judge: Judge, target: float) -> Plan:
+    """The step with the fewest layers in float that diverges less than `target`, by bisection.
 
     The last one, if none does: the artifact's gate then has the word.
     """
     low, high = 0, len(steps) - 1
+    good = None
     while low < high:
         middle = (low + high) // 2
-        if judge.passes(steps[middle]):
-            high = middle
+        judged = judge.judged(steps[middle])
+        if judged.divergence <= target:
+            high, good = middle, judged
         else:
             low = middle + 1
-    return steps[low]
+    return good or judge.judged(steps[low])
 
 
-def _without_the_needless(wiring: Wiring, whole: Plan, plan: Plan, judge: Judge) -> Plan:
-    """The plan with every layer back in 8 bits that it passes without, the largest first.
+def _without_the_needless(whole: Plan, plan: Plan, judge: Judge, target: float) -> Plan:
+    """The judged plan with every layer back in 8 bits that it does without, the largest first.
 
     But not where a SiLU of the layer would stay in float: to convert its values on both sides of
     the layer would cost more than float arithmetic.
     """
     floats = sorted(set(whole.layers) - set(plan.layers), key=lambda name: -whole.macs[name])
-    if not floats or not judge.passes(plan):
+    if not floats or plan.divergence > target:
         return plan
     for layer in track(list(floats), "layers that may go back to 8 bits", len(floats)):
         fewer = [name for name in floats if name != layer]
-        less = in_float(wiring, whole, fewer)
-        alone = set(unit(wiring, layer)[1:]) - set(less.activations)
-        if not alone and judge.passes(less):
+        less = in_float(judge.wiring, whole, fewer)
+        if set(unit(judge.wiring, layer)[1:]) - set(less.activations):
+            continue
+        less = judge.judged(less)
+        if less.divergence <= target:
             floats, plan = fewer, less
     return plan
 
@@ -177,6 +175,4 @@ def _without_the_needless(wiring: Wiring, whole: Plan, plan: Plan, judge: Judge)
 @torch.no_grad()
 def logits(form: Any, images: Tensor) -> Tensor:
     """Of the mobile form or its quantized copy, for uint8 [N, S, S, 3]: [N, C]."""
-    return torch.cat(
-        [form.logits(b.permute(0, 3, 1, 2).to(form.dtype)) for b in images.split(BATCH)]
-    )
+    return torch.cat([form.logits(form.pixels(batch)) for batch in images.split(BATCH)])

@@ -25,24 +25,20 @@ class Probe:
 
     def __init__(self, form: MobileForm, images: Tensor) -> None:
         """Run the float form on uint8 [N, S, S, 3] once."""
-        self.form, self.images = form, images
+        self.form, self.pixels = form, form.pixels(images)
         self.inputs: list[Tensor] = []
 
         def keep(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
             self.inputs.append(given[0])
 
         with watching(form, {f"blocks.{index}": keep for index in range(len(form.blocks))}):
-            self.reference = form.logits(self.pixels())
-
-    def pixels(self) -> Tensor:
-        """The images as the form's logits take them, [N, 3, S, S]."""
-        return self.images.permute(0, 3, 1, 2).to(self.form.dtype)
+            self.reference = form.logits(self.pixels)
 
     def divergence(self, name: str) -> float:
         """Of the form as it is now, changed in the layer or activation `name` only."""
         first, *rest = name.split(".")
         if first == "stem":
-            return divergence(self.form.logits(self.pixels()), self.reference)
+            return divergence(self.form.logits(self.pixels), self.reference)
         index = int(rest[0]) if first == "blocks" else len(self.inputs) - 1
         x = self.inputs[index]
         for block in list(self.form.blocks)[index:]:

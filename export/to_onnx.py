@@ -22,13 +22,20 @@ OPSET = 18
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.onnx` files; see `Toolchain.convert`."""
+    from copy import deepcopy
+
     import onnx
 
     from export.attention import ORT
 
+    image, plain = example(source.contract), None
     with quiet():
         for precision, path in paths.items():
-            model = _export(source.form(ORT, precision), example(source.contract))
+            if precision == "w8a8":
+                model = _export(source.form(ORT, precision), image)
+            else:
+                plain = plain or _export(source.form(ORT), image)
+                model = deepcopy(plain)
             if precision == "fp16":
                 model = _to_fp16(model)
             if precision in ("w8", "w8a8"):
@@ -87,13 +94,10 @@ def _in_8_bits(stored: Any, axis: int) -> tuple[list[Any], list[Any]]:
     import torch
     from onnx import TensorProto, helper, numpy_helper
 
-    from export.affine import weight_scales
+    from export.affine import to_int8
 
     name, weight = stored.name, torch.from_numpy(numpy_helper.to_array(stored).copy())
-    shape = [1] * weight.dim()
-    shape[axis] = -1
-    scales = weight_scales(weight.transpose(0, axis)).reshape(shape)
-    whole = (weight / scales).round().to(torch.int8)
+    whole, scales = to_int8(weight, axis)
     return [
         numpy_helper.from_array(whole.numpy(), f"{name}.int8"),
         numpy_helper.from_array(scales.numpy(), f"{name}.scales"),
@@ -134,12 +138,13 @@ def load(path: Path, threads: int) -> Runner:
     return Runner(classify, runtime)
 
 
-def open_session(path: Path, threads: int) -> tuple[Any, str]:
-    """A session of ONNX Runtime's CPU provider for any file, and the runtime's version."""
+def open_session(model: Path | bytes, threads: int) -> tuple[Any, str]:
+    """A session of ONNX Runtime's CPU provider for any model, and the runtime's version."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    given = model if isinstance(model, bytes) else str(model)
+    session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     return session, f"onnxruntime {onnxruntime.__version__}"

@@ -17,13 +17,10 @@ from export.mobile_form import MobileForm
 from export.plan import PLAN, PLAN_FIGURE, Plan
 from export.quantized_form import QuantizedLayer, Rounding, quantize, swap
 from export.ranges import Values, choose_grids, min_max, mse, observe, percentile
-from export.search import Judge, _without_the_needless, in_float, logits, make_plan, unit
+from export.search import Judge, _without_the_needless, in_float, make_plan, unit
 from export.sensitivity import divergence, mean_shifts, sensitivities
 from export.wiring import Wiring, trace
-from train.contract import Contract
-from train.data import load_inputs, read_split
 from train.errors import LesionliteError
-from train.layout import CONTRACT
 from train.model import load_run
 
 
@@ -31,22 +28,6 @@ from train.model import load_run
 def no_gradients() -> Iterator[None]:
     with torch.no_grad():
         yield
-
-
-@pytest.fixture(scope="module")
-def images(drawn: Path, run: Path) -> np.ndarray:
-    files = read_split(drawn / "train").files[::8]
-    return load_inputs(files, Contract.read(run / CONTRACT))
-
-
-@pytest.fixture(scope="module")
-def form(run: Path) -> MobileForm:
-    return MobileForm(*load_run(run))
-
-
-@pytest.fixture(scope="module")
-def wiring(form: MobileForm, images: np.ndarray) -> Wiring:
-    return trace(form, torch.from_numpy(images[:1]))
 
 
 @pytest.fixture(scope="module")
@@ -164,16 +145,13 @@ def test_layers_that_are_not_needed_in_float_go_back(
     needed = ["blocks.3.conv3_1x1.conv", "blocks.3.conv2_kxk.conv"]
     alone = ["blocks.5.conv1_1x1.conv", "blocks.5.conv2_kxk.conv"]  # with a SiLU between them
     much = in_float(wiring, whole, [*needed, *alone, "head"])
-    target = 1.5 * _divergence(form, wiring, much, pixels)
-    judge = Judge(form, wiring, pixels, target)
-    assert judge.passes(much) and not judge.passes(whole)
-    kept = _without_the_needless(wiring, whole, much, judge)
-    assert judge.passes(kept) and len(kept.layers) > len(much.layers)
+    judge = Judge(form, wiring, pixels)
+    much = judge.judged(much)
+    target = 1.5 * much.divergence
+    assert much.divergence <= target < judge.judged(whole).divergence
+    kept = _without_the_needless(whole, much, judge, target)
+    assert judge.judged(kept).divergence <= target and len(kept.layers) > len(much.layers)
     assert "head" in kept.layers and not set(alone) & set(kept.layers)
-
-
-def _divergence(form: MobileForm, wiring: Wiring, plan: Plan, images: torch.Tensor) -> float:
-    return divergence(logits(quantize(form, plan, wiring), images), logits(form, images))
 
 
 def test_sensitivity_notices_a_layer_on_a_bad_grid(

@@ -1,7 +1,6 @@
 """Tuning: it mends a bad grid, leaves the network alone, and gives the same plan every time."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,34 +16,14 @@ from export.ranges import choose_grids, observe
 from export.search import logits
 from export.sensitivity import divergence, mean_shifts
 from export.tuning import LearnedRounding, tune
-from export.wiring import Wiring, trace
-from train.contract import Contract
-from train.data import load_inputs, read_split
-from train.layout import CONTRACT
-from train.model import load_run
-
-
-@pytest.fixture(scope="module")
-def images(drawn: Path, run: Path) -> np.ndarray:
-    files = read_split(drawn / "train").files[::6]
-    return load_inputs(files, Contract.read(run / CONTRACT))
-
-
-@pytest.fixture(scope="module")
-def form(run: Path) -> MobileForm:
-    return MobileForm(*load_run(run))
-
-
-@pytest.fixture(scope="module")
-def wiring(form: MobileForm, images: np.ndarray) -> Wiring:
-    return trace(form, torch.from_numpy(images[:1]))
+from export.wiring import Wiring
 
 
 @pytest.fixture(scope="module")
 def plan(form: MobileForm, wiring: Wiring, images: np.ndarray) -> Plan:
-    """All in 8 bits, every grid three times too coarse."""
+    """All in 8 bits, every grid ten times too coarse."""
     chosen = choose_grids(wiring, observe(form, wiring, images, 0), "mse")
-    grids = {name: Affine(3 * grid.scale, grid.zero_point) for name, grid in chosen.items()}
+    grids = {name: Affine(10 * grid.scale, grid.zero_point) for name, grid in chosen.items()}
     layers = tuple(wiring.layers)
     return Plan(
         layers=layers,
@@ -100,7 +79,7 @@ def test_tuning_that_does_harm_is_not_kept(
         return replace(plan, grids=grids)
 
     monkeypatch.setattr(search, "tune", harmful)
-    kept = search._tuned(form, wiring, plan, pixels, 4)
+    kept = search._tuned(search.Judge(form, wiring, pixels), plan, 4)
     assert kept.grids == plan.grids and kept.divergence > 0 and rates == [1.0, 0.1]
 
 

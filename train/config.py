@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from train.errors import LesionliteError
+from train.errors import refuse_settings
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class TrainConfig:
         Raises:
             LesionliteError: naming the setting, its value, and what it may be.
         """
-        rules = [
+        rules = (
             ("side", self.side >= 32 and self.side % 32 == 0, "a multiple of 32"),
             ("epochs", self.epochs >= 0, "0 or more"),
             ("batch", self.batch >= 2, "2 or more (BatchNorm needs company)"),
@@ -67,11 +67,8 @@ class TrainConfig:
             ("patience", self.patience >= 1, "1 or more"),
             ("beta", 0 <= self.beta < 1, "from 0 up to, not including, 1"),
             ("workers", self.workers >= -1, "-1 or more"),
-        ]
-        for name, good, wanted in rules:
-            if not good:
-                flag = "--" + name.replace("_", "-")
-                raise LesionliteError(f"{flag} is {getattr(self, name)}; it must be {wanted}")
+        )
+        refuse_settings(self, rules)
 
 
 def demo() -> TrainConfig:
