@@ -1,9 +1,11 @@
 """Make a quantization plan: the cheapest set of layers in float that keeps the answers.
 
-Every layer and SiLU starts in 8 bits. Layers return to float in the order of what rounding them
-alone costs the answers, per cost of float arithmetic, until the network as a whole diverges so
-little from its float self that tuning can do the rest, or the share of multiply-adds in 8 bits
-would fall too low. Those that turn out not to be needed, because errors do not add up, go back.
+Every layer and SiLU starts in 8 bits, but for the last layer: it has hardly a multiply-add, and
+logits on a grid change answers by themselves, because close ones become equal. Layers return to
+float in the order of what rounding them alone costs the answers, per cost of float arithmetic,
+until the network as a whole diverges so little from its float self that tuning can do the rest, or
+the share of multiply-adds in 8 bits would fall too low. Those that turn out not to be needed,
+because errors do not add up, go back.
 
 A layer takes the SiLUs around it along: there a network has most values, and to convert them
 between 8 bits and float costs a runtime more than it saves.
@@ -42,11 +44,12 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
     grids = choose_grids(
         wiring, observe(form, wiring, calibration, config.calibration_seed), config.ranges
     )
+    layers = tuple(wiring.layers)[:-1]
     whole = Plan(
-        layers=tuple(wiring.layers),
+        layers=layers,
         activations=tuple(wiring.silus()),
         grids=grids,
-        corrections=mean_shifts(form, wiring, grids, tuple(wiring.layers), images),
+        corrections=mean_shifts(form, wiring, grids, layers, images),
         sensitivity=sensitivities(form, wiring, grids, _some(images, PROBED)),
         macs={name: wire.macs for name, wire in wiring.layers.items()},
         rule=config.ranges,
@@ -127,7 +130,7 @@ def _towards_float(wiring: Wiring, whole: Plan, int8_share: float) -> list[Plan]
 
     floats: list[str] = []
     steps = [whole]
-    for layer in sorted(wiring.layers, key=gain, reverse=True):
+    for layer in sorted(whole.layers, key=gain, reverse=True):
         less = in_float(wiring, whole, [*floats, layer])
         if less.int8_share >= int8_share:
             floats.append(layer)

@@ -38,7 +38,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
                 model = deepcopy(plain)
             if precision == "fp16":
                 model = _to_fp16(model)
-            if precision in ("w8", "w8a8"):
+            if precision == "w8":
                 _store_weights_in_8_bits(model)
             _describe(model, source.contract, source.metadata)
             onnx.save(model, path)

@@ -10,6 +10,7 @@ from export import formats, to_onnx
 from export.config import ExportConfig
 from export.formats import FORMATS, format_of, read_contract
 from export.manifest import MANIFEST, read_manifest
+from export.plan import PLAN, Plan
 from export.precision import PRECISIONS, find_precision
 from export.run import export
 from train.contract import Contract
@@ -92,6 +93,22 @@ def test_onnx_turns_8_bit_weights_back_when_it_opens_the_file(
     opened = onnx.load(tmp_path / "opened.onnx").graph
     assert not [x for x in opened.initializer if x.data_type == onnx.TensorProto.INT8]
     assert [node.op_type for node in opened.node].count("Cast") == 1  # of the image
+
+
+def test_onnx_keeps_the_weights_of_layers_that_w8a8_keeps_in_float(artifacts: Path) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    def weights(precision: str) -> dict[str, np.ndarray]:
+        graph = onnx.load(artifacts / f"mobilevitv2_050-{precision}.onnx").graph
+        return {x.name: numpy_helper.to_array(x) for x in graph.initializer}
+
+    plan = Plan.read(artifacts / PLAN)
+    exact, planned = weights("fp32"), weights("w8a8")
+    floats = [f"{name}.weight" for name in plan.macs if name not in plan.layers]
+    assert floats
+    for name in floats:
+        np.testing.assert_array_equal(planned[name], exact[name])
 
 
 def test_associated_files_can_be_unzipped(artifacts: Path) -> None:
