@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEVELS = 255  # steps between the smallest and the largest of 256 stored values
+# Where only weights are stored in fewer bits, tensors of no more values stay in float, as in
+# coremltools by default: the stem and the first depthwise filters, which answers depend on most.
+FEW_WEIGHTS = 2048
 
 
 @dataclass(frozen=True)

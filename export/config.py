@@ -28,7 +28,7 @@ class ExportConfig:
     divergence: float = 0.001
     """How far, in nats of Kullback-Leibler divergence on the calibration images, w8a8 may stray
     from the float network; layers return to float until it holds."""
-    tuning_steps: int = 120
+    tuning_steps: int = 240
     """Steps of gradient descent on the grids and biases of w8a8; 0 leaves them as measured."""
     int8_share: float = 0.9
     """Least share of the multiply-adds that w8a8 keeps in 8-bit integers."""

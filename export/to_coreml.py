@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.affine import FEW_WEIGHTS
 from export.formats import NoRuntime, Runner
 from export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
 from export.mlpackage import pin
@@ -88,13 +89,13 @@ def _program(form: "nn.Module", contract: Contract) -> Any:
 
 def _compress(ct: Any, model: Any, precision: str) -> Any:
     """Weights in 8-bit integers, or as indices into a palette of 64 or 16 values per tensor."""
-    tools = ct.optimize.coreml
+    tools, few = ct.optimize.coreml, {"weight_threshold": FEW_WEIGHTS}
     if precision == "w8":
-        recipe = tools.OpLinearQuantizerConfig(mode="linear_symmetric")
+        recipe = tools.OpLinearQuantizerConfig(mode="linear_symmetric", **few)
         config = tools.OptimizationConfig(global_config=recipe)
         return tools.linear_quantize_weights(model, config)
     if precision in ("w6", "w4"):
-        recipe = tools.OpPalettizerConfig(mode="kmeans", nbits=int(precision[1]))
+        recipe = tools.OpPalettizerConfig(mode="kmeans", nbits=int(precision[1]), **few)
         return tools.palettize_weights(model, tools.OptimizationConfig(global_config=recipe))
     return model
 

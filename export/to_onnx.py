@@ -68,18 +68,20 @@ def _to_fp16(model: Any) -> Any:
 
 
 def _store_weights_in_8_bits(model: Any) -> None:
-    """Store float weights as int8, which a cast and a product with their scales turn back.
+    """Store weights as int8, which a cast and a product with their scales turn back.
 
     ONNX Runtime folds both away when it opens the file, so it runs as fast as with float weights.
     A DequantizeLinear it would keep, and execute again for every image.
     """
-    import onnx
+    from math import prod
+
+    from export.affine import FEW_WEIGHTS
 
     axes = {"Conv": 0, "Gemm": 0, "MatMul": 1}  # of the output channels; Gemm's weight is [O, I]
     read = {n.input[1]: axes[n.op_type] for n in model.graph.node if n.op_type in axes}
     nodes = []
     for stored in list(model.graph.initializer):
-        if stored.name in read and stored.data_type == onnx.TensorProto.FLOAT:
+        if stored.name in read and prod(stored.dims) > FEW_WEIGHTS:
             model.graph.initializer.remove(stored)
             arrays, made = _in_8_bits(stored, read[stored.name])
             model.graph.initializer.extend(arrays)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.tflite` files; see `Toolchain.convert`."""
+    from export.affine import FEW_WEIGHTS
     from export.attention import NHWC
     from export.tflite_plan import quantize
     from export.wiring import trace
@@ -31,7 +32,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             elif precision == "fp16":
                 path.write_bytes(_shrink(model, 16, "float_casting"))
             elif precision == "w8":
-                path.write_bytes(_shrink(model, 8, "min_max_uniform_quantize"))
+                path.write_bytes(_shrink(model, 8, "min_max_uniform_quantize", FEW_WEIGHTS + 1))
             else:
                 path.write_bytes(quantize(model, form, source.plan, trace(form, image)))
             _attach(path, source.contract, source.metadata)
@@ -43,8 +44,11 @@ def _float_model(form: "nn.Module", image: Any) -> bytes:
     return bytes(litert_torch.convert(form, (image,)).model_content())
 
 
-def _shrink(model: bytes, bits: int, algorithm: str) -> bytes:
-    """Weights in fewer bits, which the runtime turns back into float when it opens the file."""
+def _shrink(model: bytes, bits: int, algorithm: str, fewest: int = 0) -> bytes:
+    """Weights in fewer bits, which the runtime turns back into float when it opens the file.
+
+    Tensors with less than `fewest` values stay as they are.
+    """
     from ai_edge_quantizer.qtyping import TFLOperationName
     from ai_edge_quantizer.quantizer import Quantizer
     from ai_edge_quantizer.recipe_manager import RecipeManager
@@ -55,7 +59,10 @@ def _shrink(model: bytes, bits: int, algorithm: str) -> bytes:
     for name in LAYERS:
         operation = TFLOperationName(name)
         recipe.add_weight_only_config(".*", operation, bits, algorithm_key=algorithm)
-    quantizer = Quantizer(model, recipe.get_quantization_recipe())
+    rows = recipe.get_quantization_recipe()
+    for row in rows:
+        row["op_config"]["min_weight_elements"] = fewest
+    quantizer = Quantizer(model, rows)
     return bytes(quantizer.quantize(None, enable_progress_report=False).quantized_model)
 
 

@@ -1,5 +1,6 @@
 import shutil
 import zipfile
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from benchmark.predictor import load
 from export import formats, to_onnx
+from export.affine import FEW_WEIGHTS
 from export.config import ExportConfig
 from export.formats import FORMATS, format_of, read_contract
 from export.manifest import MANIFEST, read_manifest
@@ -85,7 +87,9 @@ def test_onnx_turns_8_bit_weights_back_when_it_opens_the_file(
     stored = onnx.load(path).graph
     assert "DequantizeLinear" not in {node.op_type for node in stored.node}
     whole = [x for x in stored.initializer if x.data_type == onnx.TensorProto.INT8]
-    assert len(whole) > 60
+    assert len(whole) > 40 and min(prod(x.dims) for x in whole) > FEW_WEIGHTS
+    first = next(x for x in stored.initializer if x.name == "stem.conv.weight")  # a small one
+    assert first.data_type == onnx.TensorProto.FLOAT and prod(first.dims) <= FEW_WEIGHTS
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "opened.onnx")
     options.log_severity_level = 3
@@ -109,6 +113,14 @@ def test_onnx_keeps_the_weights_of_layers_that_w8a8_keeps_in_float(artifacts: Pa
     assert floats
     for name in floats:
         np.testing.assert_array_equal(planned[name], exact[name])
+
+
+def test_tflite_keeps_small_weights_in_float(artifacts: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(artifacts / "mobilevitv2_050-w8.tflite"))
+    stored = [row for row in interpreter.get_tensor_details() if row["dtype"] == np.int8]
+    assert len(stored) > 40 and min(prod(row["shape"]) for row in stored) > FEW_WEIGHTS
 
 
 def test_associated_files_can_be_unzipped(artifacts: Path) -> None:
