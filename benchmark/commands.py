@@ -148,12 +148,13 @@ class Benchmark:
         from benchmark.run import artifact_folder, benchmark
 
         report = benchmark(self.artifacts, self.run_folder, self.data, self.config, self.skip_bad)
-        out = self.out or artifact_folder(self.artifacts)
+        folder = artifact_folder(self.artifacts)
+        out = self.out or folder
         report.write(out)
         document = report.document()
         show(document)
         say(f"report: {out / 'report.md'}")
-        say(f"next: lesionlite predict {out / report.rows[0].artifact} IMAGE")
+        say(f"next: lesionlite predict {folder / report.rows[0].artifact} IMAGE")
         return document, 0 if report.passed else 1
 
 

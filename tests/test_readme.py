@@ -53,9 +53,10 @@ def test_the_commands_in_the_readmes_order(
     assert "next: lesionlite build" in command("train", data, "--out", run + "2", *again)
     only = ["--formats", "onnx", "--calibration", "10", "--tuning-steps", "2"]
     assert "w8a8.onnx" in command("export", run, "--data", data, "--out", files, *only)
-    quick = ["--queries", "4", "--seconds", "0.05"]
-    assert "fp16" in command("benchmark", files, "--run", run, "--data", data, *quick)
+    quick = ["--queries", "4", "--seconds", "0.05", "--out", str(tmp_path / "elsewhere")]
+    said = command("benchmark", files, "--run", run, "--data", data, *quick)
     model = str(Path(files) / "mobilevitv2_050-fp32.onnx")
+    assert "fp16" in said and f"predict {model} IMAGE" in said
     assert "Monkeypox" in command("evaluate", model, data)
     image = str(next(raw.iterdir()))
     assert "Not a medical device" in command("predict", model, image)
