@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from export.precision import Precision
 from train.metrics import Scores, score
 
+# What one changed answer can take from weighted F1, times the number of images: at most 2 in the
+# class that loses it (recall and precision at worst), 1/2 in the class that gets it.
+ONE_ANSWER = 2.5
 Probabilities = NDArray[np.float32]
 
 
@@ -17,6 +20,7 @@ class Parity:
     """An artifact's answers beside PyTorch's on the same images.
 
     Attributes:
+        images: how many.
         weighted_f1: the artifact's.
         delta_weighted_f1: the artifact's minus PyTorch's; below zero is a loss.
         macro_f1: the artifact's.
@@ -27,6 +31,7 @@ class Parity:
         expected_calibration_error: of the artifact, 15 bins (Guo et al. 2017, eq. 3).
     """
 
+    images: int
     weighted_f1: float
     delta_weighted_f1: float
     macro_f1: float
@@ -54,6 +59,7 @@ def compare(
     theirs = score(reference, truth, labels)
     difference = np.abs(probabilities.astype(np.float64) - reference)
     return Parity(
+        images=len(truth),
         weighted_f1=mine.weighted_f1,
         delta_weighted_f1=mine.weighted_f1 - theirs.weighted_f1,
         macro_f1=mine.macro_f1,
@@ -83,8 +89,14 @@ def judge(
     max_f1_loss: float | None = None,
     min_agreement: float | None = None,
 ) -> tuple[bool, str]:
-    """The gate: whether an artifact passes, and a sentence that says why not ("" if it does)."""
-    loss = precision.max_f1_loss if max_f1_loss is None else max_f1_loss
+    """The gate: whether an artifact passes, and a sentence that says why not ("" if it does).
+
+    The default tolerance of weighted F1 is never finer than one answer: on few images a single one
+    takes more than 0.002, and how many may change is for the agreement to say.
+    """
+    loss = max_f1_loss
+    if loss is None:
+        loss = max(precision.max_f1_loss, round(ONE_ANSWER / parity.images, 4))
     agreement = precision.min_agreement if min_agreement is None else min_agreement
     reasons = []
     if -parity.delta_weighted_f1 > loss:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.mil import read_function
 from benchmark.predictor import load
 from export import formats, to_onnx
 from export.affine import FEW_WEIGHTS
@@ -121,6 +122,15 @@ def test_tflite_keeps_small_weights_in_float(artifacts: Path) -> None:
     interpreter = Interpreter(str(artifacts / "mobilevitv2_050-w8.tflite"))
     stored = [row for row in interpreter.get_tensor_details() if row["dtype"] == np.int8]
     assert len(stored) > 40 and min(prod(row["shape"]) for row in stored) > FEW_WEIGHTS
+
+
+def test_small_tensors_have_palettes_of_8_bits(artifacts: Path) -> None:
+    operations = read_function(artifacts / "mobilevitv2_050-w4.mlpackage").operations
+    stored = [op for op in operations if op.op_type == "constexpr_lut_to_dense"]
+    assert len(stored) > 40
+    limit = sum(prod(op.shape.val) for op in stored) / 256
+    for op in stored:
+        assert len(op.lut.val) == (256 if prod(op.shape.val) < limit else 16), op.name
 
 
 def test_associated_files_can_be_unzipped(artifacts: Path) -> None:
