@@ -65,12 +65,11 @@ class Predict:
     def run(self) -> Outcome:
         """Predict, and show the likeliest classes."""
         from benchmark.predictor import load
-        from train.errors import LesionliteError
+        from train.errors import LesionliteError, refuse_settings
 
         if not self.images:
             raise LesionliteError("no image is named; give one or more files after the model")
-        if self.top < 1:
-            raise LesionliteError(f"--top is {self.top}; it must be 1 or more")
+        refuse_settings(self, [("top", self.top >= 1, "1 or more")])
         predictor = load(self.model)
         rows = []
         for image, answer in zip(self.images, predictor.predict(self.images), strict=True):

@@ -1,10 +1,13 @@
 """ONNX, for ONNX Runtime on phones, desktops and in browsers."""
 
+from copy import deepcopy
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.affine import FEW_WEIGHTS, to_int8
 from export.formats import Runner
 from export.metadata import Metadata
 from export.quiet import quiet
@@ -22,8 +25,6 @@ OPSET = 18
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.onnx` files; see `Toolchain.convert`."""
-    from copy import deepcopy
-
     import onnx
 
     from export.attention import ORT
@@ -73,10 +74,6 @@ def _store_weights_in_8_bits(model: Any) -> None:
     ONNX Runtime folds both away when it opens the file, so it runs as fast as with float weights.
     A DequantizeLinear it would keep, and execute again for every image.
     """
-    from math import prod
-
-    from export.affine import FEW_WEIGHTS
-
     axes = {"Conv": 0, "Gemm": 0, "MatMul": 1}  # of the output channels; Gemm's weight is [O, I]
     read = {n.input[1]: axes[n.op_type] for n in model.graph.node if n.op_type in axes}
     nodes = []
@@ -95,8 +92,6 @@ def _in_8_bits(stored: Any, axis: int) -> tuple[list[Any], list[Any]]:
     """A weight as int8 with scales along an axis, and the nodes that turn it back."""
     import torch
     from onnx import TensorProto, helper, numpy_helper
-
-    from export.affine import to_int8
 
     name, weight = stored.name, torch.from_numpy(numpy_helper.to_array(stored).copy())
     whole, scales = to_int8(weight, axis)

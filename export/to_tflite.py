@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from export.affine import FEW_WEIGHTS
 from export.formats import Runner
 from export.metadata import Metadata
 from export.quiet import quiet
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.tflite` files; see `Toolchain.convert`."""
-    from export.affine import FEW_WEIGHTS
     from export.attention import NHWC
     from export.tflite_plan import quantize
     from export.wiring import trace

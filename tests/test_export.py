@@ -16,6 +16,7 @@ from export.manifest import MANIFEST, read_manifest
 from export.plan import PLAN, Plan
 from export.precision import PRECISIONS, find_precision
 from export.run import export
+from export.to_tflite import open_interpreter
 from train.contract import Contract
 from train.data import load_inputs, read_split
 from train.errors import LesionliteError
@@ -68,10 +69,7 @@ def test_the_manifest_lists_every_file_with_its_size(artifacts: Path) -> None:
 
 
 def test_tflite_is_one_partition_in_uint8(artifacts: Path) -> None:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(artifacts / "mobilevitv2_050-fp32.tflite"))
-    interpreter.allocate_tensors()
+    interpreter, _ = open_interpreter(artifacts / "mobilevitv2_050-fp32.tflite", threads=1)
     assert interpreter.get_input_details()[0]["dtype"] == np.uint8
     names = [op["op_name"] for op in interpreter._get_ops_details()]
     assert names.count("DELEGATE") == 1
@@ -117,9 +115,7 @@ def test_onnx_keeps_the_weights_of_layers_that_w8a8_keeps_in_float(artifacts: Pa
 
 
 def test_tflite_keeps_small_weights_in_float(artifacts: Path) -> None:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(artifacts / "mobilevitv2_050-w8.tflite"))
+    interpreter, _ = open_interpreter(artifacts / "mobilevitv2_050-w8.tflite", threads=1)
     stored = [row for row in interpreter.get_tensor_details() if row["dtype"] == np.int8]
     assert len(stored) > 40 and min(prod(row["shape"]) for row in stored) > FEW_WEIGHTS
 

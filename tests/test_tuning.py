@@ -11,10 +11,9 @@ from export import search
 from export.affine import Affine
 from export.mobile_form import MobileForm
 from export.plan import Plan
-from export.quantized_form import quantize
 from export.ranges import choose_grids, observe
 from export.search import logits
-from export.sensitivity import divergence, mean_shifts
+from export.sensitivity import mean_shifts
 from export.tuning import LearnedRounding, tune
 from export.wiring import Wiring
 
@@ -39,14 +38,10 @@ def test_bad_grids_are_mended(
     form: MobileForm, wiring: Wiring, plan: Plan, images: np.ndarray
 ) -> None:
     pixels = torch.from_numpy(images)
-    reference = logits(form, pixels)
+    judge = search.Judge(form, wiring, pixels)
     before = {name: value.clone() for name, value in form.state_dict().items()}
-    tuned = tune(form, wiring, plan, pixels, reference, 60, rate=0.1)
-
-    def strays(plan: Plan) -> float:
-        return divergence(logits(quantize(form, plan, wiring), pixels), reference)
-
-    assert strays(tuned) < strays(plan) / 1.5
+    tuned = tune(form, wiring, plan, pixels, judge.reference, 60, rate=0.1)
+    assert judge.judged(tuned).divergence < judge.judged(plan).divergence / 1.5
     assert sum(tuned.grids[n].scale < plan.grids[n].scale for n in plan.grids) > 50
     assert tuned.grids.keys() == plan.grids.keys() and tuned.layers == plan.layers
     assert tuned.corrections.keys() == plan.corrections.keys()
