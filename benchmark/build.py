@@ -53,7 +53,7 @@ def build(
     training: TrainConfig | None = None,
     exporting: ExportConfig | None = None,
     benchmarking: BenchmarkConfig | None = None,
-    images: int = 1600,
+    images: int = 2800,
 ) -> dict[str, Any]:
     """Train (unless a run is given), export and benchmark, all under one folder.
 

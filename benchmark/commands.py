@@ -202,7 +202,7 @@ class Build:
     """Folder for everything: run/, artifacts/, report.json, report.md."""
     run_folder: Annotated[Path | None, arg(name="run")] = None
     """An existing run to use instead of training."""
-    images: int = 1600
+    images: int = 2800
     """How many images to draw where there is no DATA."""
     training: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
     exporting: OmitArgPrefixes[ExportConfig] = field(default_factory=ExportConfig)

@@ -19,7 +19,7 @@ class BenchmarkConfig:
     """Least time spent on timed queries per artifact."""
     max_f1_loss: float | None = None
     """Tolerated loss of weighted F1 for every precision; by default 0.002 for fp32 and fp16,
-    0.01 below, and never less than one answer, 2.5 / images."""
+    0.01 below."""
     min_agreement: float | None = None
     """Share of PyTorch's answers that must stay, for every precision; by default 0.999 for fp32,
     0.995 for fp16, 0.98 for w8, 0.97 for w8a8, 0.9 for w6 and w4."""

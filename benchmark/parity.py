@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 from export.precision import Precision
 from train.metrics import Scores, score
 
-# What one changed answer can take from weighted F1, times the number of images: at most 2 in the
-# class that loses it (recall and precision at worst), 1/2 in the class that gets it.
-ONE_ANSWER = 2.5
 Probabilities = NDArray[np.float32]
 
 
@@ -89,18 +86,16 @@ def judge(
     max_f1_loss: float | None = None,
     min_agreement: float | None = None,
 ) -> tuple[bool, str]:
-    """The gate: whether an artifact passes, and a sentence that says why not ("" if it does).
-
-    The default tolerance of weighted F1 is never finer than one answer: on few images a single one
-    takes more than 0.002, and how many may change is for the agreement to say.
-    """
-    loss = max_f1_loss
-    if loss is None:
-        loss = max(precision.max_f1_loss, round(ONE_ANSWER / parity.images, 4))
+    """The gate: whether an artifact passes, and a sentence that says why not ("" if it does)."""
+    loss = precision.max_f1_loss if max_f1_loss is None else max_f1_loss
     agreement = precision.min_agreement if min_agreement is None else min_agreement
     reasons = []
     if -parity.delta_weighted_f1 > loss:
-        reasons.append(f"weighted F1 fell by {-parity.delta_weighted_f1:.4f}, more than {loss}")
+        changed = f"{round((1 - parity.top1_agreement) * parity.images)} of {parity.images}"
+        reasons.append(
+            f"weighted F1 fell by {-parity.delta_weighted_f1:.4f}, more than {loss} "
+            f"({changed} answers changed)"
+        )
     if parity.top1_agreement < agreement:
         reasons.append(f"only {parity.top1_agreement:.4f} of the answers stayed, below {agreement}")
     return not reasons, "; ".join(reasons)

@@ -63,7 +63,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
 @pytest.fixture(scope="session")
 def drawn(shared: Shared) -> Path:
     """A data folder of drawn images."""
-    return shared("drawn", lambda folder: draw_dataset(folder, images=200))
+    return shared("drawn", lambda folder: draw_dataset(folder, images=350))
 
 
 @pytest.fixture(scope="session")

@@ -157,7 +157,8 @@ def test_the_gate_judges_both_f1_and_agreement() -> None:
     assert parity.delta_weighted_f1 == pytest.approx(-0.02, abs=2e-3)
     assert parity.top1_agreement == pytest.approx(0.98)
     good, reason = judge(parity, PRECISIONS["w8a8"])
-    assert not good and "weighted F1 fell" in reason and "answers" not in reason
+    assert not good and "more than 0.01 (6 of 300 answers changed)" in reason
+    assert "weighted F1 fell" in reason and "stayed" not in reason
     assert judge(parity, PRECISIONS["w8a8"], max_f1_loss=0.05)[0]
     # Wrong answers that change to other wrong answers: F1 stays, agreement does not.
     base = probabilities(((truth + 1) % 3).tolist())
@@ -165,23 +166,6 @@ def test_the_gate_judges_both_f1_and_agreement() -> None:
     parity = compare(other, base, truth, LABELS)
     assert parity.delta_weighted_f1 == 0 and parity.top1_agreement == 0
     assert "answers stayed" in judge(parity, PRECISIONS["w8a8"])[1]
-
-
-def test_one_answer_is_for_the_agreement_to_judge() -> None:
-    """Of 300 images it takes 0.0033 of weighted F1, more than 0.002; but fp32 lets none change."""
-    truth = np.array([0, 1, 2] * 100)
-    reference = probabilities(truth.tolist())
-
-    def judged(changed: int, precision: str, loss: float | None = None) -> tuple[bool, str]:
-        answers = truth.copy()
-        answers[:changed] = (truth[:changed] + 1) % 3
-        parity = compare(probabilities(answers.tolist()), reference, truth, LABELS)
-        return judge(parity, PRECISIONS[precision], loss, min_agreement=None)
-
-    assert judged(1, "fp16")[0]
-    assert "fell by 0.0033, more than 0.002" in judged(1, "fp16", 0.002)[1]
-    assert "0.0100, more than 0.0083" in judged(3, "fp16")[1]
-    assert "answers stayed" in judged(1, "fp32")[1]
 
 
 def test_answers_that_are_no_numbers_are_refused() -> None:

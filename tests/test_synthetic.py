@@ -28,7 +28,7 @@ def test_the_folder_is_marked_and_drawn_once(drawn: Path) -> None:
     assert dataset.note == NOTE and dataset.labels == CLASSES
     assert dataset.test is not None and min(dataset.test.counts()) >= 2
     before = {file: file.stat().st_mtime_ns for file in drawn.rglob("*.png")}
-    assert draw_dataset(drawn, images=200) == drawn
+    assert draw_dataset(drawn, images=350) == drawn
     assert before == {file: file.stat().st_mtime_ns for file in drawn.rglob("*.png")}
     with pytest.raises(LesionliteError, match="holds other images"):
-        draw_dataset(drawn, images=300)
+        draw_dataset(drawn, images=400)
