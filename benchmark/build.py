@@ -58,7 +58,7 @@ def build(
     """Train (unless a run is given), export and benchmark, all under one folder.
 
     Args:
-        out: folder to write: run/, artifacts/, report.json, report.md (and data/, if drawn).
+        out: folder to write: run/, artifacts/, report.html and its kin (and data/, if drawn).
         data: data folder; None draws images.
         run: an existing run to use instead of training.
         training: how to train; by default the paper's way, or the demo's on drawn images.

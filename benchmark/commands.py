@@ -130,7 +130,7 @@ class Benchmark:
     data: Path
     """Class folders, or a data folder whose test/ (else val/) is used."""
     out: Path | None = None
-    """Folder for report.json and report.md; by default that of the artifacts."""
+    """Folder for report.json, .csv, .md and .html; by default that of the artifacts."""
     peers: bool = False
     """Instead, time the artifacts beside each toolchain's default export; calibrates on train/."""
     skip_bad: bool = False
@@ -143,7 +143,7 @@ class Benchmark:
         if self.peers:
             protocol = PeersConfig((1, self.config.threads), max(0.1, self.config.seconds))
             return Peers(self.artifacts, self.run_folder, self.data, self.out, protocol).run()
-        from benchmark.report import show
+        from benchmark.report_text import show
         from benchmark.run import artifact_folder, benchmark
 
         report = benchmark(self.artifacts, self.run_folder, self.data, self.config, self.skip_bad)
@@ -152,7 +152,7 @@ class Benchmark:
         report.write(out)
         document = report.document()
         show(document)
-        say(f"report: {out / 'report.md'}")
+        say(f"report: {out / 'report.html'} (and .md, .csv, .json)")
         say(f"next: lesionlite predict {folder / report.rows[0].artifact} IMAGE")
         return document, 0 if report.passed else 1
 
@@ -199,7 +199,7 @@ class Build:
     data: Positional[Path | None] = None
     """Data folder with train/, val/ and test/; leave it out to draw images."""
     out: Path = Path("dist/build")
-    """Folder for everything: run/, artifacts/, report.json, report.md."""
+    """Folder for everything: run/, artifacts/, report.html (and .md, .csv, .json)."""
     run_folder: Annotated[Path | None, arg(name="run")] = None
     """An existing run to use instead of training."""
     images: int = 2800
@@ -212,7 +212,7 @@ class Build:
     def run(self) -> Outcome:
         """Build, and show the report."""
         from benchmark.build import build
-        from benchmark.report import show
+        from benchmark.report_text import show
 
         document: dict[str, Any] = build(
             self.out,
@@ -226,6 +226,6 @@ class Build:
         show(document)
         artifacts = self.out / "artifacts"
         say(f"artifacts: {artifacts}")
-        say(f"report: {self.out / 'report.md'}")
+        say(f"report: {self.out / 'report.html'} (and .md, .csv, .json)")
         say(f"next: lesionlite predict {artifacts / document['rows'][0]['artifact']} IMAGE")
         return document, 0 if document["passed"] else 1

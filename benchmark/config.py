@@ -1,8 +1,10 @@
 """What a benchmark is told, as one frozen record."""
 
 from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Literal
 
-from train.errors import refuse_settings
+from train.errors import LesionliteError, refuse_settings
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class BenchmarkConfig:
     min_agreement: float | None = None
     """Share of PyTorch's answers that must stay, for every precision; by default 0.999 for fp32,
     0.995 for fp16, 0.98 for w8, 0.97 for w8a8, 0.9 for w6 and w4."""
+    gate: Literal["point", "interval"] = "point"
+    """What may not fall by more than is tolerated: weighted F1 on these images, or the lower end
+    of its change's 95 % interval, so that it does not on other images of their kind either."""
+    min_recall: tuple[str, ...] = ()
+    """LABEL=CHANGE: least change of a class's recall, e.g. Melanoma=-0.01."""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work.
@@ -36,6 +43,26 @@ class BenchmarkConfig:
             ("seconds", self.seconds >= 0, "0 or more"),
         )
         refuse_settings(self, rules)
+        self.recall_gates()
+
+    def recall_gates(self) -> dict[str, float]:
+        """`min_recall` as label: change.
+
+        Raises:
+            LesionliteError: naming the entry that is none.
+        """
+        gates = {}
+        for entry in self.min_recall:
+            label, _, change = entry.rpartition("=")
+            try:
+                gates[label] = float(change)
+            except ValueError:
+                gates[label] = nan
+            if not label or not isfinite(gates[label]):
+                raise LesionliteError(
+                    f"--min-recall takes LABEL=CHANGE, e.g. Melanoma=-0.01, not {entry!r}"
+                )
+        return gates
 
 
 @dataclass(frozen=True)

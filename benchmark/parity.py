@@ -1,15 +1,31 @@
 """Does an artifact predict as PyTorch does? Numbers, and the gate that judges them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.config import BenchmarkConfig
+from benchmark.statistics import Indices, Interval, f1_change_interval, mcnemar
 from export.precision import Precision
-from train.metrics import Scores, score
+from train.metrics import Bin, calibration_error, reliability, score
 
 Probabilities = NDArray[np.float32]
+MOST_CHANGED = 20
+
+
+@dataclass(frozen=True)
+class Change:
+    """One image and what both models say of it: labels, and the probability of each."""
+
+    image: str
+    truth: str
+    before: str
+    before_probability: float
+    after: str
+    after_probability: float
+    max_abs_dp: float
 
 
 @dataclass(frozen=True)
@@ -20,82 +36,137 @@ class Parity:
         images: how many.
         weighted_f1: the artifact's.
         delta_weighted_f1: the artifact's minus PyTorch's; below zero is a loss.
+        delta_interval: of that, 95 %, paired bootstrap.
+        became_wrong: how many answers that PyTorch has right it has wrong.
+        became_right: the other way round.
+        mcnemar_p: p-value that both are right equally often.
         macro_f1: the artifact's.
-        recall: of the artifact, per class.
+        recall: of the artifact, per class that has an image.
+        delta_recall: the artifact's minus PyTorch's, per class that has an image.
         top1_agreement: share of images with the same first answer.
         mean_abs_dp: mean |difference of probability|.
         max_abs_dp: largest |difference of probability|.
+        abs_dp: quantiles over the images of each one's largest |difference of probability|.
         expected_calibration_error: of the artifact, 15 bins (Guo et al. 2017, eq. 3).
+        reliability: those bins.
+        confusion: [C][C] counts, true class by the artifact's answer.
+        most_changed: the images with the largest |difference of probability|, largest first.
     """
 
     images: int
     weighted_f1: float
     delta_weighted_f1: float
+    delta_interval: Interval
+    became_wrong: int
+    became_right: int
+    mcnemar_p: float
     macro_f1: float
     recall: dict[str, float]
+    delta_recall: dict[str, float]
     top1_agreement: float
     mean_abs_dp: float
     max_abs_dp: float
+    abs_dp: dict[str, float]
     expected_calibration_error: float
+    reliability: tuple[Bin, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    most_changed: tuple[Change, ...]
 
 
 def compare(
     probabilities: Probabilities,
     reference: Probabilities,
-    truth: NDArray[np.int64],
+    truth: Indices,
     labels: tuple[str, ...],
+    names: Sequence[str],
 ) -> Parity:
     """Compare an artifact's probabilities [N, C] with PyTorch's.
+
+    Args:
+        probabilities: the artifact's.
+        reference: PyTorch's.
+        truth: class indices [N].
+        labels: names of the classes [C].
+        names: of the images [N].
 
     Raises:
         ValueError: if the artifact gave something other than finite probabilities.
     """
     if probabilities.shape != reference.shape or not np.isfinite(probabilities).all():
         raise ValueError("it gave answers that are not finite probabilities")
-    mine: Scores = score(probabilities, truth, labels)
-    theirs = score(reference, truth, labels)
+    mine, theirs = score(probabilities, truth, labels), score(reference, truth, labels)
     difference = np.abs(probabilities.astype(np.float64) - reference)
+    answers, before = probabilities.argmax(1), reference.argmax(1)
+    right, was_right = answers == truth, before == truth
+    bins = reliability(probabilities, truth)
+    pairs = [(a, b) for a, b in zip(mine.classes, theirs.classes, strict=True) if a.support]
     return Parity(
         images=len(truth),
         weighted_f1=mine.weighted_f1,
         delta_weighted_f1=mine.weighted_f1 - theirs.weighted_f1,
+        delta_interval=f1_change_interval(truth, answers, before),
+        became_wrong=int((was_right & ~right).sum()),
+        became_right=int((right & ~was_right).sum()),
+        mcnemar_p=mcnemar(right, was_right),
         macro_f1=mine.macro_f1,
-        recall={row.label: row.recall for row in mine.classes if row.support},
-        top1_agreement=float((probabilities.argmax(1) == reference.argmax(1)).mean()),
+        recall={row.label: row.recall for row, _ in pairs},
+        delta_recall={row.label: row.recall - old.recall for row, old in pairs},
+        top1_agreement=float((answers == before).mean()),
         mean_abs_dp=float(difference.mean()),
         max_abs_dp=float(difference.max()),
-        expected_calibration_error=calibration_error(probabilities, truth),
+        abs_dp=_quantiles(difference.max(1)),
+        expected_calibration_error=calibration_error(bins),
+        reliability=bins,
+        confusion=mine.confusion,
+        most_changed=_most_changed(probabilities, reference, truth, labels, names),
     )
 
 
-def calibration_error(probabilities: Probabilities, truth: NDArray[np.int64]) -> float:
-    """Expected calibration error: |accuracy - confidence| per bin, averaged by the bin's size."""
-    confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == truth
-    bins = np.minimum((confidence * 15).astype(int), 14)
-    gaps: list[Any] = [
-        abs(right[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).sum()
-        for b in np.unique(bins)
-    ]
-    return float(sum(gaps) / len(truth))
+def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
+    return {f"p{q}": float(np.percentile(values, q)) for q in (50, 90, 99)}
 
 
-def judge(
-    parity: Parity,
-    precision: Precision,
-    max_f1_loss: float | None = None,
-    min_agreement: float | None = None,
-) -> tuple[bool, str]:
+def _most_changed(
+    probabilities: Probabilities,
+    reference: Probabilities,
+    truth: Indices,
+    labels: tuple[str, ...],
+    names: Sequence[str],
+) -> tuple[Change, ...]:
+    change = np.abs(probabilities.astype(np.float64) - reference).max(1)
+    return tuple(
+        Change(
+            image=names[i],
+            truth=labels[truth[i]],
+            before=labels[(old := reference[i].argmax())],
+            before_probability=float(reference[i, old]),
+            after=labels[(new := probabilities[i].argmax())],
+            after_probability=float(probabilities[i, new]),
+            max_abs_dp=float(change[i]),
+        )
+        for i in np.argsort(-change, kind="stable")[:MOST_CHANGED]
+    )
+
+
+def judge(parity: Parity, precision: Precision, config: BenchmarkConfig) -> tuple[bool, str]:
     """The gate: whether an artifact passes, and a sentence that says why not ("" if it does)."""
-    loss = precision.max_f1_loss if max_f1_loss is None else max_f1_loss
-    agreement = precision.min_agreement if min_agreement is None else min_agreement
+    loss = precision.max_f1_loss if config.max_f1_loss is None else config.max_f1_loss
+    agreement = precision.min_agreement if config.min_agreement is None else config.min_agreement
     reasons = []
     if -parity.delta_weighted_f1 > loss:
-        changed = f"{round((1 - parity.top1_agreement) * parity.images)} of {parity.images}"
+        changed = round((1 - parity.top1_agreement) * parity.images)
         reasons.append(
             f"weighted F1 fell by {-parity.delta_weighted_f1:.4f}, more than {loss} "
-            f"({changed} answers changed)"
+            f"({changed} of {parity.images} answers changed)"
+        )
+    elif config.gate == "interval" and -parity.delta_interval.low > loss:
+        reasons.append(
+            f"weighted F1 may have fallen by {-parity.delta_interval.low:.4f} (95 %), more than "
+            f"{loss}; more images narrow the interval"
         )
     if parity.top1_agreement < agreement:
         reasons.append(f"only {parity.top1_agreement:.4f} of the answers stayed, below {agreement}")
+    for label, least in config.recall_gates().items():
+        if (delta := parity.delta_recall[label]) < least:
+            reasons.append(f"recall of {label} changed by {delta:+.4f}, below {least:+.4f}")
     return not reasons, "; ".join(reasons)

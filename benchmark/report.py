@@ -1,4 +1,4 @@
-"""The verdict as report.json for programs and report.md for people."""
+"""What a benchmark found, and its reports: for programs, spreadsheets, terminals and browsers."""
 
 import os
 import platform
@@ -6,26 +6,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.config import BenchmarkConfig
 from benchmark.latency import Latency
 from benchmark.parity import Parity
-from train.console import say
+from benchmark.report_html import html
+from benchmark.report_text import csv_text, markdown
+from benchmark.statistics import RESAMPLES, SEED
+from export.precision import PRECISIONS
+from export.toolchains import versions
 from train.files import write_json, write_text
 
 Document = dict[str, Any]
-REPORT_JSON, REPORT_MD = "report.json", "report.md"
-COLUMNS = (
-    "artifact",
-    "status",
-    "weighted F1",
-    "change",
-    "agreement",
-    "max |Δp|",
-    "p50 ms",
-    "p90 ms",
-    "p99 ms",
-    "load ms",
-    "MB",
-)
+REPORT_JSON = "report.json"
 
 
 @dataclass(frozen=True)
@@ -66,119 +58,83 @@ class Row:
 class Report:
     """What a benchmark found."""
 
-    reference: dict[str, Any]
+    reference: Document
     rows: tuple[Row, ...]
-    allowed: tuple[str, ...]
-    threads: int
+    labels: tuple[str, ...]
+    config: BenchmarkConfig
     note: str
 
     @property
     def passed(self) -> bool:
         """Whether every artifact passes, those aside that may stay unverified."""
+        allowed = self.config.allow_unverified
         return all(
-            row.status == "pass" or (row.status == "unverified" and row.artifact in self.allowed)
+            row.status == "pass" or (row.status == "unverified" and row.artifact in allowed)
             for row in self.rows
         )
 
     def document(self) -> Document:
-        """The whole as a JSON document."""
+        """The whole as a JSON document; `report.schema.json` beside this module describes it."""
         return {
             "passed": self.passed,
             "note": self.note,
+            "labels": list(self.labels),
             "reference": self.reference,
             "rows": [row.document() for row in self.rows],
-            "allow_unverified": list(self.allowed),
-            "machine": machine(self.threads),
+            "allow_unverified": list(self.config.allow_unverified),
+            "machine": machine(self.config.threads),
+            "versions": versions(),
+            "method": self._method(),
+            "caveats": self._caveats(),
         }
 
-    def write(self, folder: Path) -> None:
-        """Write report.json and report.md into `folder`."""
-        document = self.document()
-        write_json(folder / REPORT_JSON, document)
-        write_text(folder / REPORT_MD, markdown(document))
+    def _method(self) -> list[str]:
+        """How it was measured."""
+        here, config = machine(self.config.threads), self.config
+        return [
+            "Reference: timm's model in PyTorch, float32, fed the same pixels.",
+            _gate(config),
+            f"Interval of the change: paired bootstrap, {RESAMPLES:,} resamples, seed {SEED}.",
+            f"Latency: single stream, batch 1, {here['threads']} threads, at least "
+            f"{config.queries} queries and {config.seconds:g} s each, after warm-up, each artifact "
+            f"in a process of its own, taking turns, on {here['processor']} ({here['cores']} "
+            f"cores, {here['system']}). Compare ratios within this table, not with other machines.",
+        ]
 
-
-def _cells(row: Document) -> list[str]:
-    """A row as words, one per entry of `COLUMNS`; what was not measured stays blank."""
-
-    def word(value: float | None, form: str) -> str:
-        return "" if value is None else format(value, form)
-
-    latency = row["latency_ms"] or dict.fromkeys(("p50", "p90", "p99"))
-    return [
-        row["artifact"],
-        row["status"],
-        word(row["weighted_f1"], ".4f"),
-        word(row["delta_weighted_f1"], "+.4f"),
-        word(row["top1_agreement"], ".4f"),
-        word(row["max_abs_dp"], ".1e"),
-        *(word(latency[name], ".1f") for name in ("p50", "p90", "p99")),
-        word(row["load_ms"], ".0f"),
-        word(row["size_bytes"] / 1e6, ".1f"),
-    ]
-
-
-def _caption(document: Document) -> str:
-    """What was compared with what, on what, in one line."""
-    reference, note = document["reference"], document["note"]
-    return (
-        f"PyTorch (timm, float32): weighted F1 {reference['weighted_f1']:.4f} on "
-        f"{reference['images']} images, {reference['latency_ms']['p50']:.1f} ms."
-        + (f" {note.capitalize()}." if note else "")
-    )
-
-
-def _sentences(document: Document) -> list[str]:
-    """Why rows did not pass, and what the figures do not prove."""
-    rows = document["rows"]
-    words = [
-        f"{row['artifact']}: {row['status']}, {row['reason']}" for row in rows if row["reason"]
-    ]
-    if any(row["format"] == "coreml" and row["runtime"] and not row["latency_ms"] for row in rows):
-        words.append(
+    def _caveats(self) -> list[str]:
+        """What the figures do not prove."""
+        if not any(row.format == "coreml" and row.runtime and not row.latency for row in self.rows):
+            return []
+        return [
             "Core ML files were executed by lesionlite's reference executor: that proves their "
             "graph and weights, not the arithmetic of the Neural Engine, and gives no latency."
-        )
-    return words
+        ]
+
+    def write(self, folder: Path) -> None:
+        """Write report.json, report.csv, report.md and report.html into `folder`."""
+        document = self.document()
+        write_json(folder / REPORT_JSON, document)
+        write_text(folder / "report.csv", csv_text(document))
+        write_text(folder / "report.md", markdown(document))
+        write_text(folder / "report.html", html(document))
 
 
-def show(document: Document) -> None:
-    """Print the report for a person, in 80 columns; report.md has the rest."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    names = ["artifact", "status", "w. F1", "change", "same", "max |Δp|", "p50 ms", "p90 ms", "MB"]
-    for index, name in enumerate(names):
-        table.add_column(name, justify="right" if index > 1 else "left", no_wrap=True)
-    for row in document["rows"]:
-        cells = _cells(row)
-        table.add_row(f"{row['format']} {row['precision']}", *cells[1:8], cells[10])
-    say(_caption(document))
-    say(table)
-    for sentence in _sentences(document):
-        say(sentence)
-    say("Every artifact passes." if document["passed"] else "NOT every artifact passes.")
-
-
-def markdown(document: Document) -> str:
-    """The report for people to keep."""
-    here = document["machine"]
-    lines = [
-        "# Benchmark report",
-        "",
-        f"**{'passed' if document['passed'] else 'NOT passed'}** — {_caption(document)}",
-        "",
-        "| " + " | ".join(name.replace("|", "\\|") for name in COLUMNS) + " |",
-        "|---|---" + "|---:" * (len(COLUMNS) - 2) + "|",
-        *("| " + " | ".join(_cells(row)) + " |" for row in document["rows"]),
-        "",
-        *(f"- {sentence}" for sentence in _sentences(document)),
-        "",
-        f"Latency: single stream, batch 1, {here['threads']} threads, each artifact in a process "
-        f"of its own, taking turns, on {here['processor']} ({here['cores']} cores, "
-        f"{here['system']}). Compare ratios within this table, not with other machines.",
+def _gate(config: BenchmarkConfig) -> str:
+    """What was tolerated, in a sentence."""
+    each = [
+        f"{name} {row.max_f1_loss if config.max_f1_loss is None else config.max_f1_loss:g} and "
+        f"{row.min_agreement if config.min_agreement is None else config.min_agreement:g}"
+        for name, row in PRECISIONS.items()
     ]
-    return "\n".join(lines) + "\n"
+    what = "the lower end of its interval" if config.gate == "interval" else "this point estimate"
+    recalls = "".join(
+        f" Recall of {label} may change by no less than {least:+g}."
+        for label, least in config.recall_gates().items()
+    )
+    return (
+        f"Gate: tolerated loss of weighted F1 ({what}) and least share of answers that stay: "
+        f"{'; '.join(each)}.{recalls}"
+    )
 
 
 def machine(threads: int) -> Document:

@@ -2,7 +2,7 @@
 
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from train.contract import Contract
 from train.data import Split, drop_bad, load_inputs, read_split
 from train.errors import LesionliteError, unknown_choice
 from train.layout import CONTRACT, is_run
-from train.metrics import score
+from train.metrics import calibration_error, reliability, score
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class _Exam:
     """What every candidate is asked: the images (a .npy file), the truth, PyTorch's answers."""
 
     images: Path
+    names: tuple[str, ...]
     truth: NDArray[np.int64]
     labels: tuple[str, ...]
     reference: NDArray[np.float32]
@@ -62,6 +63,7 @@ def benchmark(
     contract = Contract.read(run / CONTRACT)
     folder = artifact_folder(artifacts)
     split = evaluation_split(data, contract, skip_bad)
+    _refuse_idle_gates(config, split)
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         images = Path(scratch) / "images.npy"
         np.save(images, load_inputs(split.files, contract, "reading test images"))
@@ -69,7 +71,8 @@ def benchmark(
         reference = stack.enter_context(Candidate(run, config.threads))
         reference.open()
         answers = _ask(reference, images, len(split), "PyTorch")
-        exam = _Exam(images, truth, contract.labels, answers)
+        names = tuple(f"{file.parent.name}/{file.name}" for file in split.files)
+        exam = _Exam(images, names, truth, contract.labels, answers)
         judged = [_examine(row, folder, contract, exam, config, stack) for row in rows]
         timed = {row.artifact: c for row, c in judged if c and c.native}
         peaks = {name: candidate.warm_up(images) for name, candidate in timed.items()}
@@ -87,8 +90,8 @@ def benchmark(
                 )
                 for row, _ in judged
             ),
-            allowed=config.allow_unverified,
-            threads=config.threads,
+            labels=contract.labels,
+            config=config,
             note=contract.note,
         )
 
@@ -111,6 +114,15 @@ def evaluation_split(data: Path, contract: Contract, skip_bad: bool = False) -> 
     for file in bad:
         say(f"left out, cannot be decoded: {file}")
     return split
+
+
+def _refuse_idle_gates(config: BenchmarkConfig, split: Split) -> None:
+    """A gate on the recall of a class that is not there would always pass."""
+    for label in config.recall_gates():
+        if label not in split.labels:
+            raise unknown_choice("class", label, split.labels)
+        if not split.counts()[split.labels.index(label)]:
+            raise LesionliteError(f"--min-recall {label}: no test image is of that class")
 
 
 def _ask(candidate: Candidate, images: Path, total: int, name: str) -> NDArray[np.float32]:
@@ -136,12 +148,10 @@ def _examine(
         if candidate.contract != contract.to_json():
             raise CandidateFailed("its contract is not that of the run; export it again")
         answers = _ask(candidate, exam.images, len(exam.truth), row.artifact)
-        parity = compare(answers, exam.reference, exam.truth, exam.labels)
+        parity = compare(answers, exam.reference, exam.truth, exam.labels, exam.names)
     except (LesionliteError, ValueError) as error:
         return replace(blank, reason=f"it could not be executed: {error}"), None
-    good, reason = judge(
-        parity, PRECISIONS[row.precision], config.max_f1_loss, config.min_agreement
-    )
+    good, reason = judge(parity, PRECISIONS[row.precision], config)
     return replace(
         blank,
         runtime=candidate.runtime,
@@ -154,10 +164,16 @@ def _examine(
 
 def _reference(answers: NDArray[np.float32], exam: _Exam, latency: Latency) -> dict[str, Any]:
     scores = score(answers, exam.truth, exam.labels)
+    bins = reliability(answers, exam.truth)
     return {
         "weighted_f1": scores.weighted_f1,
         "macro_f1": scores.macro_f1,
         "accuracy": scores.accuracy,
         "images": scores.images,
-        "latency_ms": vars(latency),
+        "recall": {row.label: row.recall for row in scores.classes if row.support},
+        "support": {row.label: row.support for row in scores.classes},
+        "confusion": scores.confusion,
+        "expected_calibration_error": calibration_error(bins),
+        "reliability": [asdict(b) for b in bins],
+        "latency_ms": asdict(latency),
     }

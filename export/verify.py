@@ -12,7 +12,10 @@ from train.files import sha256_file
 from train.layout import CONTRACT
 
 # `lesionlite benchmark` leaves these beside the artifacts, and `export` the plan's picture.
-REPORTS = ("report.json", "report.md", "peers.json", "peers.md", "defaults", PLAN_FIGURE)
+REPORTS = (
+    *("report.json", "report.csv", "report.md", "report.html", "peers.json", "peers.md"),
+    *("defaults", PLAN_FIGURE),
+)
 AGAIN = "export again"
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from train.metrics import score, weighted_f1
+from train.metrics import calibration_error, reliability, score, weighted_f1
 
 LABELS = ("a", "b", "c", "d")
 
@@ -33,3 +33,23 @@ def test_auc_is_averaged_over_the_classes_present() -> None:
     expected = np.average(areas, weights=np.bincount(truth))
     assert score(probabilities, truth, LABELS).weighted_auc == pytest.approx(expected)
     assert score(probabilities[truth == 0], truth[truth == 0], LABELS).weighted_auc is None
+
+
+def test_calibration_error_is_confidence_less_accuracy() -> None:
+    sure = np.full((300, 4), 0.2 / 3)
+    sure[:, 0] = 0.8
+    (only,) = reliability(sure, np.zeros(300, int))
+    assert (only.images, only.accuracy) == (300, 1) and only.confidence == pytest.approx(0.8)
+    assert calibration_error((only,)) == pytest.approx(0.2)
+
+
+def test_reliability_bins_hold_every_image_once() -> None:
+    probabilities, truth = sample()
+    bins = reliability(probabilities, truth)
+    assert sum(b.images for b in bins) == 200 and len(bins) > 5
+    confidences = [b.confidence for b in bins]
+    assert confidences == sorted(confidences)
+    right = (probabilities.argmax(1) == truth).mean()
+    assert sum(b.images * b.accuracy for b in bins) / 200 == pytest.approx(right)
+    certain = np.eye(4)[truth]  # confidence 1 belongs to the last bin
+    assert reliability(certain, truth)[0].images == 200

@@ -101,6 +101,44 @@ def _weighted_auc(
     return float(np.average(areas, weights=[(truth == c).sum() for c in classes]))
 
 
+@dataclass(frozen=True)
+class Bin:
+    """The images whose answers have about the same confidence.
+
+    Attributes:
+        images: how many.
+        confidence: mean probability of the first answers.
+        accuracy: share of them that is right.
+    """
+
+    images: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(probabilities: Floats, truth: NDArray[np.int64], bins: int = 15) -> tuple[Bin, ...]:
+    """Bins of equal width by confidence, those left out that no image falls in.
+
+    Args:
+        probabilities: [N, C].
+        truth: class indices, [N].
+        bins: how many.
+    """
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == truth
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    return tuple(
+        Bin(int(here.sum()), float(confidence[here].mean()), float(right[here].mean()))
+        for here in (place == b for b in np.unique(place))
+    )
+
+
+def calibration_error(bins: tuple[Bin, ...]) -> float:
+    """|accuracy - confidence| per bin, averaged by the bin's size (Guo et al. 2017, eq. 3)."""
+    total = sum(b.images for b in bins)
+    return sum(b.images * abs(b.accuracy - b.confidence) for b in bins) / total
+
+
 def score_table(scores: Scores, title: str) -> "Table":
     """Per-class precision, recall, F1 and support for a terminal, with the totals below."""
     from rich.table import Table

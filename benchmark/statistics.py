@@ -1,0 +1,68 @@
+"""How sure one can be that two models differ, given their answers on the same images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+RESAMPLES, SEED = 10_000, 0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+def f1_change_interval(truth: Indices, answers: Indices, reference: Indices) -> Interval:
+    """Paired percentile bootstrap of the change in weighted F1 (Efron and Tibshirani 1993, ch. 13).
+
+    Each resample draws as many images as there are, with replacement, and scores both models on
+    the same ones. What counts of an image is its triple (truth, answer, reference's answer), so
+    numbers of triples are drawn, which is the same and fast.
+
+    Args:
+        truth: class indices [N].
+        answers: of the model in question, [N].
+        reference: of the other model, [N].
+    """
+    triples, counts = np.unique(
+        np.stack([truth, answers, reference], axis=1), axis=0, return_counts=True
+    )
+    rng = np.random.default_rng(SEED)
+    drawn = rng.multinomial(len(truth), counts / len(truth), RESAMPLES).astype(np.float64)
+    change = _weighted_f1(drawn, triples[:, 0], triples[:, 1])
+    change -= _weighted_f1(drawn, triples[:, 0], triples[:, 2])
+    low, high = np.percentile(change, [2.5, 97.5])
+    return Interval(float(low), float(high))
+
+
+def _weighted_f1(
+    counts: NDArray[np.float64], truth: Indices, answers: Indices
+) -> NDArray[np.float64]:
+    """Weighted F1 of each row of `counts` [R, K]: how often pair k of truth and answer occurs."""
+    classes = np.arange(1 + max(truth.max(), answers.max()))
+    is_true: NDArray[Any] = truth[:, None] == classes
+    is_answer: NDArray[Any] = answers[:, None] == classes
+    support, answered = counts @ is_true, counts @ is_answer
+    hits = counts @ (is_true & is_answer)
+    f1 = 2 * hits / np.maximum(support + answered, 1)
+    return np.asarray((f1 * support).sum(1) / support.sum(1))
+
+
+def mcnemar(right: NDArray[np.bool_], reference_right: NDArray[np.bool_]) -> float:
+    """Exact p-value that both models are right equally often (McNemar 1947; binomial form).
+
+    Args:
+        right: whether the model in question is right, [N].
+        reference_right: whether the other one is, on the same images.
+    """
+    from scipy.stats import binomtest
+
+    lost = int((reference_right & ~right).sum())
+    won = int((right & ~reference_right).sum())
+    return float(binomtest(lost, lost + won).pvalue) if lost + won else 1.0

@@ -1,0 +1,94 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmark.config import BenchmarkConfig
+from benchmark.parity import MOST_CHANGED, Parity, compare, judge
+from benchmark.statistics import Interval
+from export.precision import PRECISIONS
+
+LABELS = ("a", "b", "c")
+TRUTH = np.array([0, 1, 2] * 100)
+NAMES = tuple(f"{i}.png" for i in range(300))
+
+
+def probabilities(answers: np.ndarray, sure: float = 0.8) -> np.ndarray:
+    rest = (1 - sure) / 2
+    return np.where(np.eye(3)[answers] == 1, sure, rest).astype(np.float32)
+
+
+def compared(answers: np.ndarray, before: np.ndarray = TRUTH) -> Parity:
+    return compare(probabilities(answers), probabilities(before), TRUTH, LABELS, NAMES)
+
+
+def judged(parity: Parity, precision: str = "w8a8", **settings: object) -> tuple[bool, str]:
+    config = BenchmarkConfig(**settings)  # type: ignore[arg-type]
+    return judge(parity, PRECISIONS[precision], config)
+
+
+@pytest.fixture
+def six_wrong() -> Parity:
+    """As the truth but for six answers: two in each class."""
+    wrong = TRUTH.copy()
+    wrong[:6] = (TRUTH[:6] + 1) % 3
+    return compared(wrong)
+
+
+def test_the_gate_judges_both_f1_and_agreement(six_wrong: Parity) -> None:
+    assert judged(compared(TRUTH), "fp32") == (True, "")
+    assert six_wrong.delta_weighted_f1 == pytest.approx(-0.02, abs=2e-3)
+    assert six_wrong.top1_agreement == pytest.approx(0.98)
+    good, reason = judged(six_wrong)
+    assert not good and "more than 0.01 (6 of 300 answers changed)" in reason
+    assert "weighted F1 fell" in reason and "stayed" not in reason
+    assert judged(six_wrong, max_f1_loss=0.05)[0]
+    # Wrong answers that change to other wrong answers: F1 stays, agreement does not.
+    parity = compared((TRUTH + 2) % 3, (TRUTH + 1) % 3)
+    assert parity.delta_weighted_f1 == 0 and parity.top1_agreement == 0
+    assert "answers stayed" in judged(parity)[1]
+
+
+def test_the_interval_is_a_stricter_gate(six_wrong: Parity) -> None:
+    assert judged(six_wrong, max_f1_loss=0.03) == (True, "")
+    assert -0.05 < six_wrong.delta_interval.low < -0.03
+    assert "(95 %), more than 0.03" in judged(six_wrong, max_f1_loss=0.03, gate="interval")[1]
+    narrow = replace(six_wrong, delta_interval=Interval(-0.025, -0.015))
+    assert judged(narrow, max_f1_loss=0.03, gate="interval") == (True, "")
+
+
+def test_the_gate_judges_a_class_where_asked(six_wrong: Parity) -> None:
+    assert six_wrong.delta_recall == pytest.approx(dict.fromkeys(LABELS, -0.02))
+    assert judged(six_wrong, max_f1_loss=1.0, min_recall=("b=-0.03",))[0]
+    reason = judged(six_wrong, max_f1_loss=1.0, min_recall=("a=-0.03", "b=-0.01"))[1]
+    assert reason == "recall of b changed by -0.0200, below -0.0100"
+
+
+def test_answers_that_became_wrong_and_right_are_counted() -> None:
+    before, after = TRUTH.copy(), TRUTH.copy()
+    before[:10], after[8:30] = (TRUTH[:10] + 1) % 3, (TRUTH[8:30] + 1) % 3
+    parity = compared(after, before)
+    assert (parity.became_right, parity.became_wrong) == (8, 20)
+    assert 0.02 < parity.mcnemar_p < 0.05
+
+
+def test_the_images_that_changed_most_come_first() -> None:
+    reference = probabilities(TRUTH)
+    changed = reference.copy()
+    changed[7] = [0.0, 0.3, 0.7]  # truth 1, sure of it before
+    changed[100] += [0.01, -0.01, 0.0]
+    parity = compare(changed, reference, TRUTH, LABELS, NAMES)
+    first, second, *rest = parity.most_changed
+    assert (first.image, first.truth, first.before, first.after) == ("7.png", "b", "b", "c")
+    assert first.before_probability == pytest.approx(0.8)
+    assert first.after_probability == pytest.approx(0.7)
+    assert first.max_abs_dp == parity.max_abs_dp == pytest.approx(0.6)
+    assert (second.image, second.before, second.after) == ("100.png", "b", "b")
+    assert len(rest) == MOST_CHANGED - 2 and rest[0].max_abs_dp == 0
+    assert parity.abs_dp == {"p50": 0, "p90": 0, "p99": 0}
+
+
+def test_answers_that_are_no_numbers_are_refused() -> None:
+    reference = probabilities(TRUTH)
+    with pytest.raises(ValueError, match="finite"):
+        compare(reference * np.nan, reference, TRUTH, LABELS, NAMES)

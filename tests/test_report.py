@@ -1,0 +1,159 @@
+"""The report in its four forms. No benchmark runs here: Parity and latencies are made up."""
+
+import csv
+import json
+import re
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from benchmark.config import BenchmarkConfig
+from benchmark.latency import Latency
+from benchmark.parity import compare
+from benchmark.report import Report, Row
+from benchmark.report_html import _log_ticks, _ticks, html
+from benchmark.report_text import FLAT, csv_text, markdown, show
+from benchmark.run import _Exam, _reference
+
+LABELS = ("Acne & scars", "<b>Bite</b>", "Melanoma")
+SCHEMA = json.loads(
+    (Path(__file__).parents[1] / "benchmark" / "report.schema.json").read_text(encoding="utf-8")
+)
+
+
+def made_up() -> Report:
+    """Two artifacts that ran, the second a bad one, one without a runtime, one that did not run."""
+    rng = np.random.default_rng(0)
+    truth = rng.choice(3, 200, p=[0.7, 0.2, 0.1])
+    logits = rng.normal(size=(200, 3)) + 2.5 * np.eye(3)[truth]
+    names = tuple(f"{LABELS[t]}/{i}.png" for i, t in enumerate(truth))
+
+    def answers(noise: float) -> np.ndarray:
+        noisy = np.exp(logits + np.random.default_rng(1).normal(0, noise, logits.shape))
+        return (noisy / noisy.sum(1, keepdims=True)).astype(np.float32)
+
+    latency = Latency(2.0, 3.0, 4.0, 2.2, 128)
+    exam = _Exam(Path(), names, truth, LABELS, answers(0))
+
+    def row(artifact: str, kind: str, precision: str, noise: float) -> Row:
+        parity = compare(answers(noise), exam.reference, truth, LABELS, names)
+        status, reason = ("fail", "weighted F1 fell") if noise > 0.5 else ("pass", "")
+        return Row(artifact, kind, precision, 10**6, "r 1", status, reason, parity, latency, 5.0, 9)
+
+    return Report(
+        reference=_reference(exam.reference, exam, latency),
+        rows=(
+            row("a-fp32.onnx", "onnx", "fp32", 0),
+            row("a-w8a8.tflite", "tflite", "w8a8", 0.9),
+            replace(row("a-w4.mlpackage", "coreml", "w4", 0.1), latency=None, load_ms=None),
+            Row("a-fp32.pte", "executorch", "fp32", 10, "", "unverified", "it could not be read"),
+        ),
+        labels=LABELS,
+        config=BenchmarkConfig(min_recall=("Melanoma=-0.5",)),
+        note="drawn images, of no medical meaning",
+    )
+
+
+def broken(**changes: object) -> dict[str, object]:
+    """A report's document with changes to its first row."""
+    document = json.loads(json.dumps(made_up().document()))
+    document["rows"][0] |= changes
+    return dict(document)
+
+
+def test_the_json_is_as_its_schema_says() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.validate(broken(), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": "skipped"},
+        {"weighted_f1": None},  # only what is unverified may have none
+        {"weighted_f1": 71.9},
+        {"latency_ms": {"p50": 0, "p90": 1, "p99": 1, "mean": 1, "queries": 9}},
+        {"delta_interval": None},
+        {"most_changed": [{"image": "x"}]},
+    ],
+)
+def test_the_schema_finds_a_planted_fault(fault: dict[str, object]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken(**fault), SCHEMA)
+
+
+def test_four_files_are_written_and_agree(tmp_path: Path) -> None:
+    report = made_up()
+    report.write(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"report.{suffix}" for suffix in ("csv", "html", "json", "md")
+    ]
+    document = json.loads((tmp_path / "report.json").read_text())
+    assert document == json.loads(json.dumps(report.document()))
+    for render, suffix in ((markdown, "md"), (html, "html"), (csv_text, "csv")):
+        assert (tmp_path / f"report.{suffix}").read_text() == render(document)
+
+
+def test_the_words_say_what_they_must() -> None:
+    text = markdown(made_up().document())
+    for needed in (
+        "**NOT passed**",
+        "no medical meaning",
+        "Neural Engine",
+        "10,000 resamples",
+        "a-w8a8.tflite: fail, weighted F1 fell",
+        "a-fp32.pte: unverified",
+        "Recall of Melanoma may change by no less than -0.5",
+    ):
+        assert needed in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(tables) == 2 * (2 + 4)
+    for table in (tables[:6], tables[6:]):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+
+
+def test_the_table_is_one_line_per_artifact() -> None:
+    rows = list(csv.DictReader(StringIO(csv_text(made_up().document()))))
+    assert [row["artifact"] for row in rows] == [row.artifact for row in made_up().rows]
+    assert tuple(rows[0]) == FLAT
+    bad, unread = rows[1], rows[3]
+    assert float(bad["delta_low"]) < float(bad["delta_weighted_f1"]) < float(bad["delta_high"])
+    assert unread["weighted_f1"] == unread["p50"] == "" and unread["status"] == "unverified"
+
+
+def test_the_terminal_is_eighty_columns_wide(capsys: pytest.CaptureFixture[str]) -> None:
+    show(made_up().document())
+    said = capsys.readouterr().out
+    table = [line for line in said.splitlines() if line.startswith(("onnx", "tflite", "coreml"))]
+    assert len(table) == 3 and max(map(len, table)) <= 80
+    assert "Neural Engine" in said and "NOT every artifact passes." in said
+
+
+def test_the_page_needs_nothing_else_and_escapes_names() -> None:
+    text = html(made_up().document())
+    assert not re.search(r"(src|href)\s*=|@import|url\(|<script", text)
+    assert "<b>Bite" not in text and "&lt;b&gt;Bite" in text
+    assert text.index("NOT every artifact passes") < text.index("<table")
+    assert text.count('class="matrix"') == 2  # PyTorch's and the worst artifact's
+    assert "Images that changed most: a-w8a8.tflite" in text
+
+
+def test_a_page_of_nothing_that_ran() -> None:
+    report = made_up()
+    text = html(replace(report, rows=report.rows[3:]).document())
+    assert "it could not be read" in text and "matrix" not in text.split("</style>")[1]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.7, 0.72), (-0.3, 1.2), (0.91234, 0.91239)])
+def test_ticks_are_round_and_few(low: float, high: float) -> None:
+    ticks = _ticks(low, high)
+    assert 3 <= len(ticks) <= 8 and low <= min(ticks) and max(ticks) <= high
+    assert len({round(b - a, 9) for a, b in zip(ticks, ticks[1:], strict=False)}) == 1
+
+
+def test_logarithmic_ticks() -> None:
+    assert _log_ticks(0.9, 26) == [1, 2, 5, 10, 20]
