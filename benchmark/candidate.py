@@ -46,7 +46,8 @@ class Candidate:
             start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
         )
         self.load_ms, self.runtime, self.native, self.contract = 0.0, "", True, ""
-        self.multiply_adds = 0
+        self.multiply_adds, self.peak_memory_bytes = 0, 0
+        self.settled = True
 
     def __enter__(self) -> "Candidate":
         return self
@@ -68,6 +69,7 @@ class Candidate:
         self.load_ms, self.runtime = answer["load_ms"], answer["runtime"]
         self.native, self.contract = answer["native"], answer["contract"]
         self.multiply_adds = answer.get("multiply_adds", 0)
+        self.peak_memory_bytes = answer.get("peak_memory_bytes", 0)  # loaded, one query
 
     def convert(self, name: str, run: Path, images: Path | None, ours: Path | None) -> None:
         """Write the default export called `name` of a run to `path`; CandidateFailed if refused.
@@ -89,9 +91,9 @@ class Candidate:
             answers: NDArray[np.float32] = np.load(out)
         return answers
 
-    def warm_up(self, images: Path) -> int:
-        """Run until warm; returns the process's peak memory in bytes."""
-        return int(self._ask({"do": "warm_up", "images": str(images)})["peak_memory_bytes"])
+    def warm_up(self, images: Path) -> None:
+        """Query until the times have settled; `settled` tells whether they have."""
+        self.settled = self._ask({"do": "warm_up", "images": str(images)})["settled"]
 
     def burst(self, images: Path, seconds: float) -> list[float]:
         """Times of single queries, in milliseconds, for about so many seconds."""

@@ -1,11 +1,12 @@
 """`lesionlite export`, `evaluate`, `predict`, `benchmark` and `build`."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from benchmark.against import RegressionConfig, compare_reports, read_report
 from benchmark.config import BenchmarkConfig, PeersConfig
 from export.config import ExportConfig
 from train.commands import Json, Outcome, default_training
@@ -136,6 +137,7 @@ class Benchmark:
     skip_bad: bool = False
     """Leave out images that cannot be decoded instead of stopping."""
     config: OmitArgPrefixes[BenchmarkConfig] = field(default_factory=BenchmarkConfig)
+    regression: OmitArgPrefixes[RegressionConfig] = field(default_factory=RegressionConfig)
     json: Json = False
 
     def run(self) -> Outcome:
@@ -146,7 +148,11 @@ class Benchmark:
         from benchmark.report_text import show
         from benchmark.run import artifact_folder, benchmark
 
+        old = read_report(self.regression.against) if self.regression.against else None
         report = benchmark(self.artifacts, self.run_folder, self.data, self.config, self.skip_bad)
+        if old is not None:
+            found = compare_reports(report.document(), old, self.regression)
+            report = replace(report, against=found)
         folder = artifact_folder(self.artifacts)
         out = self.out or folder
         report.write(out)

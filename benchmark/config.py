@@ -19,12 +19,22 @@ class BenchmarkConfig:
     """Fewest timed queries per artifact."""
     seconds: float = 10.0
     """Least time spent on timed queries per artifact."""
+    submission: bool = False
+    """As MLPerf Mobile has it: at least 1024 queries and 60 seconds per artifact."""
+    sweep: tuple[int, ...] = ()
+    """Other numbers of threads to time everything with, too, e.g. 1 4."""
+    resize_drift: bool = False
+    """Measure, too, what other ways to resize an image cost; takes seven times as long."""
     max_f1_loss: float | None = None
     """Tolerated loss of weighted F1 for every precision; by default 0.002 for fp32 and fp16,
     0.01 below."""
     min_agreement: float | None = None
     """Share of PyTorch's answers that must stay, for every precision; by default 0.999 for fp32,
     0.995 for fp16, 0.98 for w8, 0.97 for w8a8, 0.9 for w6 and w4."""
+    max_mean_dp: float | None = None
+    """Tolerated |difference of probability|, an image's largest, mean over the images, for every
+    precision; by default 0.001 for fp32, 0.005 for fp16, 0.01 for w8, 0.03 for w8a8, 0.02 for w6,
+    0.05 for w4."""
     gate: Literal["point", "interval"] = "point"
     """What may not fall by more than is tolerated: weighted F1 on these images, or the lower end
     of its change's 95 % interval, so that it does not on other images of their kind either."""
@@ -41,9 +51,15 @@ class BenchmarkConfig:
             ("threads", self.threads >= 1, "1 or more"),
             ("queries", self.queries >= 1, "1 or more"),
             ("seconds", self.seconds >= 0, "0 or more"),
+            ("sweep", all(threads >= 1 for threads in self.sweep), "numbers of 1 or more"),
         )
         refuse_settings(self, rules)
         self.recall_gates()
+
+    def protocol(self) -> tuple[int, float]:
+        """Fewest queries and least seconds per artifact."""
+        least = (1024, 60.0) if self.submission else (1, 0.0)
+        return max(self.queries, least[0]), max(self.seconds, least[1])
 
     def recall_gates(self) -> dict[str, float]:
         """`min_recall` as label: change.

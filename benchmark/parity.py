@@ -46,7 +46,7 @@ class Parity:
         top1_agreement: share of images with the same first answer.
         mean_abs_dp: mean |difference of probability|.
         max_abs_dp: largest |difference of probability|.
-        abs_dp: quantiles over the images of each one's largest |difference of probability|.
+        abs_dp: each image's largest |difference of probability|: mean and quantiles of that.
         expected_calibration_error: of the artifact, 15 bins (Guo et al. 2017, eq. 3).
         reliability: those bins.
         confusion: [C][C] counts, true class by the artifact's answer.
@@ -114,7 +114,7 @@ def compare(
         top1_agreement=float((answers == before).mean()),
         mean_abs_dp=float(difference.mean()),
         max_abs_dp=float(difference.max()),
-        abs_dp=_quantiles(difference.max(1)),
+        abs_dp=_spread(difference.max(1)),
         expected_calibration_error=calibration_error(bins),
         reliability=bins,
         confusion=mine.confusion,
@@ -122,8 +122,9 @@ def compare(
     )
 
 
-def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
-    return {f"p{q}": float(np.percentile(values, q)) for q in (50, 90, 99)}
+def _spread(values: NDArray[np.float64]) -> dict[str, float]:
+    quantiles = {f"p{q}": float(np.percentile(values, q)) for q in (50, 90, 99)}
+    return {"mean": float(values.mean()), **quantiles}
 
 
 def _most_changed(
@@ -150,8 +151,7 @@ def _most_changed(
 
 def judge(parity: Parity, precision: Precision, config: BenchmarkConfig) -> tuple[bool, str]:
     """The gate: whether an artifact passes, and a sentence that says why not ("" if it does)."""
-    loss = precision.max_f1_loss if config.max_f1_loss is None else config.max_f1_loss
-    agreement = precision.min_agreement if config.min_agreement is None else config.min_agreement
+    loss, agreement, most = tolerances(precision, config)
     reasons = []
     if -parity.delta_weighted_f1 > loss:
         changed = round((1 - parity.top1_agreement) * parity.images)
@@ -166,7 +166,17 @@ def judge(parity: Parity, precision: Precision, config: BenchmarkConfig) -> tupl
         )
     if parity.top1_agreement < agreement:
         reasons.append(f"only {parity.top1_agreement:.4f} of the answers stayed, below {agreement}")
+    if (mean := parity.abs_dp["mean"]) > most:
+        reasons.append(f"probabilities moved by {mean:.4f} on average, more than {most}")
     for label, least in config.recall_gates().items():
         if (delta := parity.delta_recall[label]) < least:
             reasons.append(f"recall of {label} changed by {delta:+.4f}, below {least:+.4f}")
     return not reasons, "; ".join(reasons)
+
+
+def tolerances(precision: Precision, config: BenchmarkConfig) -> tuple[float, float, float]:
+    """Most loss of weighted F1, least agreement, largest mean |Δp|: the precision's, or as told."""
+    told = (config.max_f1_loss, config.min_agreement, config.max_mean_dp)
+    usual = (precision.max_f1_loss, precision.min_agreement, precision.max_mean_dp)
+    loss, agreement, most = (b if a is None else a for a, b in zip(told, usual, strict=True))
+    return loss, agreement, most

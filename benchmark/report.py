@@ -2,15 +2,17 @@
 
 import os
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmark.config import BenchmarkConfig
-from benchmark.latency import Latency
-from benchmark.parity import Parity
+from benchmark.latency import QUIET, Latency
+from benchmark.parity import Parity, tolerances
 from benchmark.report_html import html
 from benchmark.report_text import csv_text, markdown
+from benchmark.resize import Drift, verdicts
 from benchmark.statistics import RESAMPLES, SEED
 from export.precision import PRECISIONS
 from export.toolchains import versions
@@ -25,7 +27,9 @@ class Row:
     """One artifact's line: its verdict, and what it was judged by.
 
     `status` is pass, fail or unverified; `reason` says why not pass. `parity` is None if it could
-    not be executed, `latency` if it has no native runtime here.
+    not be executed, `latency` if it has no native runtime here. `sweep` is the median latency in
+    milliseconds by other numbers of threads; `peak_memory_bytes` that of a fresh process after
+    loading and one query.
     """
 
     artifact: str
@@ -39,6 +43,7 @@ class Row:
     latency: Latency | None = None
     load_ms: float | None = None
     peak_memory_bytes: int | None = None
+    sweep: Mapping[int, float] = field(default_factory=dict)
 
     def document(self) -> Document:
         """The row as `report.json` holds it."""
@@ -50,6 +55,7 @@ class Row:
             "latency_ms": asdict(self.latency) if self.latency else None,
             "load_ms": self.load_ms,
             "peak_memory_bytes": self.peak_memory_bytes,
+            "sweep_ms": {str(threads): p50 for threads, p50 in self.sweep.items()},
             "size_bytes": self.size_bytes,
         }
 
@@ -63,12 +69,18 @@ class Report:
     labels: tuple[str, ...]
     config: BenchmarkConfig
     note: str
+    restless: tuple[str, ...] = ()  # never settled while warming up
+    drifts: tuple[Drift, ...] = ()
+    against: Document | None = None  # what `compare_reports` found
 
     @property
     def passed(self) -> bool:
-        """Whether every artifact passes, those aside that may stay unverified."""
+        """Whether every artifact passes, those aside that may stay unverified.
+
+        And, where there is an older report, nothing became worse than in that.
+        """
         allowed = self.config.allow_unverified
-        return all(
+        return (self.against is None or self.against["passed"]) and all(
             row.status == "pass" or (row.status == "unverified" and row.artifact in allowed)
             for row in self.rows
         )
@@ -86,29 +98,46 @@ class Report:
             "versions": versions(),
             "method": self._method(),
             "caveats": self._caveats(),
+            "resize_drift": self._drift(),
+            "against": self.against,
         }
 
     def _method(self) -> list[str]:
         """How it was measured."""
         here, config = machine(self.config.threads), self.config
+        queries, seconds = config.protocol()
         return [
             "Reference: timm's model in PyTorch, float32, fed the same pixels.",
             _gate(config),
             f"Interval of the change: paired bootstrap, {RESAMPLES:,} resamples, seed {SEED}.",
             f"Latency: single stream, batch 1, {here['threads']} threads, at least "
-            f"{config.queries} queries and {config.seconds:g} s each, after warm-up, each artifact "
+            f"{queries} queries and {seconds:g} s each, once warm (medians of two windows agree to "
+            f"5 %), each artifact "
             f"in a process of its own, taking turns, on {here['processor']} ({here['cores']} "
             f"cores, {here['system']}). Compare ratios within this table, not with other machines.",
         ]
 
+    def _drift(self) -> Document | None:
+        if not self.drifts:
+            return None
+        return {"tolerated": verdicts(self.drifts), "rows": [asdict(row) for row in self.drifts]}
+
     def _caveats(self) -> list[str]:
         """What the figures do not prove."""
-        if not any(row.format == "coreml" and row.runtime and not row.latency for row in self.rows):
-            return []
-        return [
-            "Core ML files were executed by lesionlite's reference executor: that proves their "
-            "graph and weights, not the arithmetic of the Neural Engine, and gives no latency."
-        ]
+        words = []
+        if any(row.format == "coreml" and row.runtime and not row.latency for row in self.rows):
+            words.append(
+                "Core ML files were executed by lesionlite's reference executor: that proves their "
+                "graph and weights, not the arithmetic of the Neural Engine, and gives no latency."
+            )
+        noisy = [r.artifact for r in self.rows if r.latency and r.latency.noise > QUIET]
+        if noisy or self.restless:
+            words.append(
+                f"The machine was too noisy to compare {', '.join({*noisy, *self.restless})}: "
+                f"medians of bursts spread by more than {QUIET:.0%} (interquartile), or did not "
+                "settle in the warm-up. Close other programs, or give more --seconds."
+            )
+        return words
 
     def write(self, folder: Path) -> None:
         """Write report.json, report.csv, report.md and report.html into `folder`."""
@@ -122,8 +151,7 @@ class Report:
 def _gate(config: BenchmarkConfig) -> str:
     """What was tolerated, in a sentence."""
     each = [
-        f"{name} {row.max_f1_loss if config.max_f1_loss is None else config.max_f1_loss:g} and "
-        f"{row.min_agreement if config.min_agreement is None else config.min_agreement:g}"
+        f"{name} " + ", ".join(f"{value:g}" for value in tolerances(row, config))
         for name, row in PRECISIONS.items()
     ]
     what = "the lower end of its interval" if config.gate == "interval" else "this point estimate"
@@ -132,8 +160,8 @@ def _gate(config: BenchmarkConfig) -> str:
         for label, least in config.recall_gates().items()
     )
     return (
-        f"Gate: tolerated loss of weighted F1 ({what}) and least share of answers that stay: "
-        f"{'; '.join(each)}.{recalls}"
+        f"Gate: tolerated loss of weighted F1 ({what}), least share of answers that stay, "
+        f"tolerated mean |Δp|: {'; '.join(each)}.{recalls}"
     )
 
 

@@ -4,6 +4,9 @@ import csv
 from io import StringIO
 from typing import Any
 
+from benchmark.against import sentences as against_sentences
+from benchmark.latency import Latency
+from benchmark.resize import TOLERATED
 from train.console import say
 
 Document = dict[str, Any]
@@ -27,7 +30,8 @@ STATISTICS = {
     "right": "became_right",
     "McNemar p": "mcnemar_p:.2g",
     "worst recall": "worst_recall",
-    "p50 |Δp|": "dp_p50:.1e",
+    "mean |Δp|": "dp_mean:.1e",
+    "p50": "dp_p50:.1e",
     "p90": "dp_p90:.1e",
     "p99": "dp_p99:.1e",
     "ECE": "expected_calibration_error:.4f",
@@ -46,20 +50,21 @@ TERMINAL = {
 FLAT = (  # columns of report.csv
     *("artifact", "format", "precision", "runtime", "status", "reason", "images", "weighted_f1"),
     *("delta_weighted_f1", "delta_low", "delta_high", "became_wrong", "became_right", "mcnemar_p"),
-    *("macro_f1", "top1_agreement", "mean_abs_dp", "max_abs_dp", "dp_p50", "dp_p90", "dp_p99"),
-    *("expected_calibration_error", "p50", "p90", "p99", "mean", "queries", "load_ms"),
+    *("macro_f1", "top1_agreement", "mean_abs_dp", "max_abs_dp", "dp_mean", "dp_p50", "dp_p90"),
+    *("dp_p99", "expected_calibration_error", "p50", "p90", "p90_bound", "p99", "mean"),
+    *("queries", "noise", "energy_mj", "load_ms"),
     *("peak_memory_bytes", "size_bytes"),
 )
 
 
 def _flat(row: Document) -> Document:
     """A row without nesting; what was not measured is None."""
-    flat = {**row, **(row["latency_ms"] or dict.fromkeys(("p50", "p90", "p99", "mean", "queries")))}
+    flat = {**row, **(row["latency_ms"] or dict.fromkeys(Latency.__annotations__))}
     flat["short"] = f"{row['format']} {row['precision']}"
     flat["megabytes"] = row["size_bytes"] / 1e6
     interval = row["delta_interval"] or {"low": None, "high": None}
     flat["delta_low"], flat["delta_high"] = interval["low"], interval["high"]
-    flat |= {f"dp_p{q}": (row["abs_dp"] or {}).get(f"p{q}") for q in (50, 90, 99)}
+    flat |= {f"dp_{q}": (row["abs_dp"] or {}).get(q) for q in ("mean", "p50", "p90", "p99")}
     flat["interval"] = flat["worst_recall"] = None
     if row["delta_recall"]:
         flat["interval"] = f"{interval['low']:+.4f} to {interval['high']:+.4f}"
@@ -88,6 +93,15 @@ def _caption(document: Document) -> str:
     )
 
 
+def verdict(document: Document) -> str:
+    """The whole in a few words."""
+    if document["passed"]:
+        return "Every artifact passes"
+    worse = document["against"] and not document["against"]["passed"]
+    failed = any(row["status"] != "pass" for row in document["rows"])
+    return "Something became worse" if worse and not failed else "NOT every artifact passes"
+
+
 def _failures(document: Document) -> list[str]:
     return [
         f"{row['artifact']}: {row['status']}, {row['reason']}"
@@ -109,7 +123,13 @@ def show(document: Document) -> None:
     say(table)
     for sentence in [*_failures(document), *document["caveats"]]:
         say(sentence)
-    say("Every artifact passes." if document["passed"] else "NOT every artifact passes.")
+    if document["resize_drift"]:
+        for sentence in resize_sentences(document["resize_drift"]):
+            say(sentence)
+    if document["against"]:
+        for sentence in against_sentences(document["against"]):
+            say(sentence)
+    say(verdict(document) + ".")
 
 
 def _table(document: Document, columns: dict[str, str], words: int) -> list[str]:
@@ -135,11 +155,51 @@ def markdown(document: Document) -> str:
         "## How sure",
         "",
         *_table(document, STATISTICS, words=1),
+        *_resizers(document),
+        *_against(document),
         "## How it was measured",
         "",
         *(f"- {sentence}" for sentence in document["method"] + document["caveats"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _resizers(document: Document) -> list[str]:
+    """A table of what other resizers cost: an artifact a line, a resizer a column."""
+    drift = document["resize_drift"]
+    if drift is None:
+        return []
+    names = list(drift["tolerated"])
+    change = {(r["artifact"], r["resizer"]): r["delta_weighted_f1"] for r in drift["rows"]}
+    artifacts = dict.fromkeys(row["artifact"] for row in drift["rows"])
+    return [
+        "## Other ways to resize",
+        "",
+        *(f"- {sentence}" for sentence in resize_sentences(drift)),
+        "",
+        "| change of weighted F1 | " + " | ".join(names) + " |",
+        "|---" + "|---:" * len(names) + "|",
+        *(
+            f"| {a} | " + " | ".join(format(change[a, name], "+.4f") for name in names) + " |"
+            for a in artifacts
+        ),
+        "",
+    ]
+
+
+def resize_sentences(drift: Document) -> list[str]:
+    """Which resizers an app may use."""
+    good = "; ".join(name for name, fine in drift["tolerated"].items() if fine)
+    bad = "; ".join(name for name, fine in drift["tolerated"].items() if not fine)
+    words = f"No artifact loses more than {TOLERATED} of weighted F1 by resizing so: {good}."
+    return ([words] if good else []) + ([f"Some lose more: {bad}."] if bad else [])
+
+
+def _against(document: Document) -> list[str]:
+    if document["against"] is None:
+        return []
+    found = against_sentences(document["against"])
+    return ["## Against an older report", "", *(f"- {sentence}" for sentence in found), ""]
 
 
 def csv_text(document: Document) -> str:

@@ -1,6 +1,7 @@
 """Prove and time every artifact of a folder, each in a process of its own."""
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from benchmark.config import BenchmarkConfig
 from benchmark.latency import Latency, measure
 from benchmark.parity import compare, judge
 from benchmark.report import Report, Row
+from benchmark.resize import Drift, resized, resizers
 from export.formats import FORMATS
 from export.manifest import Artifact, read_manifest
 from export.precision import PRECISIONS
@@ -22,7 +24,7 @@ from train.contract import Contract
 from train.data import Split, drop_bad, load_inputs, read_split
 from train.errors import LesionliteError, unknown_choice
 from train.layout import CONTRACT, is_run
-from train.metrics import calibration_error, reliability, score
+from train.metrics import calibration_error, reliability, score, weighted_f1
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,15 @@ class _Exam:
     truth: NDArray[np.int64]
     labels: tuple[str, ...]
     reference: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A row without latency; the candidate kept open for it and its answers, unless it failed."""
+
+    row: Row
+    candidate: Candidate | None = None
+    answers: NDArray[np.float32] | None = None
 
 
 def benchmark(
@@ -74,26 +85,95 @@ def benchmark(
         names = tuple(f"{file.parent.name}/{file.name}" for file in split.files)
         exam = _Exam(images, names, truth, contract.labels, answers)
         judged = [_examine(row, folder, contract, exam, config, stack) for row in rows]
-        timed = {row.artifact: c for row, c in judged if c and c.native}
-        peaks = {name: candidate.warm_up(images) for name, candidate in timed.items()}
-        reference.warm_up(images)
-        candidates = [reference, *timed.values()]
-        first, *latencies = measure(candidates, images, config.queries, config.seconds)
-        by_name = dict(zip(timed, latencies, strict=True))
+        drifts = _drifts(judged, exam, split, contract) if config.resize_drift else ()
+        able = {one.row.artifact: one.candidate for one in judged if one.candidate}
+        timed = {name: candidate for name, candidate in able.items() if candidate.native}
+        first, latencies = _time(config.threads, reference, timed, images, config)
+        sweep = {
+            threads: _time_anew(threads, run, folder, list(timed), images, config)
+            for threads in config.sweep
+        }
         return Report(
             reference=_reference(answers, exam, first),
-            rows=tuple(
-                replace(
-                    row,
-                    latency=by_name.get(row.artifact),
-                    peak_memory_bytes=peaks.get(row.artifact),
-                )
-                for row, _ in judged
-            ),
+            rows=tuple(_with_times(one.row, timed, latencies, sweep) for one in judged),
             labels=contract.labels,
             config=config,
             note=contract.note,
+            restless=tuple(name for name, c in timed.items() if not c.settled),
+            drifts=drifts,
         )
+
+
+def _with_times(
+    row: Row,
+    timed: Mapping[str, Candidate],
+    latencies: Mapping[str, Latency],
+    sweep: Mapping[int, Mapping[str, Latency]],
+) -> Row:
+    """The row with what its native runtime took, if it has one here."""
+    if row.artifact not in timed:
+        return row
+    return replace(
+        row,
+        latency=latencies[row.artifact],
+        peak_memory_bytes=timed[row.artifact].peak_memory_bytes,
+        sweep={threads: found[row.artifact].p50 for threads, found in sweep.items()},
+    )
+
+
+def _drifts(
+    judged: Sequence[_Judged], exam: _Exam, split: Split, contract: Contract
+) -> tuple[Drift, ...]:
+    """What every artifact says of the same images resized otherwise."""
+    found = []
+    classes = len(exam.labels)
+    for name in resizers(contract):
+        file = exam.images.with_name("resized.npy")
+        np.save(file, resized(split.files, contract, name))
+        for one in judged:
+            if one.candidate is None or one.answers is None:
+                continue
+            answers = _ask(one.candidate, file, len(split), one.row.artifact).argmax(1)
+            before = one.answers.argmax(1)
+            change = weighted_f1(exam.truth, answers, classes)
+            change -= weighted_f1(exam.truth, before, classes)
+            agreement = float((answers == before).mean())
+            found.append(Drift(one.row.artifact, name, change, agreement))
+    return tuple(found)
+
+
+def _time(
+    threads: int,
+    reference: Candidate,
+    timed: Mapping[str, Candidate],
+    images: Path,
+    config: BenchmarkConfig,
+) -> tuple[Latency, dict[str, Latency]]:
+    """Warm up, then time in turns: the reference's latency, and each artifact's by name."""
+    candidates = [reference, *timed.values()]
+    with progress() as bar:
+        task = bar.add_task("warming up", total=len(candidates), note="")
+        for candidate in candidates:
+            bar.update(task, note=candidate.path.name)
+            candidate.warm_up(images)
+            bar.advance(task)
+        bar.update(task, note="")
+    name = f"latency, {threads} thread{'s' if threads > 1 else ''}"
+    first, *others = measure(candidates, images, *config.protocol(), name)
+    return first, dict(zip(timed, others, strict=True))
+
+
+def _time_anew(
+    threads: int, run: Path, folder: Path, names: list[str], images: Path, config: BenchmarkConfig
+) -> dict[str, Latency]:
+    """The same in processes of their own with another number of threads."""
+    with ExitStack() as stack:
+        paths = {"": run, **{name: folder / name for name in names}}
+        opened = {name: stack.enter_context(Candidate(p, threads)) for name, p in paths.items()}
+        for candidate in opened.values():
+            candidate.open()
+        reference = opened.pop("")
+        return _time(threads, reference, opened, images, config)[1]
 
 
 def artifact_folder(path: Path) -> Path:
@@ -139,8 +219,8 @@ def _examine(
     exam: _Exam,
     config: BenchmarkConfig,
     stack: ExitStack,
-) -> tuple[Row, Candidate | None]:
-    """A row without latency, and the candidate kept open for it unless it cannot be executed."""
+) -> _Judged:
+    """Execute and judge one artifact."""
     blank = Row(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
     candidate = stack.enter_context(Candidate(folder / row.artifact, config.threads))
     try:
@@ -150,16 +230,17 @@ def _examine(
         answers = _ask(candidate, exam.images, len(exam.truth), row.artifact)
         parity = compare(answers, exam.reference, exam.truth, exam.labels, exam.names)
     except (LesionliteError, ValueError) as error:
-        return replace(blank, reason=f"it could not be executed: {error}"), None
+        return _Judged(replace(blank, reason=f"it could not be executed: {error}"))
     good, reason = judge(parity, PRECISIONS[row.precision], config)
-    return replace(
+    result = replace(
         blank,
         runtime=candidate.runtime,
         status="pass" if good else "fail",
         reason=reason,
         parity=parity,
         load_ms=candidate.load_ms if candidate.native else None,
-    ), candidate
+    )
+    return _Judged(result, candidate, answers)
 
 
 def _reference(answers: NDArray[np.float32], exam: _Exam, latency: Latency) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import IO, Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from benchmark.predictor import Predictor, load, open_unchecked
 from train.errors import LesionliteError
 
 Subject = Predictor | Timed
-WARM_UP_RUNS, WARM_UP_SECONDS = 10, 1.0
+# Warm is whose median of one window is that of the window before, to 5 %.
+WINDOW_RUNS, WINDOW_SECONDS, SETTLED, PATIENCE = 10, 0.4, 0.05, 10.0
 
 
 def main() -> None:
@@ -78,10 +80,13 @@ def _description(subject: Subject) -> dict[str, Any]:
     if isinstance(subject, Timed):
         counted = {"multiply_adds": subject.multiply_adds}
         return {"runtime": subject.runtime, "native": True, "contract": "", **counted}
+    side = subject.contract.side
+    subject.runner.classify(np.zeros((side, side, 3), np.uint8))  # runtimes allocate late
     return {
         "runtime": subject.runtime,
         "native": subject.native,
         "contract": subject.contract.to_json(),
+        "peak_memory_bytes": _peak_memory(),
     }
 
 
@@ -136,10 +141,22 @@ def _burst(subject: Subject, command: Any, answers: IO[str]) -> dict[str, Any]:
 
 
 def _warm_up(subject: Subject, command: Any, answers: IO[str]) -> dict[str, Any]:
-    runs, end = 0, time.perf_counter() + WARM_UP_SECONDS
-    while runs < WARM_UP_RUNS or time.perf_counter() < end:
-        runs += len(_burst(subject, {**command, "seconds": 0}, answers)["ms"])
-    return {"runs": runs, "peak_memory_bytes": _peak_memory()}
+    """Query until the times have settled, or patience ends."""
+    end = time.perf_counter() + PATIENCE
+    before = _window(subject, command, answers)
+    while time.perf_counter() < end:
+        now = _window(subject, command, answers)
+        if abs(now / before - 1) <= SETTLED:
+            return {"settled": True}
+        before = now
+    return {"settled": False}
+
+
+def _window(subject: Subject, command: Any, answers: IO[str]) -> float:
+    times: list[float] = []
+    while len(times) < WINDOW_RUNS or sum(times) < 1000 * WINDOW_SECONDS:
+        times += _burst(subject, {**command, "seconds": 0}, answers)["ms"]
+    return median(times)
 
 
 def _peak_memory() -> int:

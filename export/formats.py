@@ -1,6 +1,6 @@
 """The table of formats. A new format is one file that fulfils `Toolchain`, and one row here."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -45,8 +45,11 @@ class Toolchain(Protocol):
         caller sees to all-or-nothing.
         """
 
-    def read_contract(self, path: Path) -> str:
-        """The contract's JSON text out of the file; any exception means there is none."""
+    def read_contract(self, path: Path) -> "tuple[str, Sequence[str] | None]":
+        """The contract's JSON text out of the file; any exception means there is none.
+
+        And the labels where the format has a place of its own for them, which apps read, else None.
+        """
 
     def load(self, path: Path, threads: int) -> Runner:
         """Open the file for execution; NoRuntime where this machine cannot."""
@@ -127,17 +130,24 @@ def read_contract(path: Path) -> Contract:
     """The contract embedded in an artifact.
 
     Raises:
-        LesionliteError: no such file, not one of our formats, damaged, or no contract in it.
+        LesionliteError: no such file, not one of our formats, damaged, no contract in it, or one
+            that has other labels than the format's own list.
     """
     row = format_of(path)
     try:
-        text = row.toolchain().read_contract(path)
+        text, labels = row.toolchain().read_contract(path)
     except Exception as error:  # each toolchain has its own errors for a damaged file
         raise LesionliteError(
             f"{path} is damaged or was not made by lesionlite: no contract can be read from it "
             f"({first_line(error)})"
         ) from error
-    return Contract.from_json(text, str(path))
+    contract = Contract.from_json(text, str(path))
+    if labels is not None and tuple(labels) != contract.labels:
+        raise LesionliteError(
+            f"{path} has two lists of labels that differ: {', '.join(contract.labels)} in its "
+            f"contract, {', '.join(labels)} where apps look for them; export it again"
+        )
+    return contract
 
 
 def open_runner(path: Path, threads: int = 2) -> Runner:

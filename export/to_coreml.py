@@ -1,6 +1,7 @@
 """Core ML ML Programs, for iOS 16 and macOS 13 on."""
 
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,13 +129,18 @@ def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
     model.user_defined_metadata[KEY] = contract.to_json()
 
 
-def read_contract(path: Path) -> str:
-    """The contract's JSON text out of the user-defined metadata."""
+def read_contract(path: Path) -> tuple[str, Sequence[str]]:
+    """The contract's JSON text out of the user-defined metadata, and the classifier's labels."""
     with quiet():
         import coremltools as ct
 
         spec = ct.utils.load_spec(str(path))
-    return str(dict(spec.description.metadata.userDefined)[KEY])
+    main = spec.mlProgram.functions["main"]
+    operations = main.block_specializations[main.opset].operations
+    (classify,) = (op for op in operations if op.type == "classify")
+    classes = classify.inputs["classes"].arguments[0].value.immediateValue.list.values
+    labels = [value.immediateValue.tensor.strings.values[0] for value in classes]
+    return dict(spec.description.metadata.userDefined)[KEY], labels
 
 
 def load(path: Path, threads: int) -> Runner:
@@ -150,7 +156,7 @@ def load(path: Path, threads: int) -> Runner:
         from PIL import Image
 
         model = ct.models.MLModel(str(path))
-    labels = Contract.from_json(read_contract(path), str(path)).labels
+    labels = Contract.from_json(read_contract(path)[0], str(path)).labels
 
     def classify(image: Pixels) -> Any:
         answer = model.predict({"image": Image.fromarray(image)})

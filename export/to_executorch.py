@@ -1,6 +1,7 @@
 """ExecuTorch with XNNPACK, for apps that run PyTorch's own on-device runtime."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,10 +82,11 @@ def _separate_dequantizers(program: Any) -> None:
     program.graph_module.recompile()
 
 
-def read_contract(path: Path) -> str:
-    """The contract's JSON text out of the constant method; the network is not run."""
+def read_contract(path: Path) -> tuple[str, Sequence[str]]:
+    """The contract's JSON text and the labels out of the constant methods; nothing else is run."""
     with quiet():
-        return str(_open(path).load_method(KEY).execute([])[0])
+        program = _open(path)
+        return program.load_method(KEY).execute([])[0], program.load_method("labels").execute([])
 
 
 def _open(path: Path) -> Any:

@@ -117,12 +117,12 @@ def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
         del item.metadata_props[:]
 
 
-def read_contract(path: Path) -> str:
+def read_contract(path: Path) -> tuple[str, None]:
     """The contract's JSON text out of the model's metadata properties."""
     import onnx
 
     model = onnx.load(path)
-    return str(next(entry.value for entry in model.metadata_props if entry.key == KEY))
+    return next(entry.value for entry in model.metadata_props if entry.key == KEY), None
 
 
 def load(path: Path, threads: int) -> Runner:

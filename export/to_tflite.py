@@ -1,6 +1,7 @@
 """TFLite, for LiteRT, the TensorFlow Lite runtime and MediaPipe."""
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,10 +78,11 @@ def _attach(path: Path, contract: Contract, metadata: Metadata) -> None:
         archive.writestr(zipfile.ZipInfo(LABELS), "\n".join(contract.labels) + "\n")
 
 
-def read_contract(path: Path) -> str:
-    """The contract's JSON text out of the associated files."""
+def read_contract(path: Path) -> tuple[str, Sequence[str]]:
+    """The contract's JSON text and the labels out of the associated files."""
     with zipfile.ZipFile(path) as archive:
-        return archive.read("contract.json").decode()
+        contract, labels = (archive.read(name).decode() for name in ("contract.json", LABELS))
+    return contract, labels.splitlines()
 
 
 def load(path: Path, threads: int) -> Runner:

@@ -152,12 +152,12 @@ def _quantized_layer(
     return Layer()
 
 
-def read_contract(path: Path) -> str:
+def read_contract(path: Path) -> tuple[str, None]:
     """The contract's JSON text out of the extra files."""
     # The container is a ZIP whose one top folder has the archive's name.
     with zipfile.ZipFile(path) as archive:
         name = next(name for name in archive.namelist() if name.endswith(f"/extra/{ENTRY}"))
-        return archive.read(name).decode()
+        return archive.read(name).decode(), None
 
 
 def load(path: Path, threads: int) -> Runner:

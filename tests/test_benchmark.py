@@ -1,3 +1,4 @@
+import json
 import shutil
 import sys
 from dataclasses import replace
@@ -6,20 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import candidate, latency
+import lesionlite
+from benchmark import candidate
 from benchmark.candidate import Candidate, CandidateFailed
 from benchmark.config import BenchmarkConfig
 from benchmark.report import Report
+from benchmark.resize import resizers
 from benchmark.run import benchmark
 from tests.conftest import relist
+from train.contract import Contract
 from train.errors import LesionliteError
+from train.layout import CONTRACT
 
 QUICK = BenchmarkConfig(queries=8, seconds=0.1)
 
 
 @pytest.fixture(scope="module")
 def report(artifacts: Path, run: Path, drawn: Path) -> Report:
-    return benchmark(artifacts, run, drawn, replace(QUICK, min_agreement=0.0, max_f1_loss=1.0))
+    config = replace(QUICK, min_agreement=0.0, max_f1_loss=1.0, max_mean_dp=1.0)
+    return benchmark(artifacts, run, drawn, config)
 
 
 def test_every_artifact_is_executed_and_judged(report: Report) -> None:
@@ -46,8 +52,6 @@ def test_latency_is_measured_where_there_is_a_runtime_and_blank_elsewhere(report
 @pytest.fixture
 def two(artifacts: Path, tmp_path: Path) -> Path:
     """A folder with two artifacts whose files a test may spoil."""
-    import json
-
     folder = tmp_path / "artifacts"
     folder.mkdir()
     manifest = json.loads((artifacts / "manifest.json").read_text())
@@ -60,6 +64,36 @@ def two(artifacts: Path, tmp_path: Path) -> Path:
         shutil.copy(artifacts / row["artifact"], folder)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
+
+
+def test_sweep_and_drift_are_measured_where_asked(two: Path, run: Path, drawn: Path) -> None:
+    report = benchmark(two, run, drawn, replace(QUICK, sweep=(1,), resize_drift=True))
+    assert all(set(row.sweep) == {1} and row.sweep[1] > 0 for row in report.rows)
+    assert len(report.drifts) == 2 * len(resizers(Contract.read(run / CONTRACT)))
+    nearest = [row for row in report.drifts if row.resizer == "nearest"]
+    assert all(row.top1_agreement < 1 or row.delta_weighted_f1 == 0 for row in nearest)
+    assert nearest[0].top1_agreement == nearest[1].top1_agreement  # one network, two runtimes
+    assert report.document()["resize_drift"]["tolerated"].keys() == {
+        r.resizer for r in report.drifts
+    }
+
+
+def test_an_older_report_is_compared(
+    two: Path, run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["benchmark", str(two), "--run", str(run), "--data", str(drawn), "--queries", "8"]
+    command += ["--seconds", "0.1", "--out", str(out)]
+    assert lesionlite.main(command) == 0
+    old = json.loads((out / "report.json").read_text())
+    old["rows"][0]["size_bytes"] //= 2
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    command += ["--max-slowdown", "100", "--against", str(tmp_path / "old.json")]
+    assert lesionlite.main(command) == 1
+    assert "2.00 times as large, more than 1.05" in capsys.readouterr().out
+    assert not json.loads((out / "report.json").read_text())["against"]["passed"]
+    assert lesionlite.main([*command[:-1], "nowhere.json"]) == 2
+    assert "no report.json of lesionlite" in capsys.readouterr().err
 
 
 def test_a_planted_fault_fails_the_gate(two: Path, run: Path, drawn: Path) -> None:
@@ -105,8 +139,6 @@ def test_an_artifact_of_another_run_is_unverified(
 ) -> None:
     import onnx
 
-    from train.contract import Contract
-
     contract = replace(Contract.read(run / "contract.json"), temperature=2.0)
     model = onnx.load(two / "mobilevitv2_050-fp32.onnx")
     onnx.helper.set_model_props(model, {"lesionlite.contract": contract.to_json()})
@@ -130,26 +162,6 @@ def test_a_worker_that_dies_is_reported(
         pytest.raises(CandidateFailed, match="artifact"),
     ):
         nothing.open()
-
-
-def test_candidates_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns: list[str] = []
-
-    class Fake:
-        def __init__(self, name: str) -> None:
-            self.path = Path(name)
-
-        def burst(self, images: Path, seconds: float) -> list[float]:
-            turns.append(self.path.name)
-            return [1.0, 2.0, 3.0]
-
-    fakes = [Fake("a"), Fake("b")]
-    rows = latency.measure(fakes, Path("x"), queries=9, seconds=0.0)  # type: ignore[arg-type]
-    assert turns == ["a", "b"] * 3
-    assert [row.queries for row in rows] == [9, 9] and rows[0].p50 == 2.0
-    turns.clear()
-    latency.measure(fakes, Path("x"), queries=1, seconds=0.012)  # type: ignore[arg-type]
-    assert turns == ["a", "b"] * 2
 
 
 def test_the_workers_environment_finds_our_modules() -> None:

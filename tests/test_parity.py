@@ -64,6 +64,15 @@ def test_the_gate_judges_a_class_where_asked(six_wrong: Parity) -> None:
     assert reason == "recall of b changed by -0.0200, below -0.0100"
 
 
+def test_the_gate_judges_confidence(six_wrong: Parity) -> None:
+    """A temperature left out changes no answer."""
+    reference, flat = probabilities(TRUTH, 0.9), probabilities(TRUTH, 0.6)
+    parity = compare(flat, reference, TRUTH, LABELS, NAMES)
+    assert parity.top1_agreement == 1 and parity.delta_weighted_f1 == 0
+    assert judged(parity)[1] == "probabilities moved by 0.3000 on average, more than 0.03"
+    assert judged(parity, max_mean_dp=0.31) == (True, "")
+
+
 def test_answers_that_became_wrong_and_right_are_counted() -> None:
     before, after = TRUTH.copy(), TRUTH.copy()
     before[:10], after[8:30] = (TRUTH[:10] + 1) % 3, (TRUTH[8:30] + 1) % 3
@@ -85,7 +94,7 @@ def test_the_images_that_changed_most_come_first() -> None:
     assert first.max_abs_dp == parity.max_abs_dp == pytest.approx(0.6)
     assert (second.image, second.before, second.after) == ("100.png", "b", "b")
     assert len(rest) == MOST_CHANGED - 2 and rest[0].max_abs_dp == 0
-    assert parity.abs_dp == {"p50": 0, "p90": 0, "p99": 0}
+    assert parity.abs_dp == {"mean": pytest.approx(0.61 / 300), "p50": 0, "p90": 0, "p99": 0}
 
 
 def test_answers_that_are_no_numbers_are_refused() -> None:

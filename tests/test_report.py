@@ -11,12 +11,14 @@ import jsonschema
 import numpy as np
 import pytest
 
+from benchmark.against import RegressionConfig, compare_reports
 from benchmark.config import BenchmarkConfig
 from benchmark.latency import Latency
 from benchmark.parity import compare
 from benchmark.report import Report, Row
 from benchmark.report_html import _log_ticks, _ticks, html
-from benchmark.report_text import FLAT, csv_text, markdown, show
+from benchmark.report_text import FLAT, csv_text, markdown, show, verdict
+from benchmark.resize import Drift
 from benchmark.run import _Exam, _reference
 
 LABELS = ("Acne & scars", "<b>Bite</b>", "Melanoma")
@@ -36,7 +38,7 @@ def made_up() -> Report:
         noisy = np.exp(logits + np.random.default_rng(1).normal(0, noise, logits.shape))
         return (noisy / noisy.sum(1, keepdims=True)).astype(np.float32)
 
-    latency = Latency(2.0, 3.0, 4.0, 2.2, 128)
+    latency = Latency(2.0, 3.0, 3.1, 4.0, 2.2, 128, 0.02)
     exam = _Exam(Path(), names, truth, LABELS, answers(0))
 
     def row(artifact: str, kind: str, precision: str, noise: float) -> Row:
@@ -58,6 +60,22 @@ def made_up() -> Report:
     )
 
 
+def compared() -> Report:
+    """The same with resize drift, and against an older report in which all was better."""
+    report = made_up()
+    drifts = tuple(
+        Drift(row.artifact, name, change, 0.9)
+        for name, change in (("nearest", -0.02), ("bicubic", -0.005))
+        for row in report.rows[:3]
+    )
+    report = replace(report, drifts=drifts)
+    old = json.loads(json.dumps(report.document()))
+    for row in old["rows"]:
+        row["size_bytes"] //= 2
+    config = RegressionConfig(Path("old.json"))
+    return replace(report, against=compare_reports(report.document(), old, config))
+
+
 def broken(**changes: object) -> dict[str, object]:
     """A report's document with changes to its first row."""
     document = json.loads(json.dumps(made_up().document()))
@@ -68,6 +86,7 @@ def broken(**changes: object) -> dict[str, object]:
 def test_the_json_is_as_its_schema_says() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(broken(), SCHEMA)
+    jsonschema.validate(json.loads(json.dumps(compared().document())), SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +95,7 @@ def test_the_json_is_as_its_schema_says() -> None:
         {"status": "skipped"},
         {"weighted_f1": None},  # only what is unverified may have none
         {"weighted_f1": 71.9},
-        {"latency_ms": {"p50": 0, "p90": 1, "p99": 1, "mean": 1, "queries": 9}},
+        {"latency_ms": {"p50": 0, "p90": 1, "p99": 1, "mean": 1, "queries": 9, "noise": 0}},
         {"delta_interval": None},
         {"most_changed": [{"image": "x"}]},
     ],
@@ -114,6 +133,40 @@ def test_the_words_say_what_they_must() -> None:
     assert len(tables) == 2 * (2 + 4)
     for table in (tables[:6], tables[6:]):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+
+
+def test_drift_and_regressions_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    document = compared().document()
+    show(document)
+    text = markdown(document)
+    for said in (capsys.readouterr().out, text):
+        assert "No artifact loses more than 0.01 of weighted F1 by resizing so: bicubic." in said
+        assert "Some lose more: nearest." in said
+        assert "a-fp32.onnx: 2.00 times as large, more than 1.05" in said
+        assert "Something became worse than in old.json." in said
+    assert "| a-w8a8.tflite | -0.0200 | -0.0050 |" in text
+    page = html(document)
+    assert "Against old.json" in page and "× 2.00" in page and "Other ways to resize" in page
+
+
+def test_what_became_worse_is_the_verdict_where_all_pass() -> None:
+    report = compared()
+    good = replace(report, rows=report.rows[:1])
+    assert verdict(good.document()) == "Something became worse" and not good.passed
+    assert verdict(replace(good, against=None).document()) == "Every artifact passes"
+    assert verdict(report.document()) == "NOT every artifact passes"
+
+
+def test_a_noisy_machine_is_told() -> None:
+    report = made_up()
+    assert not any("too noisy" in words for words in report.document()["caveats"])
+    latency = report.rows[0].latency
+    assert latency is not None
+    noisy = replace(report.rows[0], latency=replace(latency, noise=0.3))
+    (words,) = replace(report, rows=(noisy,)).document()["caveats"]
+    assert "too noisy to compare a-fp32.onnx" in words
+    (words,) = replace(report, rows=report.rows[:1], restless=("x.pte",)).document()["caveats"]
+    assert "too noisy to compare x.pte" in words
 
 
 def test_the_table_is_one_line_per_artifact() -> None:

@@ -13,14 +13,9 @@ from train.console import track
 from train.contract import Contract
 from train.errors import LesionliteError
 from train.files import read_json
+from train.resample import RESAMPLERS, resampler_of
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-_RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "area": Image.Resampling.BOX,
-}
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -167,12 +162,15 @@ def open_image(file: Path) -> Image.Image:
         raise LesionliteError(f"{file} cannot be decoded as an image ({error})") from error
 
 
-def to_input(image: "Image.Image | Pixels", contract: Contract) -> Pixels:
+def to_input(
+    image: "Image.Image | Pixels", contract: Contract, resampler: str | None = None
+) -> Pixels:
     """Resize and crop one image as the contract says.
 
     Args:
         image: an RGB Pillow image, or uint8 [H, W, 3].
         contract: says how.
+        resampler: key of `RESAMPLERS` to use instead of the contract's own.
 
     Returns:
         uint8 [S, S, 3], what every artifact takes.
@@ -183,26 +181,37 @@ def to_input(image: "Image.Image | Pixels", contract: Contract) -> Pixels:
                 f"an image must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}"
             )
         image = Image.fromarray(image)
-    side, filter_ = contract.side, _RESAMPLING[contract.interpolation]
+    side, resample = contract.side, RESAMPLERS[resampler or resampler_of(contract)]
     if contract.resize == "squash":
-        return np.array(image.resize((side, side), filter_))  # a copy: torch wants to own it
+        return np.array(resample(image, (side, side)))  # a copy: torch wants to own it
     scale = contract.resize_side / min(image.size)
     width, height = (max(contract.resize_side, round(length * scale)) for length in image.size)
     left, top = (width - side) // 2, (height - side) // 2
-    return np.array(
-        image.resize((width, height), filter_).crop((left, top, left + side, top + side))
-    )
+    return np.array(resample(image, (width, height)).crop((left, top, left + side, top + side)))
 
 
-def load_inputs(files: Sequence[Path], contract: Contract, description: str = "") -> Pixels:
+def load_inputs(
+    files: Sequence[Path],
+    contract: Contract,
+    description: str = "",
+    resampler: str | None = None,
+) -> Pixels:
     """Decode and resize `files` to uint8 [N, S, S, 3]; progress is shown if there is a description.
+
+    Args:
+        files: images.
+        contract: says how they are resized.
+        description: of the progress bar.
+        resampler: key of `RESAMPLERS` to use instead of the contract's own.
 
     Raises:
         LesionliteError: naming the first file that cannot be decoded.
     """
     out = np.empty((len(files), contract.side, contract.side, 3), np.uint8)
     with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes without holding the GIL
-        results: Iterable[Pixels] = pool.map(lambda f: to_input(open_image(f), contract), files)
+        results: Iterable[Pixels] = pool.map(
+            lambda f: to_input(open_image(f), contract, resampler), files
+        )
         if description:
             results = track(results, description, len(files))
         for index, pixels in enumerate(results):
