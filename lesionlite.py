@@ -178,6 +178,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "benchmark.commands",
         "Prove on labelled images that artifacts predict as PyTorch does, and time them.",
     ),
+    "armroot": (
+        "benchmark.commands",
+        "Fetch an Arm system with Python and the runtimes, which `benchmark --arm` emulates.",
+    ),
     "evaluate": (
         "benchmark.commands",
         "Score a run or an artifact on a folder of class folders, from its own contract alone.",

@@ -195,6 +195,25 @@ class Peers:
 
 
 @dataclass(frozen=True)
+class Armroot:
+    """Fetch an Arm system with Python and the runtimes, which `benchmark --arm` emulates.
+
+    Needs Debian or Ubuntu with qemu-user-static; nothing is installed. It lies in the cache folder.
+    """
+
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Fetch it, unless it is there."""
+        from benchmark.arm_root import CORES, build_root
+
+        folder = build_root()
+        say(f"Arm system: {folder}; cores: {', '.join(CORES)}")
+        say("next: lesionlite benchmark ARTIFACTS --run RUN --data DATA --arm cortex-a76")
+        return {"folder": str(folder), "cores": list(CORES)}, 0
+
+
+@dataclass(frozen=True)
 class Build:
     """Do it all: train, export, benchmark. Steps whose inputs have not changed are skipped.
 

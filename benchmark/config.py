@@ -25,6 +25,11 @@ class BenchmarkConfig:
     """Other numbers of threads to time everything with, too, e.g. 1 4."""
     resize_drift: bool = False
     """Measure, too, what other ways to resize an image cost; takes seven times as long."""
+    arm: tuple[str, ...] = ()
+    """Arm cores to execute TFLite and ONNX files on, too, under emulation, e.g. cortex-a76 (has
+    dot-product instructions), cortex-a72 (has none); `lesionlite armroot` comes first."""
+    arm_images: int = 56
+    """How many of the test images to execute there, evenly over the classes."""
     max_f1_loss: float | None = None
     """Tolerated loss of weighted F1 for every precision; by default 0.002 for fp32 and fp16,
     0.01 below."""
@@ -51,6 +56,7 @@ class BenchmarkConfig:
             ("threads", self.threads >= 1, "1 or more"),
             ("queries", self.queries >= 1, "1 or more"),
             ("seconds", self.seconds >= 0, "0 or more"),
+            ("arm_images", self.arm_images >= 1, "1 or more"),
             ("sweep", all(threads >= 1 for threads in self.sweep), "numbers of 1 or more"),
         )
         refuse_settings(self, rules)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmark.arm import ArmRow
 from benchmark.config import BenchmarkConfig
 from benchmark.latency import QUIET, Latency
 from benchmark.parity import Parity, tolerances
@@ -71,15 +72,18 @@ class Report:
     note: str
     restless: tuple[str, ...] = ()  # never settled while warming up
     drifts: tuple[Drift, ...] = ()
+    arms: tuple[ArmRow, ...] = ()
     against: Document | None = None  # what `compare_reports` found
 
     @property
     def passed(self) -> bool:
         """Whether every artifact passes, those aside that may stay unverified.
 
-        And, where there is an older report, nothing became worse than in that.
+        And that nothing fails on an emulated Arm core, or became worse than in an older report.
         """
         allowed = self.config.allow_unverified
+        if any(row.status == "fail" for row in self.arms):
+            return False
         return (self.against is None or self.against["passed"]) and all(
             row.status == "pass" or (row.status == "unverified" and row.artifact in allowed)
             for row in self.rows
@@ -99,6 +103,7 @@ class Report:
             "method": self._method(),
             "caveats": self._caveats(),
             "resize_drift": self._drift(),
+            "arm": [asdict(row) for row in self.arms],
             "against": self.against,
         }
 
@@ -129,6 +134,12 @@ class Report:
             words.append(
                 "Core ML files were executed by lesionlite's reference executor: that proves their "
                 "graph and weights, not the arithmetic of the Neural Engine, and gives no latency."
+            )
+        if self.arms:
+            words.append(
+                "On Arm: the runtimes' own aarch64 builds under qemu's user emulation, on a sample "
+                "of the images: this proves what Arm instructions compute, and says nothing of "
+                "speed."
             )
         noisy = [r.artifact for r in self.rows if r.latency and r.latency.noise > QUIET]
         if noisy or self.restless:

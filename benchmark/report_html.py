@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any
 
-from benchmark.report_text import verdict
+from benchmark.report_text import failures, verdict
 
 Document = dict[str, Any]
 PRECISIONS = ("fp32", "fp16", "w8", "w8a8", "w6", "w4")
@@ -24,6 +24,7 @@ def html(document: Document) -> str:
     return environment.get_template("report.html").render(
         report=document,
         verdict=verdict(document),
+        failures=failures(document),
         formats=list(dict.fromkeys(row["format"] for row in document["rows"])),
         precisions=[p for p in PRECISIONS if p in {row["precision"] for row in document["rows"]}],
         charts=_charts(document["reference"], rows),

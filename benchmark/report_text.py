@@ -1,6 +1,7 @@
 """A benchmark's report in words: a terminal's table, report.md, report.csv."""
 
 import csv
+from collections.abc import Iterable
 from io import StringIO
 from typing import Any
 
@@ -74,9 +75,9 @@ def _flat(row: Document) -> Document:
     return flat
 
 
-def _cells(row: Document, columns: dict[str, str]) -> list[str]:
-    """A row as words, one per column; what was not measured stays blank."""
-    flat, cells = _flat(row), []
+def _cells(flat: Document, columns: dict[str, str]) -> list[str]:
+    """A row without nesting as words, one per column; what was not measured stays blank."""
+    cells = []
     for column in columns.values():
         name, _, form = column.partition(":")
         cells.append("" if flat[name] is None else format(flat[name], form))
@@ -98,16 +99,23 @@ def verdict(document: Document) -> str:
     if document["passed"]:
         return "Every artifact passes"
     worse = document["against"] and not document["against"]["passed"]
-    failed = any(row["status"] != "pass" for row in document["rows"])
+    failed = any(row["status"] != "pass" for row in document["rows"]) or failures(document)
     return "Something became worse" if worse and not failed else "NOT every artifact passes"
 
 
-def _failures(document: Document) -> list[str]:
-    return [
+def failures(document: Document) -> list[str]:
+    """Why not everything passes, a sentence each."""
+    rows = [
         f"{row['artifact']}: {row['status']}, {row['reason']}"
         for row in document["rows"]
         if row["reason"]
     ]
+    arms = [
+        f"{row['artifact']} on {row['core']}: {row['status']}, {row['reason']}"
+        for row in document["arm"]
+        if row["status"] == "fail"
+    ]
+    return rows + arms
 
 
 def show(document: Document) -> None:
@@ -118,10 +126,10 @@ def show(document: Document) -> None:
     for index, name in enumerate(TERMINAL):
         table.add_column(name, justify="right" if index > 1 else "left", no_wrap=True)
     for row in document["rows"]:
-        table.add_row(*_cells(row, TERMINAL))
+        table.add_row(*_cells(_flat(row), TERMINAL))
     say(_caption(document))
     say(table)
-    for sentence in [*_failures(document), *document["caveats"]]:
+    for sentence in [*failures(document), *document["caveats"]]:
         say(sentence)
     if document["resize_drift"]:
         for sentence in resize_sentences(document["resize_drift"]):
@@ -132,29 +140,31 @@ def show(document: Document) -> None:
     say(verdict(document) + ".")
 
 
-def _table(document: Document, columns: dict[str, str], words: int) -> list[str]:
-    """Lines of a Markdown table whose first so many columns are words."""
+def _lines(rows: Iterable[Document], columns: dict[str, str], words: int) -> list[str]:
+    """A Markdown table, an empty line behind it, whose first so many columns are words."""
     return [
         "| " + " | ".join(name.replace(" |Δp|", " \\|Δp\\|") for name in columns) + " |",
         "|---" * words + "|---:" * (len(columns) - words) + "|",
-        *("| " + " | ".join(_cells(row, columns)) + " |" for row in document["rows"]),
+        *("| " + " | ".join(_cells(row, columns)) + " |" for row in rows),
         "",
     ]
 
 
 def markdown(document: Document) -> str:
     """The report for people to keep."""
+    rows = [_flat(row) for row in document["rows"]]
     lines = [
         "# Benchmark report",
         "",
         f"**{'passed' if document['passed'] else 'NOT passed'}** — {_caption(document)}",
         "",
-        *_table(document, VERDICT, words=2),
-        *(f"- {sentence}" for sentence in _failures(document)),
-        *([""] if _failures(document) else []),
+        *_lines(rows, VERDICT, words=2),
+        *(f"- {sentence}" for sentence in failures(document)),
+        *([""] if failures(document) else []),
         "## How sure",
         "",
-        *_table(document, STATISTICS, words=1),
+        *_lines(rows, STATISTICS, words=1),
+        *_arm(document),
         *_resizers(document),
         *_against(document),
         "## How it was measured",
@@ -162,6 +172,32 @@ def markdown(document: Document) -> str:
         *(f"- {sentence}" for sentence in document["method"] + document["caveats"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+ARM = {
+    "artifact": "artifact",
+    "core": "core",
+    "status": "status",
+    "same answer as here": "top1_agreement:.4f",
+    "max |Δp|": "max_abs_dp:.1e",
+    "weighted F1 here": "host_weighted_f1:.4f",
+    "on Arm": "weighted_f1:.4f",
+}
+
+
+def _arm(document: Document) -> list[str]:
+    """A table of what ran on emulated Arm cores."""
+    rows = document["arm"]
+    if not rows:
+        return []
+    missing = sorted({row["reason"] for row in rows if row["status"] == "unverified"})
+    return [
+        f"## On Arm instructions, {rows[0]['images']} images",
+        "",
+        *_lines((row for row in rows if row["status"] != "unverified"), ARM, words=3),
+        *(f"- Not run: {reason}." for reason in missing),
+        *([""] if missing else []),
+    ]
 
 
 def _resizers(document: Document) -> list[str]:

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.arm import ArmRow, Task, run_on_arm
+from benchmark.arm_root import find_root
 from benchmark.candidate import Candidate, CandidateFailed
 from benchmark.config import BenchmarkConfig
 from benchmark.latency import Latency, measure
 from benchmark.parity import compare, judge
 from benchmark.report import Report, Row
 from benchmark.resize import Drift, resized, resizers
+from export.calibration import choose
 from export.formats import FORMATS
 from export.manifest import Artifact, read_manifest
 from export.precision import PRECISIONS
@@ -71,6 +74,8 @@ def benchmark(
             raise unknown_choice("artifact", name, (row.artifact for row in rows))
     if not is_run(run):
         raise LesionliteError(f"{run} is no run: it has no train.json")
+    for core in config.arm:
+        find_root(core)  # said before the long work
     contract = Contract.read(run / CONTRACT)
     folder = artifact_folder(artifacts)
     split = evaluation_split(data, contract, skip_bad)
@@ -86,6 +91,7 @@ def benchmark(
         exam = _Exam(images, names, truth, contract.labels, answers)
         judged = [_examine(row, folder, contract, exam, config, stack) for row in rows]
         drifts = _drifts(judged, exam, split, contract) if config.resize_drift else ()
+        arms = _on_arm(judged, exam, split, folder, config)
         able = {one.row.artifact: one.candidate for one in judged if one.candidate}
         timed = {name: candidate for name, candidate in able.items() if candidate.native}
         first, latencies = _time(config.threads, reference, timed, images, config)
@@ -101,6 +107,7 @@ def benchmark(
             note=contract.note,
             restless=tuple(name for name, c in timed.items() if not c.settled),
             drifts=drifts,
+            arms=arms,
         )
 
 
@@ -140,6 +147,24 @@ def _drifts(
             agreement = float((answers == before).mean())
             found.append(Drift(one.row.artifact, name, change, agreement))
     return tuple(found)
+
+
+def _on_arm(
+    judged: Sequence[_Judged], exam: _Exam, split: Split, folder: Path, config: BenchmarkConfig
+) -> tuple[ArmRow, ...]:
+    """Every artifact that ran here on the emulated cores asked for, over a sample of the images."""
+    if not config.arm:
+        return ()
+    chosen = set(choose(split, config.arm_images, seed=0))
+    sample = [index for index, file in enumerate(split.files) if file in chosen]
+    tasks = [
+        Task(folder / one.row.artifact, one.row.precision, one.answers[sample])
+        for one in judged
+        if one.answers is not None
+    ]
+    images, truth = np.load(exam.images, mmap_mode="r")[sample], exam.truth[sample]
+    rows = [run_on_arm(core, tasks, images, truth, len(exam.labels)) for core in config.arm]
+    return tuple(row for core in rows for row in core)
 
 
 def _time(

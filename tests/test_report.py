@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from benchmark.against import RegressionConfig, compare_reports
+from benchmark.arm import ArmRow
 from benchmark.config import BenchmarkConfig
 from benchmark.latency import Latency
 from benchmark.parity import compare
@@ -147,6 +148,23 @@ def test_drift_and_regressions_are_told(capsys: pytest.CaptureFixture[str]) -> N
     assert "| a-w8a8.tflite | -0.0200 | -0.0050 |" in text
     page = html(document)
     assert "Against old.json" in page and "× 2.00" in page and "Other ways to resize" in page
+
+
+def test_arm_is_told() -> None:
+    report = made_up()
+    good = ArmRow("a-fp32.onnx", "cortex-a76", "pass", "", 56, 1.0, 2e-7, 0.7, 0.7)
+    bad = replace(good, core="cortex-a72", status="fail", reason="a probability differs")
+    other = ArmRow("a-fp32.pte", "cortex-a76", "unverified", "no wheel", 56)
+    document = replace(report, rows=report.rows[:1], arms=(good, bad, other)).document()
+    jsonschema.validate(json.loads(json.dumps(document)), SCHEMA)
+    assert verdict(document) == "NOT every artifact passes" and not document["passed"]
+    text = markdown(document)
+    assert "| a-fp32.onnx | cortex-a76 | pass | 1.0000 | 2.0e-07 | 0.7000 | 0.7000 |" in text
+    assert "a-fp32.onnx on cortex-a72: fail, a probability differs" in text
+    assert "- Not run: no wheel." in text and "nothing of speed" in text
+    assert "cortex-a72" in html(document)
+    document = replace(report, rows=report.rows[:1], arms=(good, other)).document()
+    assert verdict(document) == "Every artifact passes"
 
 
 def test_what_became_worse_is_the_verdict_where_all_pass() -> None:
