@@ -22,9 +22,7 @@ needs_arm = pytest.mark.skipif(not READY, reason="run `lesionlite armroot` first
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(
-        LesionliteError, match="no Arm core 'cortex-a67' .did you mean 'cortex-a76'"
-    ):
+    with pytest.raises(LesionliteError, match="no Arm core 'cortex-a67' .did you mean .*a76'"):
         find_root("cortex-a67")
     monkeypatch.setattr(arm_root.platform, "system", lambda: "Linux")
     monkeypatch.setattr(arm_root.shutil, "which", lambda program: None)
