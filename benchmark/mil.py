@@ -23,7 +23,8 @@ from PIL import Image
 from torch import Tensor
 
 from benchmark.mil_graph import TYPES, Graph, shape_of, type_of
-from benchmark.mil_ops import COMPRESSED, OPS, UnknownOp
+from benchmark.mil_ops import COMPRESSED, OPS
+from benchmark.mil_spatial import UnknownOp
 from train.errors import LesionliteError
 from train.files import read_json
 

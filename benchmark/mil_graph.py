@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.mil_ops import COMPRESSED, EXACT, OPERANDS, OPS, UnknownOp
+from benchmark.mil_ops import COMPRESSED, EXACT, OPS, is_operand
+from benchmark.mil_spatial import UnknownOp
 from train.errors import LesionliteError
 
 # MIL's types: how torch holds them here, how `predict` returns them
@@ -98,7 +99,7 @@ class Graph:
         reads: list[tuple[str, int | list[int]]] = []
         attributes: dict[str, Any] = {}
         for key, var in op.inputs.items():
-            if key in OPERANDS:
+            if is_operand(op.op_type, key):
                 many = isinstance(var, list | tuple)
                 reads.append((key, [self.slot(v) for v in var] if many else self.slot(var)))
             elif var.val is None:

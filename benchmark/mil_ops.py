@@ -9,87 +9,15 @@ Whatever is not certain raises `UnknownOp`: a guess here would pass for a measur
 """
 
 from collections.abc import Callable, Sequence
-from math import ceil
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from train.errors import LesionliteError
+from benchmark.mil_spatial import UnknownOp, avg_pool, conv, max_pool, upsample_bilinear
 
 Ints = Sequence[int]
-
-
-class UnknownOp(LesionliteError):
-    """The file uses an operation, or a mode of one, that has no certain meaning here."""
-
-    def __init__(self, what: str) -> None:
-        """`what` names the operation's type and what about it is not known."""
-        self.what = what
-        super().__init__(
-            f"no rule to compute the Core ML operation {what}; the verdict on this file is "
-            "`unverified`: check it on a Mac or a phone, or add the operation to "
-            "benchmark/mil_ops.py"
-        )
-
-
-def paddings(
-    pad_type: str, pad: Ints, size: Ints, kernel: Ints, strides: Ints
-) -> list[tuple[int, int]]:
-    """Zeros (before, after) each spatial dimension.
-
-    `same` follows coremltools' shape inference and TensorFlow: what is missing for ceil(size /
-    stride) outputs, the odd one after the image (`same_lower`: before it). The formula in MIL's
-    reference for `conv` ignores strides and holds for stride 1 only.
-
-    Args:
-        pad_type: `valid`, `custom`, `same` or `same_lower`.
-        pad: [before, after] of each dimension in turn, for `custom` only.
-        size: spatial shape of the input, pixels.
-        kernel: spatial shape of the kernel, dilation included.
-        strides: one for each dimension.
-    """
-    if pad_type == "valid":
-        return [(0, 0)] * len(size)
-    if pad_type == "custom":
-        return list(zip(pad[::2], pad[1::2], strict=True))
-    if pad_type not in ("same", "same_lower"):
-        raise UnknownOp(f"with pad_type {pad_type!r}")
-    totals = [
-        max(0, (ceil(n / s) - 1) * s + k - n) for n, k, s in zip(size, kernel, strides, strict=True)
-    ]
-    small_large = [(total // 2, total - total // 2) for total in totals]
-    return small_large if pad_type == "same" else [(b, a) for a, b in small_large]
-
-
-def _pad(x: Tensor, pads: list[tuple[int, int]]) -> Tensor:
-    # torch wants the last dimension first
-    return F.pad(x, [n for before_after in reversed(pads) for n in before_after])
-
-
-_CONV: tuple[Callable[..., Tensor], ...] = (F.conv1d, F.conv2d, F.conv3d)
-
-
-def conv(
-    x: Tensor,
-    weight: Tensor,
-    strides: Ints,
-    pad_type: str,
-    pad: Ints,
-    dilations: Ints,
-    groups: int,
-    bias: Tensor | None = None,
-) -> Tensor:
-    """[N, C, *D], weight [C', C/groups, *K] -> [N, C', *D']."""
-    kernel = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
-    pads = paddings(pad_type, pad, x.shape[2:], kernel, strides)
-    if all(before == after for before, after in pads):  # no copy of the image
-        around = [before for before, _ in pads]
-    else:
-        x, around = _pad(x, pads), [0] * len(pads)
-    return _CONV[len(pads) - 1](x, weight, bias, strides, around, dilations, groups)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -201,32 +129,73 @@ def _reduce(reduction: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return reduce
 
 
-def upsample_bilinear(
+def batch_norm(
     x: Tensor,
-    scale_factor_height: float,
-    scale_factor_width: float,
-    align_corners: bool,
-    half_pixel_centers: bool | None = None,
+    mean: Tensor,
+    variance: Tensor,
+    epsilon: float,
+    gamma: Tensor | None = None,
+    beta: Tensor | None = None,
 ) -> Tensor:
-    """[*, H, W] -> [*, floor(H * scale), floor(W * scale)], spacing from the sizes, not the scale.
+    """[N, C, *D], each channel by the given statistics."""
+    return F.batch_norm(x, mean, variance, gamma, beta, eps=epsilon)
 
-    The product is rounded to float32 before the floor, as coremltools does: 8/7 of 7 is 8.
-    """
-    if half_pixel_centers is not None and half_pixel_centers == align_corners:
-        raise UnknownOp(f"upsample_bilinear with align_corners and {half_pixel_centers=}")
-    height, width = x.shape[-2:]
-    size = [
-        int(np.floor(np.float32(scale) * np.float32(side)))
-        for scale, side in ((scale_factor_height, height), (scale_factor_width, width))
+
+def layer_norm(
+    x: Tensor,
+    epsilon: float,
+    axes: Ints | None = None,
+    gamma: Tensor | None = None,
+    beta: Tensor | None = None,
+) -> Tensor:
+    """By the mean and variance over `axes`, whose sizes gamma and beta have."""
+    over = sorted(a % x.ndim for a in (range(x.ndim) if axes is None else axes))
+    centred = x - x.mean(over, keepdim=True)
+    out = centred / (centred.square().mean(over, keepdim=True) + epsilon).sqrt()
+    shape = [n if axis in over else 1 for axis, n in enumerate(x.shape)]
+    out = out if gamma is None else out * gamma.reshape(shape)
+    return out if beta is None else out + beta.reshape(shape)
+
+
+def gelu(x: Tensor, mode: str) -> Tensor:
+    """X times the normal distribution's function, or one of its two approximations."""
+    if mode == "SIGMOID_APPROXIMATION":
+        return x * (1.702 * x).sigmoid()
+    if mode not in ("EXACT", "TANH_APPROXIMATION"):
+        raise UnknownOp(f"gelu with mode {mode}")
+    return F.gelu(x, approximate="none" if mode == "EXACT" else "tanh")
+
+
+def slice_by_index(
+    x: Tensor,
+    begin: Ints,
+    end: Ints,
+    stride: Ints | None = None,
+    begin_mask: Sequence[bool] | None = None,
+    end_mask: Sequence[bool] | None = None,
+    squeeze_mask: Sequence[bool] | None = None,
+) -> Tensor:
+    """Python's slices; a mask makes a bound open, or an axis an index that disappears."""
+    no = [False] * x.ndim
+    steps = stride or [1] * x.ndim
+    if min(steps) < 1:
+        raise UnknownOp("slice_by_index that runs backwards")
+    places = zip(
+        begin, end, steps, begin_mask or no, end_mask or no, squeeze_mask or no, strict=True
+    )
+    return x[
+        tuple(
+            first if squeeze else slice(None if open_ else first, None if open_end else last, step)
+            for first, last, step, open_, open_end, squeeze in places
+        )
     ]
-    planes = x.reshape(1, -1, height, width)
-    grown = F.interpolate(planes, size=size, mode="bilinear", align_corners=align_corners)
-    return grown.reshape(*x.shape[:-2], *size)
 
 
 OPS: dict[str, Callable[..., Any]] = {
     "abs": lambda x: x.abs(),
     "add": lambda x, y: x + y,
+    "avg_pool": avg_pool,
+    "batch_norm": batch_norm,
     "cast": cast,
     "clip": lambda x, alpha, beta: x.clamp(alpha, beta),
     "concat": concat,
@@ -234,11 +203,14 @@ OPS: dict[str, Callable[..., Any]] = {
     "dequantize": dequantize,
     "exp": lambda x: x.exp(),
     "expand_dims": expand_dims,
+    "gelu": gelu,
     "identity": lambda x: x,
+    "layer_norm": layer_norm,
     "leaky_relu": lambda x, alpha: F.leaky_relu(x, alpha),
     "linear": linear,
     "log": lambda x, epsilon: (x + epsilon).log(),
     "matmul": matmul,
+    "max_pool": max_pool,
     "maximum": lambda x, y: torch.maximum(x, y),
     "minimum": lambda x, y: torch.minimum(x, y),
     "mul": lambda x, y: x * y,
@@ -254,7 +226,9 @@ OPS: dict[str, Callable[..., Any]] = {
     "reshape": reshape,
     "rsqrt": lambda x, epsilon: (x + epsilon).rsqrt(),
     "sigmoid": lambda x: x.sigmoid(),
+    "sigmoid_hard": lambda x, alpha, beta: (alpha * x + beta).clamp(0, 1),
     "silu": lambda x: F.silu(x),
+    "slice_by_index": slice_by_index,
     "softmax": lambda x, axis: x.softmax(axis),
     "split": split,
     "sqrt": lambda x: x.sqrt(),
@@ -262,6 +236,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "squeeze": squeeze,
     "sub": lambda x, y: x - y,
     "tanh": lambda x: x.tanh(),
+    "thresholded_relu": lambda x, alpha: torch.where(x < alpha, 0, x),
     "tile": lambda x, reps: x.repeat(reps),
     "transpose": lambda x, perm: x.permute(perm),
     "upsample_bilinear": upsample_bilinear,
@@ -280,9 +255,16 @@ COMPRESSED = frozenset(
 
 # Inputs that are tensors; all others are attributes and become plain Python values.
 OPERANDS = frozenset({"x", "y", "weight", "bias", "values", "input"})
+PER_CHANNEL = frozenset({"mean", "variance", "gamma", "beta"})  # of norms: `beta` of others is one
+
+
+def is_operand(op_type: str, name: str) -> bool:
+    """Whether this input is a tensor."""
+    return name in OPERANDS or (op_type.endswith("_norm") and name in PER_CHANNEL)
+
 
 # The results are some of the operands' values, so fp16 needs no rounding.
 EXACT = frozenset(
-    {"abs", "concat", "expand_dims", "identity", "maximum", "minimum", "reduce_max", "reduce_min"}
-    | {"relu", "reshape", "split", "squeeze", "tile", "transpose"}
+    {"abs", "concat", "expand_dims", "identity", "max_pool", "maximum", "minimum", "reduce_max"}
+    | {"reduce_min", "relu", "reshape", "slice_by_index", "split", "squeeze", "tile", "transpose"}
 )

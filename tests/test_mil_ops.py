@@ -7,6 +7,7 @@ all of coremltools' passes.
 
 import gc
 from collections.abc import Callable, Iterator
+from math import erf, pi, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,34 @@ STEPS = np.array([0.01, 0.02, 0.05, 0.1], np.float32)
 def along(scales: Array) -> Array:
     """To go with axis 1 of [N, C, H, W]."""
     return scales[:, None, None]
+
+
+GELU: dict[str, Callable[[Array], Array]] = {
+    "EXACT": np.vectorize(lambda x: (1 + erf(x / sqrt(2))) / 2),
+    "TANH_APPROXIMATION": lambda x: (1 + np.tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2,
+    "SIGMOID_APPROXIMATION": lambda x: 1 / (1 + np.exp(-1.702 * x)),
+}
+
+
+def standardized(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
+    normal: Array = (x - x.mean(axes, keepdims=True)) / np.sqrt(
+        x.var(axes, keepdims=True) + epsilon
+    )
+    return normal
+
+
+def pooled(
+    x: Array,
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    pad: tuple[int, int, int, int],
+    summary: Callable[[Array], Any],
+) -> Array:
+    """What `summary` makes of each window; padding (top, bottom, left, right) is NaN in it."""
+    around = np.pad(x, ((0, 0), (0, 0), pad[:2], pad[2:]), constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(around, kernel, axis=(2, 3))
+    windows = windows[:, :, :: strides[0], :: strides[1]]
+    return np.apply_along_axis(summary, -1, windows.reshape(*windows.shape[:4], -1))
 
 
 class Case:
@@ -287,6 +316,94 @@ CASES: dict[str, Case] = {
         lambda mb, m, **_: mb.upsample_bilinear(x=m, scale_factor_height=3),
         lambda m, **_: bilinear(m, 9, 5, True),
     ),
+    "sigmoid_hard": Case(
+        lambda mb, x, **_: mb.sigmoid_hard(x=x, alpha=0.25, beta=0.4),
+        lambda x, **_: np.minimum(np.maximum(x * 0.25 + 0.4, 0), 1),
+    ),
+    "thresholded_relu": Case(
+        lambda mb, x, **_: mb.thresholded_relu(x=x, alpha=0.5),
+        lambda x, **_: x * (x >= 0.5),
+    ),
+    **{
+        f"gelu_{mode.lower()}": Case(
+            lambda mb, x, mode=mode, **_: mb.gelu(x=x, mode=mode),
+            lambda x, formula=formula, **_: x * formula(x.astype(np.float64)),
+        )
+        for mode, formula in GELU.items()
+    },
+    "batch_norm": Case(
+        lambda mb, x, **_: mb.batch_norm(
+            x=x, mean=B[:4], variance=STEPS, gamma=W[0, :, 0, 0], beta=B[4:], epsilon=1e-2
+        ),
+        lambda x, **_: (
+            (x - along(B[:4])) / np.sqrt(along(STEPS) + 1e-2) * along(W[0, :, 0, 0]) + along(B[4:])
+        ),
+    ),
+    "batch_norm_plain": Case(
+        lambda mb, x, **_: mb.batch_norm(x=x, mean=B[:4], variance=STEPS),
+        lambda x, **_: (x - along(B[:4])) / np.sqrt(along(STEPS) + 1e-5),
+    ),
+    "layer_norm_last": Case(
+        lambda mb, m, **_: mb.layer_norm(x=m, axes=[-1], gamma=VECTOR, beta=VECTOR[::-1].copy()),
+        lambda m, **_: standardized(m, (2,), 1e-5) * VECTOR + VECTOR[::-1],
+    ),
+    "layer_norm_channels": Case(
+        lambda mb, x, **_: mb.layer_norm(x=x, axes=[1], gamma=STEPS, epsilon=0.1),
+        lambda x, **_: standardized(x, (1,), 0.1) * along(STEPS),
+    ),
+    "layer_norm_planes": Case(
+        lambda mb, x, **_: mb.layer_norm(x=x, axes=[-1, 2]),
+        lambda x, **_: standardized(x, (2, 3), 1e-5),
+    ),
+    "max_pool": Case(
+        lambda mb, x, **_: mb.max_pool(
+            x=x, kernel_sizes=[3, 2], strides=[2, 1], pad_type="custom", pad=[1, 0, 0, 1]
+        ),
+        lambda x, **_: pooled(x, (3, 2), (2, 1), (1, 0, 0, 1), np.nanmax),
+    ),
+    "max_pool_valid": Case(
+        lambda mb, x, **_: mb.max_pool(x=x, kernel_sizes=[2, 3], strides=[2, 3], pad_type="valid"),
+        lambda x, **_: pooled(x, (2, 3), (2, 3), (0, 0, 0, 0), np.nanmax),
+    ),
+    "max_pool_ceil": Case(  # no window hangs over
+        lambda mb, x, **_: mb.max_pool(
+            x=x, kernel_sizes=[2, 3], strides=[2, 3], pad_type="valid", ceil_mode=True
+        ),
+        lambda x, **_: pooled(x, (2, 3), (2, 3), (0, 0, 0, 0), np.nanmax),
+    ),
+    "avg_pool": Case(
+        lambda mb, x, **_: mb.avg_pool(
+            x=x, kernel_sizes=[3, 3], strides=[1, 2], pad_type="custom", pad=[1, 1, 1, 1]
+        ),
+        lambda x, **_: pooled(x, (3, 3), (1, 2), (1, 1, 1, 1), lambda w: np.nansum(w) / 9),
+    ),
+    "avg_pool_same_excluding": Case(
+        lambda mb, x, **_: mb.avg_pool(
+            x=x,
+            kernel_sizes=[3, 2],
+            strides=[2, 2],
+            pad_type="same",
+            exclude_padding_from_average=True,
+        ),
+        lambda x, **_: pooled(x, (3, 2), (2, 2), (0, 1, 0, 1), np.nanmean),
+    ),
+    "slice": Case(
+        lambda mb, x, **_: mb.slice_by_index(
+            x=x,
+            begin=[0, 1, 0, -7],
+            end=[1, 3, 5, 8],
+            stride=[1, 1, 2, 3],
+            begin_mask=[True, False, False, False],
+            end_mask=[False, False, True, False],
+        ),
+        lambda x, **_: x[:1, 1:3, 0::2, -7:8:3],
+    ),
+    "slice_squeeze": Case(
+        lambda mb, x, **_: mb.slice_by_index(
+            x=x, begin=[0, 2, 0, 0], end=[1, 3, 6, 9], squeeze_mask=[False, True, False, False]
+        ),
+        lambda x, **_: x[0:1, 2],
+    ),
     "quantize": Case(
         lambda mb, x, **_: mb.dequantize(
             input=mb.quantize(
@@ -507,6 +624,18 @@ X = {"x": FED["x"]}
     [
         ("operation topk", lambda mb, x: mb.topk(x=x, k=2, axis=1)[0]),
         ("operation cumsum, erf", lambda mb, x: mb.erf(x=mb.cumsum(x=x, axis=1))),
+        (
+            "pooling with ceil_mode",
+            lambda mb, x: mb.max_pool(
+                x=x, kernel_sizes=[2, 2], strides=[2, 2], pad_type="valid", ceil_mode=True
+            ),
+        ),
+        (
+            "slice_by_index that runs backwards",
+            lambda mb, x: mb.slice_by_index(
+                x=x, begin=[0, 0, 5, 0], end=[1, 4, 0, 9], stride=[1, 1, -1, 1]
+            ),
+        ),
         ("concat with interleave", lambda mb, x: mb.concat(values=[x, x], axis=1, interleave=True)),
         (
             "upsample_bilinear with align_corners",
