@@ -15,7 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.mil_spatial import UnknownOp, avg_pool, conv, max_pool, upsample_bilinear
+from benchmark.mil_spatial import (
+    UnknownOp,
+    avg_pool,
+    conv,
+    max_pool,
+    pad_edges,
+    upsample_bilinear,
+)
 
 Ints = Sequence[int]
 
@@ -214,9 +221,11 @@ OPS: dict[str, Callable[..., Any]] = {
     "maximum": lambda x, y: torch.maximum(x, y),
     "minimum": lambda x, y: torch.minimum(x, y),
     "mul": lambda x, y: x * y,
+    "pad": pad_edges,
     "pow": lambda x, y: x**y,
     "quantize": quantize,
     "real_div": lambda x, y: x / y,
+    "reduce_l2_norm": _reduce(lambda x, *over: x.square().sum(*over).sqrt()),
     "reduce_max": _reduce(torch.amax),
     "reduce_mean": _reduce(torch.mean),
     "reduce_min": _reduce(torch.amin),

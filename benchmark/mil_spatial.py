@@ -63,6 +63,13 @@ def _pad(x: Tensor, pads: list[tuple[int, int]], value: float = 0) -> Tensor:
     return F.pad(x, [n for before_after in reversed(pads) for n in before_after], value=value)
 
 
+def pad_edges(x: Tensor, pad: Ints, mode: str, constant_val: float) -> Tensor:
+    """Widen the last axes, before and after each in turn, by a constant."""
+    if mode != "constant":
+        raise UnknownOp(f"pad with mode {mode!r}")
+    return _pad(x, list(zip(pad[::2], pad[1::2], strict=True)), constant_val)
+
+
 _CONV: tuple[Callable[..., Tensor], ...] = (F.conv1d, F.conv2d, F.conv3d)
 _MAX_POOL: tuple[Callable[..., Tensor], ...] = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
 _AVG_POOL: tuple[Callable[..., Tensor], ...] = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)

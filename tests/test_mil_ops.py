@@ -387,6 +387,14 @@ CASES: dict[str, Case] = {
         ),
         lambda x, **_: pooled(x, (3, 2), (2, 2), (0, 1, 0, 1), np.nanmean),
     ),
+    "pad": Case(
+        lambda mb, x, **_: mb.pad(x=x, pad=[1, 0, 2, 3], mode="constant", constant_val=-2.5),
+        lambda x, **_: np.pad(x, ((0, 0), (0, 0), (1, 0), (2, 3)), constant_values=-2.5),
+    ),
+    "l2_norm": Case(
+        lambda mb, x, **_: mb.reduce_l2_norm(x=x, axes=[1, -1], keep_dims=True),
+        lambda x, **_: np.sqrt((x**2).sum((1, 3), keepdims=True)),
+    ),
     "slice": Case(
         lambda mb, x, **_: mb.slice_by_index(
             x=x,
@@ -636,6 +644,7 @@ X = {"x": FED["x"]}
                 x=x, begin=[0, 0, 5, 0], end=[1, 4, 0, 9], stride=[1, 1, -1, 1]
             ),
         ),
+        ("pad with mode", lambda mb, x: mb.pad(x=x, pad=[1, 1], mode="reflect")),
         ("concat with interleave", lambda mb, x: mb.concat(values=[x, x], axis=1, interleave=True)),
         (
             "upsample_bilinear with align_corners",
