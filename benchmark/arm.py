@@ -98,11 +98,12 @@ def run_on_arm(
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             answers = dict(zip((task.file for task in able), pool.map(one, able), strict=True))
-    rows = []
-    for task in tasks:
-        found = answers.get(task.file, WHY_NOT.get(task.file.suffix, ""))
-        rows.append(_row(core, task, found, truth, classes))
-    return rows
+    return [
+        _row(core, task, answers[task.file], truth, classes)
+        if task.file in answers
+        else ArmRow(task.file.name, core, "unverified", WHY_NOT[task.file.suffix], len(images))
+        for task in tasks
+    ]
 
 
 def _execute(
@@ -140,8 +141,7 @@ def _row(
 ) -> ArmRow:
     images = len(truth)
     if isinstance(found, str):
-        status = "unverified" if task.file.suffix in WHY_NOT else "fail"
-        return ArmRow(task.file.name, core, status, found, images)
+        return ArmRow(task.file.name, core, "fail", found, images)
     precision = PRECISIONS[task.precision]
     agreement = float((found.argmax(1) == task.answers.argmax(1)).mean())
     change = float(np.abs(found.astype(np.float64) - task.answers).max())

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from benchmark.against import RegressionConfig, compare_reports, read_report
-from benchmark.config import BenchmarkConfig, PeersConfig
+from benchmark.config import BenchmarkConfig, PeersConfig, RegressionConfig
 from export.config import ExportConfig
 from train.commands import Json, Outcome, default_training
 from train.config import TrainConfig
@@ -145,6 +144,7 @@ class Benchmark:
         if self.peers:
             protocol = PeersConfig((1, self.config.threads), max(0.1, self.config.seconds))
             return Peers(self.artifacts, self.run_folder, self.data, self.out, protocol).run()
+        from benchmark.against import compare_reports, read_report
         from benchmark.report_text import show
         from benchmark.run import artifact_folder, benchmark
 

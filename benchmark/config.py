@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import isfinite, nan
+from pathlib import Path
 from typing import Literal
 
 from train.errors import LesionliteError, refuse_settings
@@ -85,6 +86,33 @@ class BenchmarkConfig:
                     f"--min-recall takes LABEL=CHANGE, e.g. Melanoma=-0.01, not {entry!r}"
                 )
         return gates
+
+
+@dataclass(frozen=True)
+class RegressionConfig:
+    """What may not become worse than in an older report."""
+
+    against: Path | None = None
+    """An older report.json to compare with; whatever became worse makes the exit code 1."""
+    max_slowdown: float = 1.2
+    """Tolerated ratio of median latencies, each first divided by PyTorch's of its own run."""
+    max_growth: float = 1.05
+    """Tolerated ratio of file sizes."""
+    max_f1_drop: float = 0.002
+    """Tolerated fall of an artifact's weighted F1; only judged on as many images of each class."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work.
+
+        Raises:
+            LesionliteError: naming the setting, its value, and what it may be.
+        """
+        rules = (
+            ("max_slowdown", self.max_slowdown >= 1, "1 or more"),
+            ("max_growth", self.max_growth >= 1, "1 or more"),
+            ("max_f1_drop", self.max_f1_drop >= 0, "0 or more"),
+        )
+        refuse_settings(self, rules)
 
 
 @dataclass(frozen=True)

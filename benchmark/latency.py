@@ -11,6 +11,7 @@ from benchmark.energy import Energy
 from train.console import progress
 
 BURST_SECONDS = 0.5
+SETTLED = 0.05  # warm is whose median of one window is that of the window before, to this
 QUIET = 0.1  # of `Latency.noise`: beyond it two candidates cannot be compared
 CONFIDENCE = 0.99
 

@@ -165,7 +165,7 @@ def layer_norm(
 
 
 def gelu(x: Tensor, mode: str) -> Tensor:
-    """X times the normal distribution's function, or one of its two approximations."""
+    """`x` times the normal distribution's function, or one of its two approximations."""
     if mode == "SIGMOID_APPROXIMATION":
         return x * (1.702 * x).sigmoid()
     if mode not in ("EXACT", "TANH_APPROXIMATION"):

@@ -48,7 +48,7 @@ def paddings(
     if pad_type == "valid":
         return [(0, 0)] * len(size)
     if pad_type == "custom":
-        return list(zip(pad[::2], pad[1::2], strict=True))
+        return _before_after(pad)
     if pad_type not in ("same", "same_lower"):
         raise UnknownOp(f"with pad_type {pad_type!r}")
     totals = [
@@ -56,6 +56,10 @@ def paddings(
     ]
     small_large = [(total // 2, total - total // 2) for total in totals]
     return small_large if pad_type == "same" else [(b, a) for a, b in small_large]
+
+
+def _before_after(pad: Ints) -> list[tuple[int, int]]:
+    return list(zip(pad[::2], pad[1::2], strict=True))
 
 
 def _pad(x: Tensor, pads: list[tuple[int, int]], value: float = 0) -> Tensor:
@@ -67,7 +71,7 @@ def pad_edges(x: Tensor, pad: Ints, mode: str, constant_val: float) -> Tensor:
     """Widen the last axes, before and after each in turn, by a constant."""
     if mode != "constant":
         raise UnknownOp(f"pad with mode {mode!r}")
-    return _pad(x, list(zip(pad[::2], pad[1::2], strict=True)), constant_val)
+    return _pad(x, _before_after(pad), constant_val)
 
 
 _CONV: tuple[Callable[..., Tensor], ...] = (F.conv1d, F.conv2d, F.conv3d)

@@ -96,6 +96,7 @@ def compare(
         raise ValueError("it gave answers that are not finite probabilities")
     mine, theirs = score(probabilities, truth, labels), score(reference, truth, labels)
     difference = np.abs(probabilities.astype(np.float64) - reference)
+    largest = difference.max(1)
     answers, before = probabilities.argmax(1), reference.argmax(1)
     right, was_right = answers == truth, before == truth
     bins = reliability(probabilities, truth)
@@ -113,12 +114,12 @@ def compare(
         delta_recall={row.label: row.recall - old.recall for row, old in pairs},
         top1_agreement=float((answers == before).mean()),
         mean_abs_dp=float(difference.mean()),
-        max_abs_dp=float(difference.max()),
-        abs_dp=_spread(difference.max(1)),
+        max_abs_dp=float(largest.max()),
+        abs_dp=_spread(largest),
         expected_calibration_error=calibration_error(bins),
         reliability=bins,
         confusion=mine.confusion,
-        most_changed=_most_changed(probabilities, reference, truth, labels, names),
+        most_changed=_most_changed(largest, probabilities, reference, truth, labels, names),
     )
 
 
@@ -128,13 +129,13 @@ def _spread(values: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _most_changed(
+    change: NDArray[np.float64],
     probabilities: Probabilities,
     reference: Probabilities,
     truth: Indices,
     labels: tuple[str, ...],
     names: Sequence[str],
 ) -> tuple[Change, ...]:
-    change = np.abs(probabilities.astype(np.float64) - reference).max(1)
     return tuple(
         Change(
             image=names[i],

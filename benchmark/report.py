@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.arm import ArmRow
 from benchmark.config import BenchmarkConfig
-from benchmark.latency import QUIET, Latency
+from benchmark.latency import QUIET, SETTLED, Latency
 from benchmark.parity import Parity, tolerances
 from benchmark.report_html import html
 from benchmark.report_text import csv_text, markdown
@@ -117,9 +117,9 @@ class Report:
             f"Interval of the change: paired bootstrap, {RESAMPLES:,} resamples, seed {SEED}.",
             f"Latency: single stream, batch 1, {here['threads']} threads, at least "
             f"{queries} queries and {seconds:g} s each, once warm (medians of two windows agree to "
-            f"5 %), each artifact "
-            f"in a process of its own, taking turns, on {here['processor']} ({here['cores']} "
-            f"cores, {here['system']}). Compare ratios within this table, not with other machines.",
+            f"{100 * SETTLED:g} %), each artifact in a process of its own, taking turns, on "
+            f"{here['processor']} ({here['cores']} cores, "
+            f"{here['system']}). Compare ratios within this table, not with other machines.",
         ]
 
     def _drift(self) -> Document | None:

@@ -21,6 +21,9 @@ def html(document: Document) -> str:
     worst = min(
         rows, key=lambda row: (row["delta_weighted_f1"], row["top1_agreement"]), default=None
     )
+    shown = [("PyTorch", document["reference"])]
+    if worst is not None:
+        shown.append((worst["artifact"], worst))
     return environment.get_template("report.html").render(
         report=document,
         verdict=verdict(document),
@@ -30,16 +33,8 @@ def html(document: Document) -> str:
         charts=_charts(document["reference"], rows),
         frame=FRAME,
         worst=worst,
-        matrices=[
-            (title, _shares(confusion["confusion"]), confusion)
-            for title, confusion in (("PyTorch", document["reference"]), _titled(worst))
-            if confusion
-        ],
+        matrices=[(title, _shares(one["confusion"]), one) for title, one in shown],
     )
-
-
-def _titled(row: Document | None) -> tuple[str, Document | None]:
-    return ("", None) if row is None else (row["artifact"], row)
 
 
 def _shares(confusion: list[list[int]]) -> list[list[tuple[int, float]]]:

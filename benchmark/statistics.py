@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from train.metrics import Floats, weighted_f1_of_counts
+
 Indices = NDArray[np.int64]
 RESAMPLES, SEED = 10_000, 0
 
@@ -41,17 +43,14 @@ def f1_change_interval(truth: Indices, answers: Indices, reference: Indices) -> 
     return Interval(float(low), float(high))
 
 
-def _weighted_f1(
-    counts: NDArray[np.float64], truth: Indices, answers: Indices
-) -> NDArray[np.float64]:
+def _weighted_f1(counts: NDArray[np.float64], truth: Indices, answers: Indices) -> Floats:
     """Weighted F1 of each row of `counts` [R, K]: how often pair k of truth and answer occurs."""
     classes = np.arange(1 + max(truth.max(), answers.max()))
     is_true: NDArray[Any] = truth[:, None] == classes
     is_answer: NDArray[Any] = answers[:, None] == classes
     support, answered = counts @ is_true, counts @ is_answer
     hits = counts @ (is_true & is_answer)
-    f1 = 2 * hits / np.maximum(support + answered, 1)
-    return np.asarray((f1 * support).sum(1) / support.sum(1))
+    return weighted_f1_of_counts(hits, answered, support)
 
 
 def mcnemar(right: NDArray[np.bool_], reference_right: NDArray[np.bool_]) -> float:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.against import RegressionConfig, compare_reports, read_report, sentences
+from benchmark.against import compare_reports, read_report, sentences
+from benchmark.config import RegressionConfig
 from tests.test_report import made_up
 from train.errors import LesionliteError
 

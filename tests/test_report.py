@@ -11,9 +11,9 @@ import jsonschema
 import numpy as np
 import pytest
 
-from benchmark.against import RegressionConfig, compare_reports
+from benchmark.against import compare_reports
 from benchmark.arm import ArmRow
-from benchmark.config import BenchmarkConfig
+from benchmark.config import BenchmarkConfig, RegressionConfig
 from benchmark.latency import Latency
 from benchmark.parity import compare
 from benchmark.report import Report, Row

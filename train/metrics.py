@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Floats = NDArray[np.floating[Any]]
+Counts = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,15 @@ def weighted_f1(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: i
     """F1 per class averaged by support; a class never answered counts as 0."""
     confusion = np.bincount(truth * classes + answers, minlength=classes * classes)
     confusion = confusion.reshape(classes, classes)
-    support = confusion.sum(1)
-    f1 = 2 * np.diag(confusion) / np.maximum(support + confusion.sum(0), 1)
-    return float((f1 * support).sum() / support.sum())
+    return float(
+        weighted_f1_of_counts(np.diag(confusion), confusion.sum(0), support=confusion.sum(1))
+    )
+
+
+def weighted_f1_of_counts(hits: Counts, answered: Counts, support: Counts) -> Floats:
+    """Weighted F1 from counts per class [..., C]: right answers, answers, images of the class."""
+    f1 = 2 * hits / np.maximum(support + answered, 1)
+    return np.asarray((f1 * support).sum(-1) / support.sum(-1))
 
 
 def score(probabilities: Floats, truth: NDArray[np.int64], labels: tuple[str, ...]) -> Scores:
