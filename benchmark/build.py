@@ -13,7 +13,7 @@ from typing import Any
 from benchmark.config import BenchmarkConfig
 from benchmark.golden import export_with_golden
 from benchmark.report import REPORT_JSON
-from benchmark.run import benchmark
+from benchmark.run import SCRATCH, benchmark
 from export.config import ExportConfig
 from export.manifest import MANIFEST
 from export.toolchains import versions
@@ -151,7 +151,7 @@ def _benchmark(
     inputs = [manifest, sha256_file(run / WEIGHTS), listing, skip_bad]
     key = fingerprint([inputs, asdict(config), versions()])
     if not steps.is_done("benchmark", key, out / REPORT_JSON):
-        report = benchmark(artifacts, run, data, config, skip_bad)
+        report = benchmark(artifacts, run, data, config, skip_bad, out / SCRATCH)
         report.write(out)
         steps.done("benchmark", key)
     document: dict[str, Any] = read_json(out / REPORT_JSON)

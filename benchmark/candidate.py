@@ -31,7 +31,8 @@ class Candidate:
         Args:
             path: the run or artifact; for other kinds see `benchmark.worker`.
             threads: that the runtime may use.
-            kind: "ours", "foreign" (any toolchain's file) or "kernel" (a name of `KERNELS`).
+            kind: "ours", "foreign" (any toolchain's file), "kernel" (a name of `KERNELS`), or a
+                name of `OTHERS`: the runtime to open one of our files with.
             shape: of a foreign file's input, where the file does not keep it.
         """
         self.path, self.threads, self.kind, self.shape = path, threads, kind, shape
@@ -83,13 +84,19 @@ class Candidate:
         given = {"images": str(images or ""), "ours": str(ours or "")}
         self._ask({"do": "convert", "name": name, "run": str(run), "path": str(self.path), **given})
 
-    def predict(self, images: Path, advance: Callable[[int], None]) -> NDArray[np.float32]:
-        """Probabilities [N, C] of the uint8 [N, S, S, 3] images in a .npy file."""
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "probabilities.npy"
-            self._ask({"do": "predict", "images": str(images), "out": str(out)}, advance)
-            answers: NDArray[np.float32] = np.load(out)
-        return answers
+    def predict(
+        self, images: Path, out: Path, rows: NDArray[np.int64], advance: Callable[[], None]
+    ) -> None:
+        """Answer some of the uint8 [N, S, S, 3] images in a .npy file.
+
+        Args:
+            images: that file.
+            out: .npy file, float32 [N, C], that is there already; the rows asked for are filled.
+            rows: which.
+            advance: called after each.
+        """
+        files = {"images": str(images), "out": str(out)}
+        self._ask({"do": "predict", "rows": rows.tolist(), **files}, advance)
 
     def warm_up(self, images: Path) -> None:
         """Query until the times have settled; `settled` tells whether they have."""
@@ -101,7 +108,7 @@ class Candidate:
         return [float(ms) for ms in answer["ms"]]
 
     def _ask(
-        self, command: dict[str, Any], advance: Callable[[int], None] | None = None
+        self, command: dict[str, Any], advance: Callable[[], None] | None = None
     ) -> dict[str, Any]:
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
@@ -113,7 +120,7 @@ class Candidate:
             answer: dict[str, Any] = json.loads(line)
             if "progress" in answer:
                 if advance is not None:
-                    advance(answer["progress"])
+                    advance()
             elif "error" in answer:
                 raise CandidateFailed(answer["error"])
             else:

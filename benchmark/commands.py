@@ -146,15 +146,17 @@ class Benchmark:
             return Peers(self.artifacts, self.run_folder, self.data, self.out, protocol).run()
         from benchmark.against import compare_reports, read_report
         from benchmark.report_text import show
-        from benchmark.run import artifact_folder, benchmark
+        from benchmark.run import SCRATCH, artifact_folder, benchmark
 
         old = read_report(self.regression.against) if self.regression.against else None
-        report = benchmark(self.artifacts, self.run_folder, self.data, self.config, self.skip_bad)
+        folder = artifact_folder(self.artifacts)
+        out = self.out or folder
+        report = benchmark(
+            self.artifacts, self.run_folder, self.data, self.config, self.skip_bad, out / SCRATCH
+        )
         if old is not None:
             found = compare_reports(report.document(), old, self.regression)
             report = replace(report, against=found)
-        folder = artifact_folder(self.artifacts)
-        out = self.out or folder
         report.write(out)
         document = report.document()
         show(document)

@@ -24,6 +24,13 @@ class BenchmarkConfig:
     """As MLPerf Mobile has it: at least 1024 queries and 60 seconds per artifact."""
     sweep: tuple[int, ...] = ()
     """Other numbers of threads to time everything with, too, e.g. 1 4."""
+    runtimes: bool = False
+    """Execute the files with other runtimes, too: TFLite with TensorFlow's interpreter, MediaPipe
+    and LiteRT without XNNPACK, ONNX with one thread and with nothing fused. Needs
+    pip install 'lesionlite[runtimes]'."""
+    coreml_runtime: Literal["native", "reference", "both"] | None = None
+    """What executes Core ML files: Core ML itself or lesionlite's own executor, or the one judged
+    and compared with the other; by default Core ML where it is (macOS), else the executor."""
     resize_drift: bool = False
     """Measure, too, what other ways to resize an image cost; takes seven times as long."""
     arm: tuple[str, ...] = ()

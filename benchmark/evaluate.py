@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmark.predictor import Predictor, load
 from benchmark.run import evaluation_split
-from train.data import load_inputs
+from train.data import decode
 from train.metrics import Scores, score
 
 
@@ -30,7 +30,7 @@ def evaluate(
     """
     predictor = load(path, threads)
     split = evaluation_split(folder, predictor.contract, skip_bad)
-    inputs = load_inputs(split.files, predictor.contract, "reading images")
-    probabilities = predictor.predict_inputs(inputs, "predicting")
+    inputs = decode(split.files, predictor.contract)
+    probabilities = predictor.predict_inputs(inputs, len(split), "predicting")
     truth = np.asarray(split.targets)
     return score(probabilities, truth, predictor.contract.labels), predictor

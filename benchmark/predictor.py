@@ -1,6 +1,6 @@
 """Open a run or any artifact and ask it for probabilities, with nothing but its own contract."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from export.formats import NoRuntime, Runner, open_runner, read_contract
 from export.manifest import refuse_changed
 from train.console import track
 from train.contract import Contract
-from train.data import Pixels, load_inputs, to_input
+from train.data import Pixels, decode, to_input
 from train.errors import LesionliteError
 from train.layout import is_run
 
@@ -50,18 +50,20 @@ class Predictor:
                 raise LesionliteError(
                     f"images must be uint8 [N, H, W, 3], not {images.dtype} {list(images.shape)}"
                 )
-            inputs = (to_input(image, self.contract) for image in images)
+            inputs: Iterable[Pixels] = (to_input(image, self.contract) for image in images)
         else:
             files = [Path(image) for image in images]
-            inputs = (load_inputs([file], self.contract)[0] for file in files)
+            inputs = decode(files, self.contract)
         answers = [self.runner.classify(image) for image in inputs]
         if not answers:
             return np.empty((0, len(self.contract.labels)), np.float32)
         return np.stack(answers).astype(np.float32)
 
-    def predict_inputs(self, inputs: Pixels, description: str) -> NDArray[np.float32]:
-        """Probabilities of uint8 [N, S, S, 3] that are resized already, with progress."""
-        images = track(inputs, description, len(inputs))
+    def predict_inputs(
+        self, inputs: Iterable[Pixels], total: int, description: str
+    ) -> NDArray[np.float32]:
+        """Probabilities of so many uint8 [S, S, 3] that are resized already, with progress."""
+        images = track(inputs, description, total)
         return np.stack([self.runner.classify(image) for image in images]).astype(np.float32)
 
 
@@ -91,7 +93,7 @@ def open_unchecked(path: Path, threads: int) -> Predictor:
     except NoRuntime:
         if path.suffix != ".mlpackage":
             raise
-        return _open_by_reference(path, contract, threads)
+        return open_by_reference(path, contract, threads)
 
 
 def _open_run(path: Path, threads: int) -> Predictor:
@@ -113,7 +115,8 @@ def _open_run(path: Path, threads: int) -> Predictor:
     return Predictor(contract, runtime, True, Runner(classify, runtime))
 
 
-def _open_by_reference(path: Path, contract: Contract, threads: int) -> Predictor:
+def open_by_reference(path: Path, contract: Contract, threads: int) -> Predictor:
+    """A Core ML package by the executor of `benchmark.mil`, native or not."""
     import torch
 
     from benchmark import mil

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.arm import ArmRow
+from benchmark.arm_root import CORES
 from benchmark.config import BenchmarkConfig
+from benchmark.elsewhere import Elsewhere
 from benchmark.latency import QUIET, SETTLED, Latency
 from benchmark.parity import Parity, tolerances
 from benchmark.report_html import html
@@ -72,17 +73,17 @@ class Report:
     note: str
     restless: tuple[str, ...] = ()  # never settled while warming up
     drifts: tuple[Drift, ...] = ()
-    arms: tuple[ArmRow, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
     against: Document | None = None  # what `compare_reports` found
 
     @property
     def passed(self) -> bool:
         """Whether every artifact passes, those aside that may stay unverified.
 
-        And that nothing fails on an emulated Arm core, or became worse than in an older report.
+        And that nothing fails elsewhere, or became worse than in an older report.
         """
         allowed = self.config.allow_unverified
-        if any(row.status == "fail" for row in self.arms):
+        if any(row.status == "fail" for row in self.elsewhere):
             return False
         return (self.against is None or self.against["passed"]) and all(
             row.status == "pass" or (row.status == "unverified" and row.artifact in allowed)
@@ -103,7 +104,7 @@ class Report:
             "method": self._method(),
             "caveats": self._caveats(),
             "resize_drift": self._drift(),
-            "arm": [asdict(row) for row in self.arms],
+            "elsewhere": [asdict(row) for row in self.elsewhere],
             "against": self.against,
         }
 
@@ -135,7 +136,7 @@ class Report:
                 "Core ML files were executed by lesionlite's reference executor: that proves their "
                 "graph and weights, not the arithmetic of the Neural Engine, and gives no latency."
             )
-        if self.arms:
+        if any(row.where in CORES for row in self.elsewhere):
             words.append(
                 "On Arm: the runtimes' own aarch64 builds under qemu's user emulation, on a sample "
                 "of the images: this proves what Arm instructions compute, and says nothing of "

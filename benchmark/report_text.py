@@ -110,12 +110,12 @@ def failures(document: Document) -> list[str]:
         for row in document["rows"]
         if row["reason"]
     ]
-    arms = [
-        f"{row['artifact']} on {row['core']}: {row['status']}, {row['reason']}"
-        for row in document["arm"]
+    others = [
+        f"{row['artifact']} on {row['where']}: {row['status']}, {row['reason']}"
+        for row in document["elsewhere"]
         if row["status"] == "fail"
     ]
-    return rows + arms
+    return rows + others
 
 
 def show(document: Document) -> None:
@@ -164,7 +164,7 @@ def markdown(document: Document) -> str:
         "## How sure",
         "",
         *_lines(rows, STATISTICS, words=1),
-        *_arm(document),
+        *_elsewhere(document),
         *_resizers(document),
         *_against(document),
         "## How it was measured",
@@ -174,27 +174,28 @@ def markdown(document: Document) -> str:
     return "\n".join(lines) + "\n"
 
 
-ARM = {
+ELSEWHERE = {
     "artifact": "artifact",
-    "core": "core",
+    "where": "where",
     "status": "status",
     "same answer as here": "top1_agreement:.4f",
     "max |Δp|": "max_abs_dp:.1e",
     "weighted F1 here": "host_weighted_f1:.4f",
-    "on Arm": "weighted_f1:.4f",
+    "there": "weighted_f1:.4f",
+    "images": "images",
 }
 
 
-def _arm(document: Document) -> list[str]:
-    """A table of what ran on emulated Arm cores."""
-    rows = document["arm"]
+def _elsewhere(document: Document) -> list[str]:
+    """A table of what other runtimes and emulated Arm cores answered."""
+    rows = document["elsewhere"]
     if not rows:
         return []
     missing = sorted({row["reason"] for row in rows if row["status"] == "unverified"})
     return [
-        f"## On Arm instructions, {rows[0]['images']} images",
+        "## The same files elsewhere",
         "",
-        *_lines((row for row in rows if row["status"] != "unverified"), ARM, words=3),
+        *_lines((row for row in rows if row["status"] != "unverified"), ELSEWHERE, words=3),
         *(f"- Not run: {reason}." for reason in missing),
         *([""] if missing else []),
     ]

@@ -1,6 +1,6 @@
 """Resize drift: apps resize with whatever their platform has. What does that cost?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from train.contract import Contract
-from train.data import Pixels, load_inputs
+from train.data import Pixels, decode
 from train.resample import RESAMPLERS, resampler_of
 
 JPEG, QUALITY = "the contract's, then JPEG", 85
@@ -38,11 +38,11 @@ def resizers(contract: Contract) -> list[str]:
     return [name for name in (*RESAMPLERS, JPEG) if name != resampler_of(contract)]
 
 
-def resized(files: Sequence[Path], contract: Contract, resizer: str) -> Pixels:
-    """The images as `load_inputs` gives them, but by another resizer, a key of `resizers`."""
+def resized(files: Sequence[Path], contract: Contract, resizer: str) -> Iterable[Pixels]:
+    """The images as `decode` gives them, but by another resizer, one of `resizers`."""
     if resizer == JPEG:
-        return np.stack([_through_jpeg(image) for image in load_inputs(files, contract, resizer)])
-    return load_inputs(files, contract, resizer, resizer)
+        return map(_through_jpeg, decode(files, contract))
+    return decode(files, contract, resizer)
 
 
 def _through_jpeg(pixels: Pixels) -> Pixels:

@@ -1,7 +1,7 @@
 """Prove and time every artifact of a folder, each in a process of its own."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,35 +10,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.arm import ArmRow, Task, run_on_arm
+from benchmark.arm import run_on_arm
 from benchmark.arm_root import find_root
 from benchmark.candidate import Candidate, CandidateFailed
 from benchmark.config import BenchmarkConfig
-from benchmark.latency import Latency, measure
+from benchmark.elsewhere import Elsewhere, Task, judged
+from benchmark.exam import Exam
+from benchmark.latency import Latency
 from benchmark.parity import compare, judge
 from benchmark.report import Report, Row
 from benchmark.resize import Drift, resized, resizers
+from benchmark.runtimes import others_of, refuse_missing, usual_of
+from benchmark.timing import time_all, time_anew, with_times
 from export.calibration import choose
 from export.formats import FORMATS
 from export.manifest import Artifact, read_manifest
 from export.precision import PRECISIONS
-from train.console import progress, say
+from train.console import say
 from train.contract import Contract
-from train.data import Split, drop_bad, load_inputs, read_split
+from train.data import Split, drop_bad, read_split, write_inputs
 from train.errors import LesionliteError, unknown_choice
 from train.layout import CONTRACT, is_run
 from train.metrics import calibration_error, reliability, score, weighted_f1
 
-
-@dataclass(frozen=True)
-class _Exam:
-    """What every candidate is asked: the images (a .npy file), the truth, PyTorch's answers."""
-
-    images: Path
-    names: tuple[str, ...]
-    truth: NDArray[np.int64]
-    labels: tuple[str, ...]
-    reference: NDArray[np.float32]
+SCRATCH = ".benchmark"  # in the report's folder, while one is made
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,12 @@ class _Judged:
 
 
 def benchmark(
-    artifacts: Path, run: Path, data: Path, config: BenchmarkConfig, skip_bad: bool = False
+    artifacts: Path,
+    run: Path,
+    data: Path,
+    config: BenchmarkConfig,
+    skip_bad: bool = False,
+    scratch: Path | None = None,
 ) -> Report:
     """Judge artifacts against the run they were made from.
 
@@ -61,6 +61,8 @@ def benchmark(
         data: folder of class folders, or a data folder whose test/ (else val/) is used.
         config: tolerances and protocol.
         skip_bad: leave out images that cannot be decoded instead of stopping.
+        scratch: folder for what is not to be lost if this is interrupted: images and answers, of
+            which another call makes use. Emptied at the end.
 
     Returns:
         The report; it is not written yet.
@@ -76,85 +78,100 @@ def benchmark(
         raise LesionliteError(f"{run} is no run: it has no train.json")
     for core in config.arm:
         find_root(core)  # said before the long work
+    refuse_missing({Path(row.artifact).suffix for row in rows}, config)
     contract = Contract.read(run / CONTRACT)
-    folder = artifact_folder(artifacts)
     split = evaluation_split(data, contract, skip_bad)
     _refuse_idle_gates(config, split)
-    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        images = Path(scratch) / "images.npy"
-        np.save(images, load_inputs(split.files, contract, "reading test images"))
-        truth = np.asarray(split.targets)
+    with tempfile.TemporaryDirectory() as fallback:
+        exam = Exam(scratch or Path(fallback), split, contract)
+        report = _benchmark(rows, artifact_folder(artifacts), run, split, contract, exam, config)
+        exam.forget()
+    return report
+
+
+def _benchmark(
+    rows: Sequence[Artifact],
+    folder: Path,
+    run: Path,
+    split: Split,
+    contract: Contract,
+    exam: Exam,
+    config: BenchmarkConfig,
+) -> Report:
+    with ExitStack() as stack:
         reference = stack.enter_context(Candidate(run, config.threads))
         reference.open()
-        answers = _ask(reference, images, len(split), "PyTorch")
-        names = tuple(f"{file.parent.name}/{file.name}" for file in split.files)
-        exam = _Exam(images, names, truth, contract.labels, answers)
-        judged = [_examine(row, folder, contract, exam, config, stack) for row in rows]
+        answers = exam.ask(reference, "PyTorch")
+        judged = [_examine(row, folder, contract, exam, answers, config, stack) for row in rows]
         drifts = _drifts(judged, exam, split, contract) if config.resize_drift else ()
-        arms = _on_arm(judged, exam, split, folder, config)
+        elsewhere = (*_by_others(judged, exam, folder, config),)
+        elsewhere += (*_on_arm(judged, exam, split, folder, config),)
         able = {one.row.artifact: one.candidate for one in judged if one.candidate}
         timed = {name: candidate for name, candidate in able.items() if candidate.native}
-        first, latencies = _time(config.threads, reference, timed, images, config)
-        sweep = {
-            threads: _time_anew(threads, run, folder, list(timed), images, config)
-            for threads in config.sweep
-        }
+        first, latencies = time_all(config.threads, reference, timed, exam.images, config)
+        paths = {name: folder / name for name in timed}
+        sweep = {n: time_anew(n, run, paths, exam.images, config) for n in config.sweep}
         return Report(
-            reference=_reference(answers, exam, first),
-            rows=tuple(_with_times(one.row, timed, latencies, sweep) for one in judged),
+            reference=_reference(answers, exam.truth, exam.labels, first),
+            rows=tuple(with_times(one.row, timed, latencies, sweep) for one in judged),
             labels=contract.labels,
             config=config,
             note=contract.note,
             restless=tuple(name for name, c in timed.items() if not c.settled),
             drifts=drifts,
-            arms=arms,
+            elsewhere=elsewhere,
         )
 
 
-def _with_times(
-    row: Row,
-    timed: Mapping[str, Candidate],
-    latencies: Mapping[str, Latency],
-    sweep: Mapping[int, Mapping[str, Latency]],
-) -> Row:
-    """The row with what its native runtime took, if it has one here."""
-    if row.artifact not in timed:
-        return row
-    return replace(
-        row,
-        latency=latencies[row.artifact],
-        peak_memory_bytes=timed[row.artifact].peak_memory_bytes,
-        sweep={threads: found[row.artifact].p50 for threads, found in sweep.items()},
-    )
-
-
 def _drifts(
-    judged: Sequence[_Judged], exam: _Exam, split: Split, contract: Contract
+    judged: Sequence[_Judged], exam: Exam, split: Split, contract: Contract
 ) -> tuple[Drift, ...]:
     """What every artifact says of the same images resized otherwise."""
     found = []
     classes = len(exam.labels)
     for name in resizers(contract):
-        file = exam.images.with_name("resized.npy")
-        np.save(file, resized(split.files, contract, name))
+        file = exam.images.with_name(f"{name}.npy")
+        write_inputs(file, resized(split.files, contract, name), len(split), name)
         for one in judged:
             if one.candidate is None or one.answers is None:
                 continue
-            answers = _ask(one.candidate, file, len(split), one.row.artifact).argmax(1)
+            answers = exam.ask(one.candidate, one.row.artifact, file).argmax(1)
             before = one.answers.argmax(1)
             change = weighted_f1(exam.truth, answers, classes)
             change -= weighted_f1(exam.truth, before, classes)
             agreement = float((answers == before).mean())
             found.append(Drift(one.row.artifact, name, change, agreement))
+        file.unlink()
     return tuple(found)
 
 
+def _by_others(
+    ours: Sequence[_Judged], exam: Exam, folder: Path, config: BenchmarkConfig
+) -> list[Elsewhere]:
+    """Every artifact that ran here by the other runtimes of its format, where asked for."""
+    rows = []
+    for one in ours:
+        path = folder / one.row.artifact
+        for name in others_of(path.suffix, config) if one.answers is not None else ():
+            assert one.answers is not None
+            task = Task(path, one.row.precision, one.answers)
+            try:
+                with Candidate(path, config.threads, name) as other:
+                    other.open()
+                    answers = exam.ask(other, f"{one.row.artifact}, {name}")
+                rows.append(judged(name, task, answers, exam.truth, len(exam.labels)))
+            except CandidateFailed as error:
+                why = f"it could not be executed: {error}"
+                rows.append(Elsewhere(path.name, name, "fail", why, len(exam.truth)))
+    return rows
+
+
 def _on_arm(
-    judged: Sequence[_Judged], exam: _Exam, split: Split, folder: Path, config: BenchmarkConfig
-) -> tuple[ArmRow, ...]:
+    judged: Sequence[_Judged], exam: Exam, split: Split, folder: Path, config: BenchmarkConfig
+) -> list[Elsewhere]:
     """Every artifact that ran here on the emulated cores asked for, over a sample of the images."""
     if not config.arm:
-        return ()
+        return []
     chosen = set(choose(split, config.arm_images, seed=0))
     sample = [index for index, file in enumerate(split.files) if file in chosen]
     tasks = [
@@ -164,41 +181,7 @@ def _on_arm(
     ]
     images, truth = np.load(exam.images, mmap_mode="r")[sample], exam.truth[sample]
     rows = [run_on_arm(core, tasks, images, truth, len(exam.labels)) for core in config.arm]
-    return tuple(row for core in rows for row in core)
-
-
-def _time(
-    threads: int,
-    reference: Candidate,
-    timed: Mapping[str, Candidate],
-    images: Path,
-    config: BenchmarkConfig,
-) -> tuple[Latency, dict[str, Latency]]:
-    """Warm up, then time in turns: the reference's latency, and each artifact's by name."""
-    candidates = [reference, *timed.values()]
-    with progress() as bar:
-        task = bar.add_task("warming up", total=len(candidates), note="")
-        for candidate in candidates:
-            bar.update(task, note=candidate.path.name)
-            candidate.warm_up(images)
-            bar.advance(task)
-        bar.update(task, note="")
-    name = f"latency, {threads} thread{'s' if threads > 1 else ''}"
-    first, *others = measure(candidates, images, *config.protocol(), name)
-    return first, dict(zip(timed, others, strict=True))
-
-
-def _time_anew(
-    threads: int, run: Path, folder: Path, names: list[str], images: Path, config: BenchmarkConfig
-) -> dict[str, Latency]:
-    """The same in processes of their own with another number of threads."""
-    with ExitStack() as stack:
-        paths = {"": run, **{name: folder / name for name in names}}
-        opened = {name: stack.enter_context(Candidate(p, threads)) for name, p in paths.items()}
-        for candidate in opened.values():
-            candidate.open()
-        reference = opened.pop("")
-        return _time(threads, reference, opened, images, config)[1]
+    return [row for core in rows for row in core]
 
 
 def artifact_folder(path: Path) -> Path:
@@ -230,30 +213,25 @@ def _refuse_idle_gates(config: BenchmarkConfig, split: Split) -> None:
             raise LesionliteError(f"--min-recall {label}: no test image is of that class")
 
 
-def _ask(candidate: Candidate, images: Path, total: int, name: str) -> NDArray[np.float32]:
-    """Predict under a progress bar; CandidateFailed says why it cannot be done."""
-    with progress() as bar:
-        task = bar.add_task(name, total=total, note="")
-        return candidate.predict(images, lambda done: bar.update(task, completed=done))
-
-
 def _examine(
     row: Artifact,
     folder: Path,
     contract: Contract,
-    exam: _Exam,
+    exam: Exam,
+    reference: NDArray[np.float32],
     config: BenchmarkConfig,
     stack: ExitStack,
 ) -> _Judged:
     """Execute and judge one artifact."""
     blank = Row(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
-    candidate = stack.enter_context(Candidate(folder / row.artifact, config.threads))
+    path = folder / row.artifact
+    candidate = stack.enter_context(Candidate(path, config.threads, usual_of(path.suffix, config)))
     try:
         candidate.open()
         if candidate.contract != contract.to_json():
             raise CandidateFailed("its contract is not that of the run; export it again")
-        answers = _ask(candidate, exam.images, len(exam.truth), row.artifact)
-        parity = compare(answers, exam.reference, exam.truth, exam.labels, exam.names)
+        answers = exam.ask(candidate, row.artifact)
+        parity = compare(answers, reference, exam.truth, exam.labels, exam.names)
     except (LesionliteError, ValueError) as error:
         return _Judged(replace(blank, reason=f"it could not be executed: {error}"))
     good, reason = judge(parity, PRECISIONS[row.precision], config)
@@ -268,9 +246,14 @@ def _examine(
     return _Judged(result, candidate, answers)
 
 
-def _reference(answers: NDArray[np.float32], exam: _Exam, latency: Latency) -> dict[str, Any]:
-    scores = score(answers, exam.truth, exam.labels)
-    bins = reliability(answers, exam.truth)
+def _reference(
+    answers: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    labels: tuple[str, ...],
+    latency: Latency,
+) -> dict[str, Any]:
+    scores = score(answers, truth, labels)
+    bins = reliability(answers, truth)
     return {
         "weighted_f1": scores.weighted_f1,
         "macro_f1": scores.macro_f1,

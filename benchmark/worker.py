@@ -24,6 +24,7 @@ import numpy as np
 from benchmark.foreign import Timed, open_foreign
 from benchmark.latency import SETTLED
 from benchmark.predictor import Predictor, load, open_unchecked
+from benchmark.runtimes import OTHERS, open_other
 from train.errors import LesionliteError
 
 Subject = Predictor | Timed
@@ -68,6 +69,8 @@ def _load(command: Any) -> tuple[Subject, float]:
             from benchmark.limit import open_kernel
 
             return open_kernel(path.name, threads)
+        if command["kind"] in OTHERS:
+            return open_other(command["kind"], path, threads)
         return opened(path, threads)
 
     open_once(load)
@@ -106,12 +109,12 @@ def _convert(command: Any) -> dict[str, Any]:
 def _predict(subject: Subject, command: Any, answers: IO[str]) -> dict[str, Any]:
     predictor = _predictor(subject)
     images = np.load(command["images"], mmap_mode="r")
-    out = np.empty((len(images), len(predictor.contract.labels)), np.float32)
-    for index, image in enumerate(images):
-        out[index] = predictor.runner.classify(np.ascontiguousarray(image))
-        answers.write(json.dumps({"progress": index + 1}) + "\n")
-    np.save(command["out"], out)
-    return {"images": len(images)}
+    out = np.load(command["out"], mmap_mode="r+")
+    for row in command["rows"]:
+        out[row] = predictor.runner.classify(np.ascontiguousarray(images[row]))
+        answers.write(json.dumps({"progress": row}) + "\n")
+    out.flush()
+    return {"images": len(command["rows"])}
 
 
 def _predictor(subject: Subject) -> Predictor:

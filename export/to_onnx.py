@@ -127,7 +127,11 @@ def read_contract(path: Path) -> tuple[str, None]:
 
 def load(path: Path, threads: int) -> Runner:
     """Open with ONNX Runtime's CPU provider."""
-    session, runtime = open_session(path, threads)
+    return runner(*open_session(path, threads))
+
+
+def runner(session: Any, runtime: str) -> Runner:
+    """A session of one of our files as something to ask."""
 
     def classify(image: Pixels) -> Any:
         return session.run(None, {"image": np.ascontiguousarray(image[None])})[0][0]
@@ -135,13 +139,18 @@ def load(path: Path, threads: int) -> Runner:
     return Runner(classify, runtime)
 
 
-def open_session(model: Path | bytes, threads: int) -> tuple[Any, str]:
-    """A session of ONNX Runtime's CPU provider for any model, and the runtime's version."""
+def open_session(model: Path | bytes, threads: int, fuse: bool = True) -> tuple[Any, str]:
+    """A session of ONNX Runtime's CPU provider for any model, and the runtime's version.
+
+    Without `fuse` every node is executed as the file has it.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    if not fuse:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     given = model if isinstance(model, bytes) else str(model)
     session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     return session, f"onnxruntime {onnxruntime.__version__}"

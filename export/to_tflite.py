@@ -88,7 +88,11 @@ def read_contract(path: Path) -> tuple[str, Sequence[str]]:
 def load(path: Path, threads: int) -> Runner:
     """Open with LiteRT and its XNNPACK delegate."""
     with quiet():
-        interpreter, runtime = open_interpreter(path, threads)
+        return runner(*open_interpreter(path, threads))
+
+
+def runner(interpreter: Any, runtime: str) -> Runner:
+    """An interpreter of one of our files, its tensors allocated, as something to ask."""
     source = interpreter.get_input_details()[0]["index"]
     result = interpreter.get_output_details()[0]["index"]
 
@@ -100,12 +104,12 @@ def load(path: Path, threads: int) -> Runner:
     return Runner(classify, runtime)
 
 
-def open_interpreter(path: Path, threads: int) -> tuple[Any, str]:
+def open_interpreter(path: Path, threads: int, **options: Any) -> tuple[Any, str]:
     """LiteRT's interpreter for any file, with its tensors allocated, and the runtime's version."""
     from importlib.metadata import version
 
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path), num_threads=threads)
+    interpreter = Interpreter(str(path), num_threads=threads, **options)
     interpreter.allocate_tensors()
     return interpreter, f"ai-edge-litert {version('ai-edge-litert')}"

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from benchmark import arm_root
-from benchmark.arm import ArmRow, Task, run_on_arm
+from benchmark.arm import run_on_arm
 from benchmark.arm_root import CORES, EMULATOR, build_root, cache_folder, find_root
 from benchmark.config import BenchmarkConfig
+from benchmark.elsewhere import Elsewhere, Task
 from benchmark.predictor import load
 from benchmark.run import benchmark
 from tests.test_gates import layer_of_zeros, spoil
@@ -56,7 +57,7 @@ def test_cores_differ_in_dot_products() -> None:
     assert {"asimddp" in core.features for core in CORES.values()} == {True, False}
 
 
-def on_arm(core: str, tasks: list[Task], images: np.ndarray) -> list[ArmRow]:
+def on_arm(core: str, tasks: list[Task], images: np.ndarray) -> list[Elsewhere]:
     return run_on_arm(core, tasks, images, np.zeros(len(images), np.int64), 14)
 
 
@@ -94,6 +95,6 @@ def test_the_benchmark_says_what_arm_says(artifacts: Path, run: Path, drawn: Pat
     config = BenchmarkConfig(queries=4, seconds=0.05, arm=("cortex-a76",), arm_images=14)
     file = artifacts / "mobilevitv2_050-fp32.tflite"
     report = benchmark(file, run, drawn, config)
-    (row,) = report.arms
+    (row,) = report.elsewhere
     assert report.passed and row.images == 14 and row.status == "pass"
-    assert not replace(report, arms=(replace(row, status="fail", reason="x"),)).passed
+    assert not replace(report, elsewhere=(replace(row, status="fail", reason="x"),)).passed

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from benchmark.against import compare_reports
-from benchmark.arm import ArmRow
 from benchmark.config import BenchmarkConfig, RegressionConfig
+from benchmark.elsewhere import Elsewhere
 from benchmark.latency import Latency
 from benchmark.parity import compare
 from benchmark.report import Report, Row
 from benchmark.report_html import _log_ticks, _ticks, html
 from benchmark.report_text import FLAT, csv_text, markdown, show, verdict
 from benchmark.resize import Drift
-from benchmark.run import _Exam, _reference
+from benchmark.run import _reference
 
 LABELS = ("Acne & scars", "<b>Bite</b>", "Melanoma")
 SCHEMA = json.loads(
@@ -40,15 +40,14 @@ def made_up() -> Report:
         return (noisy / noisy.sum(1, keepdims=True)).astype(np.float32)
 
     latency = Latency(2.0, 3.0, 3.1, 4.0, 2.2, 128, 0.02)
-    exam = _Exam(Path(), names, truth, LABELS, answers(0))
 
     def row(artifact: str, kind: str, precision: str, noise: float) -> Row:
-        parity = compare(answers(noise), exam.reference, truth, LABELS, names)
+        parity = compare(answers(noise), answers(0), truth, LABELS, names)
         status, reason = ("fail", "weighted F1 fell") if noise > 0.5 else ("pass", "")
         return Row(artifact, kind, precision, 10**6, "r 1", status, reason, parity, latency, 5.0, 9)
 
     return Report(
-        reference=_reference(exam.reference, exam, latency),
+        reference=_reference(answers(0), truth, LABELS, latency),
         rows=(
             row("a-fp32.onnx", "onnx", "fp32", 0),
             row("a-w8a8.tflite", "tflite", "w8a8", 0.9),
@@ -152,18 +151,18 @@ def test_drift_and_regressions_are_told(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_arm_is_told() -> None:
     report = made_up()
-    good = ArmRow("a-fp32.onnx", "cortex-a76", "pass", "", 56, 1.0, 2e-7, 0.7, 0.7)
-    bad = replace(good, core="cortex-a72", status="fail", reason="a probability differs")
-    other = ArmRow("a-fp32.pte", "cortex-a76", "unverified", "no wheel", 56)
-    document = replace(report, rows=report.rows[:1], arms=(good, bad, other)).document()
+    good = Elsewhere("a-fp32.onnx", "cortex-a76", "pass", "", 56, 1.0, 2e-7, 0.7, 0.7)
+    bad = replace(good, where="cortex-a72", status="fail", reason="a probability differs")
+    other = Elsewhere("a-fp32.pte", "cortex-a76", "unverified", "no wheel", 56)
+    document = replace(report, rows=report.rows[:1], elsewhere=(good, bad, other)).document()
     jsonschema.validate(json.loads(json.dumps(document)), SCHEMA)
     assert verdict(document) == "NOT every artifact passes" and not document["passed"]
     text = markdown(document)
-    assert "| a-fp32.onnx | cortex-a76 | pass | 1.0000 | 2.0e-07 | 0.7000 | 0.7000 |" in text
+    assert "| a-fp32.onnx | cortex-a76 | pass | 1.0000 | 2.0e-07 | 0.7000 | 0.7000 | 56 |" in text
     assert "a-fp32.onnx on cortex-a72: fail, a probability differs" in text
     assert "- Not run: no wheel." in text and "nothing of speed" in text
     assert "cortex-a72" in html(document)
-    document = replace(report, rows=report.rows[:1], arms=(good, other)).document()
+    document = replace(report, rows=report.rows[:1], elsewhere=(good, other)).document()
     assert verdict(document) == "Every artifact passes"
 
 

@@ -1,8 +1,10 @@
 """Folders of labelled images, and the one way in which an image becomes a network's input."""
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ from PIL import Image, ImageOps
 from train.console import track
 from train.contract import Contract
 from train.errors import LesionliteError
-from train.files import read_json
+from train.files import read_json, replacing
 from train.resample import RESAMPLERS, resampler_of
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+AHEAD = 64  # images decoded before they are asked for
 
 
 @dataclass(frozen=True)
@@ -190,33 +193,65 @@ def to_input(
     return np.array(resample(image, (width, height)).crop((left, top, left + side, top + side)))
 
 
-def load_inputs(
-    files: Sequence[Path],
-    contract: Contract,
-    description: str = "",
-    resampler: str | None = None,
-) -> Pixels:
-    """Decode and resize `files` to uint8 [N, S, S, 3]; progress is shown if there is a description.
+def decode(
+    files: Sequence[Path], contract: Contract, resampler: str | None = None
+) -> Iterator[Pixels]:
+    """Decode and resize one file after another, `AHEAD` of them in advance on all cores.
 
     Args:
         files: images.
         contract: says how they are resized.
-        description: of the progress bar.
         resampler: key of `RESAMPLERS` to use instead of the contract's own.
+
+    Yields:
+        uint8 [S, S, 3] for each file.
+
+    Raises:
+        LesionliteError: naming the first file that cannot be decoded.
+    """
+    with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes without holding the GIL
+        coming: deque[Future[Pixels]] = deque()
+        for file in files:
+            coming.append(pool.submit(_decode_one, file, contract, resampler))
+            if len(coming) > AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
+def _decode_one(file: Path, contract: Contract, resampler: str | None) -> Pixels:
+    return to_input(open_image(file), contract, resampler)
+
+
+def load_inputs(files: Sequence[Path], contract: Contract, description: str = "") -> Pixels:
+    """Decode and resize `files` to uint8 [N, S, S, 3]; progress is shown if there is a description.
 
     Raises:
         LesionliteError: naming the first file that cannot be decoded.
     """
     out = np.empty((len(files), contract.side, contract.side, 3), np.uint8)
-    with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes without holding the GIL
-        results: Iterable[Pixels] = pool.map(
-            lambda f: to_input(open_image(f), contract, resampler), files
-        )
-        if description:
-            results = track(results, description, len(files))
-        for index, pixels in enumerate(results):
-            out[index] = pixels
+    _fill(out, decode(files, contract), description)
     return out
+
+
+def write_inputs(path: Path, inputs: Iterable[Pixels], total: int, description: str) -> None:
+    """Write uint8 [S, S, 3] images to a .npy file [N, S, S, 3], all or nothing, with progress.
+
+    They are never in memory all at once.
+    """
+    inputs = iter(inputs)
+    first = next(inputs)
+    with replacing(path) as temporary:
+        out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (total, *first.shape))
+        _fill(out, chain([first], inputs), description)
+        out.flush()
+
+
+def _fill(out: Pixels, inputs: Iterable[Pixels], description: str) -> None:
+    if description:
+        inputs = track(inputs, description, len(out))
+    for index, pixels in enumerate(inputs):
+        out[index] = pixels
 
 
 def find_bad(files: Sequence[Path]) -> dict[Path, str]:
