@@ -63,14 +63,16 @@ def _execute(
     out = scratch / f"{file.name}.npy"
     command = [EMULATOR, "-cpu", root.name, "-L", str(root), str(root / "usr" / "bin" / "python3")]
     command += [str(Path(arm_worker.__file__)), file.suffix, str(file)]
-    with TemporaryFile("w+") as log:
-        process = subprocess.Popen(
+    with (
+        TemporaryFile("w+") as log,
+        subprocess.Popen(
             [*command, str(scratch / "images.npy"), str(out)],
             env={"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(root.parent / "site")},
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-        )
+        ) as process,
+    ):
         assert process.stdout is not None
         for _ in process.stdout:
             advance()

@@ -38,6 +38,9 @@ class BenchmarkConfig:
     dot-product instructions), cortex-a72 (has none); `lesionlite armroot` comes first."""
     arm_images: int = 56
     """How many of the test images to execute there, evenly over the classes."""
+    android: Path | None = None
+    """LiteRT's benchmark_model binary for android-arm64: time the TFLite files with it on the phone
+    that adb reaches, too."""
     max_f1_loss: float | None = None
     """Tolerated loss of weighted F1 for every precision; by default 0.002 for fp32 and fp16,
     0.01 below."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmark.android import PhoneRow
 from benchmark.arm_root import CORES
 from benchmark.config import BenchmarkConfig
 from benchmark.elsewhere import Elsewhere
@@ -74,6 +75,7 @@ class Report:
     restless: tuple[str, ...] = ()  # never settled while warming up
     drifts: tuple[Drift, ...] = ()
     elsewhere: tuple[Elsewhere, ...] = ()
+    phone: tuple[PhoneRow, ...] = ()
     against: Document | None = None  # what `compare_reports` found
 
     @property
@@ -105,6 +107,7 @@ class Report:
             "caveats": self._caveats(),
             "resize_drift": self._drift(),
             "elsewhere": [asdict(row) for row in self.elsewhere],
+            "phone": [asdict(row) for row in self.phone],
             "against": self.against,
         }
 
@@ -141,6 +144,11 @@ class Report:
                 "On Arm: the runtimes' own aarch64 builds under qemu's user emulation, on a sample "
                 "of the images: this proves what Arm instructions compute, and says nothing of "
                 "speed."
+            )
+        if self.phone:
+            words.append(
+                "On the phone: LiteRT's benchmark_model with XNNPACK, over adb, on random input; "
+                "a phone that is warm or saves its battery is slower."
             )
         noisy = [r.artifact for r in self.rows if r.latency and r.latency.noise > QUIET]
         if noisy or self.restless:

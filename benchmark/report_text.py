@@ -131,6 +131,10 @@ def show(document: Document) -> None:
     say(table)
     for sentence in [*failures(document), *document["caveats"]]:
         say(sentence)
+    for sentence in elsewhere_sentences(document):
+        say(sentence)
+    for row in document["phone"]:
+        say(f"{row['artifact']} on {row['phone']}: {row['reason'] or _phone_words(row)}")
     if document["resize_drift"]:
         for sentence in resize_sentences(document["resize_drift"]):
             say(sentence)
@@ -165,6 +169,7 @@ def markdown(document: Document) -> str:
         "",
         *_lines(rows, STATISTICS, words=1),
         *_elsewhere(document),
+        *_phone(document),
         *_resizers(document),
         *_against(document),
         "## How it was measured",
@@ -184,20 +189,62 @@ ELSEWHERE = {
     "there": "weighted_f1:.4f",
     "images": "images",
 }
+PHONE = {
+    "artifact": "artifact",
+    "phone": "phone",
+    "p50 ms": "p50_ms:.1f",
+    "p95 ms": "p95_ms:.1f",
+    "mean ms": "mean_ms:.1f",
+    "first ms": "first_ms:.1f",
+    "load ms": "load_ms:.0f",
+    "MiB": "memory_mb:.0f",
+}
 
 
 def _elsewhere(document: Document) -> list[str]:
     """A table of what other runtimes and emulated Arm cores answered."""
-    rows = document["elsewhere"]
+    rows = [row for row in document["elsewhere"] if row["status"] != "unverified"]
     if not rows:
         return []
-    missing = sorted({row["reason"] for row in rows if row["status"] == "unverified"})
     return [
         "## The same files elsewhere",
         "",
-        *_lines((row for row in rows if row["status"] != "unverified"), ELSEWHERE, words=3),
-        *(f"- Not run: {reason}." for reason in missing),
-        *([""] if missing else []),
+        *_lines(rows, ELSEWHERE, words=3),
+        *(f"- {sentence}" for sentence in elsewhere_sentences(document)),
+        "",
+    ]
+
+
+def elsewhere_sentences(document: Document) -> list[str]:
+    """How far each other runtime and core agrees with the usual one, and what was not run."""
+    words = []
+    for where in dict.fromkeys(row["where"] for row in document["elsewhere"]):
+        rows = [row for row in document["elsewhere"] if row["where"] == where]
+        asked = [row for row in rows if row["max_abs_dp"] is not None]
+        if asked:
+            good = sum(row["status"] == "pass" for row in asked)
+            most = max(row["max_abs_dp"] for row in asked)
+            words.append(f"{where}: {good} of {len(asked)} answer alike, max |Δp| {most:.1e}.")
+    reasons = (row["reason"] for row in document["elsewhere"] if row["status"] == "unverified")
+    return words + [f"Not run: {reason}." for reason in sorted(set(reasons))]
+
+
+def _phone_words(row: Document) -> str:
+    times = {"p50": row["p50_ms"], "mean": row["mean_ms"], "loaded in": row["load_ms"]}
+    return ", ".join(f"{name} {ms:.1f} ms" for name, ms in times.items() if ms is not None)
+
+
+def _phone(document: Document) -> list[str]:
+    """A table of what was measured on a phone."""
+    if not document["phone"]:
+        return []
+    refused = [row for row in document["phone"] if row["reason"]]
+    return [
+        f"## On the phone, {document['phone'][0]['threads']} threads",
+        "",
+        *_lines((row for row in document["phone"] if not row["reason"]), PHONE, words=2),
+        *(f"- {row['artifact']}: {row['reason']}." for row in refused),
+        *([""] if refused else []),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.android import find_phone, time_on_phone
 from benchmark.arm import run_on_arm
 from benchmark.arm_root import find_root
 from benchmark.candidate import Candidate, CandidateFailed
@@ -78,6 +79,7 @@ def benchmark(
         raise LesionliteError(f"{run} is no run: it has no train.json")
     for core in config.arm:
         find_root(core)  # said before the long work
+    phone = find_phone(config.android) if config.android else ""
     refuse_missing({Path(row.artifact).suffix for row in rows}, config)
     contract = Contract.read(run / CONTRACT)
     split = evaluation_split(data, contract, skip_bad)
@@ -86,6 +88,12 @@ def benchmark(
         exam = Exam(scratch or Path(fallback), split, contract)
         report = _benchmark(rows, artifact_folder(artifacts), run, split, contract, exam, config)
         exam.forget()
+    if config.android:
+        ran = [artifact_folder(artifacts) / row.artifact for row in report.rows if row.parity]
+        files = [path for path in ran if path.suffix == ".tflite"]
+        queries, seconds = config.protocol()
+        rows_there = time_on_phone(config.android, phone, files, config.threads, queries, seconds)
+        report = replace(report, phone=tuple(rows_there))
     return report
 
 
@@ -158,7 +166,7 @@ def _by_others(
             try:
                 with Candidate(path, config.threads, name) as other:
                     other.open()
-                    answers = exam.ask(other, f"{one.row.artifact}, {name}")
+                    answers = exam.ask(other, f"{one.row.format} {one.row.precision}, {name}")
                 rows.append(judged(name, task, answers, exam.truth, len(exam.labels)))
             except CandidateFailed as error:
                 why = f"it could not be executed: {error}"

@@ -125,7 +125,7 @@ def refuse_missing(suffixes: Iterable[str], config: BenchmarkConfig) -> None:
             "leave it out, or choose reference"
         )
     packages = {OTHERS[name].package for suffix in suffixes for name in others_of(suffix, config)}
-    if missing := sorted(name for name in packages if find_spec(name) is None):
+    if missing := sorted(name.replace("_", "-") for name in packages if find_spec(name) is None):
         raise LesionliteError(
             f"--runtimes asks runtimes that are not installed: pip install {' '.join(missing)}"
         )

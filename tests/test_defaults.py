@@ -48,7 +48,7 @@ def test_a_default_is_timms_function_and_a_worker_times_it(
         worker.open()
         assert worker.native and len(worker.burst(tmp_path, 0.0)) == 1
         with pytest.raises(CandidateFailed, match="no contract"):
-            worker.predict(tmp_path, lambda done: None)
+            worker.predict(tmp_path, tmp_path, np.zeros(1, np.int64), lambda: None)
 
 
 def test_without_images_eight_bits_are_refused(run: Path, tmp_path: Path) -> None:
