@@ -178,6 +178,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "benchmark.commands",
         "Prove on labelled images that artifacts predict as PyTorch does, and time them.",
     ),
+    "diff": (
+        "benchmark.commands",
+        "Compare two forms of a network layer by layer: where do they begin to differ?",
+    ),
     "armroot": (
         "benchmark.commands",
         "Fetch an Arm system with Python and the runtimes, which `benchmark --arm` emulates.",

@@ -197,6 +197,45 @@ class Peers:
 
 
 @dataclass(frozen=True)
+class Diff:
+    """Compare two forms of a network layer by layer: where do they begin to differ?
+
+    For each tensor of the first that the second has, too: the signal-to-quantization-noise ratio.
+    Exits with 1 if from some layer on none reaches the threshold.
+    """
+
+    a: Positional[Path]
+    """Run folder (its mobile form in float32), or artifact."""
+    b: Positional[Path]
+    """Artifact (ONNX, TFLite, Core ML), or run folder."""
+    images: Positional[tuple[Path, ...]]
+    """Image files to look at."""
+    threshold: float = 10.0
+    """In dB; layers below it disagree. A good 8-bit file's lie between 15 and 35."""
+    all: bool = False
+    """Show every layer, not only the least alike."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Compare, and show the layers."""
+        from benchmark.diff import diff, table
+
+        found = diff(self.a, self.b, self.images, self.threshold)
+        say(table(found, self.all))
+        missing = [layer.name for layer in found.layers if layer.sqnr is None]
+        if missing:
+            say(f"{len(missing)} layers have no counterpart (fused, or written otherwise).")
+        if found.first_divergence:
+            say(f"They differ from {found.first_divergence} on: below {self.threshold:g} dB.")
+        else:
+            say(f"They agree to the end: no divergence below {self.threshold:g} dB.")
+        say(f"next: lesionlite benchmark {self.b} --run {self.a} --data DATA")
+        return {"a": str(self.a), "b": str(self.b), **asdict(found)}, int(
+            bool(found.first_divergence)
+        )
+
+
+@dataclass(frozen=True)
 class Armroot:
     """Fetch an Arm system with Python and the runtimes, which `benchmark --arm` emulates.
 

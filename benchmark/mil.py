@@ -11,7 +11,7 @@ to fp16 after each operation; the Neural Engine and the GPU accumulate and round
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -261,6 +261,23 @@ class Program:
             answer[label] = self.labels[int(p.argmax())]
             answer[probabilities] = dict(zip(self.labels, p.tolist(), strict=True))
         return answer
+
+    def tensors(self, image: Value) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+        """Every float value that is computed for one image, float32, in order, by operation.
+
+        Raises:
+            LesionliteError: if the program takes more than one image, or the image is wrong.
+        """
+        if len(self._inputs) != 1:
+            raise LesionliteError("the program takes more than one input")
+        found: list[tuple[str, Tensor]] = []
+        source = self._inputs[0]
+        with torch.inference_mode():
+            fed = {source.slot: source.tensor(image)}
+            self._graph.execute(fed, watch=lambda name, value: found.append((name, value)))
+        for index, (name, value) in enumerate(found):
+            if value.is_floating_point():
+                yield f"{name} #{index}", value.numpy()
 
     def probabilities(self, image: Value) -> np.ndarray[Any, Any]:
         """Probabilities in the order of `labels`, float32 [C], of one image as `predict` takes it.

@@ -123,8 +123,19 @@ class Graph:
             step.frees = sorted({*read, *step.writes} - kept)
             kept.update(step.frees)
 
-    def execute(self, fed: Mapping[int, Tensor], check: bool = False) -> list[Any]:
-        """All slots after the last step, given the values of the input slots."""
+    def execute(
+        self,
+        fed: Mapping[int, Tensor],
+        check: bool = False,
+        watch: Callable[[str, Tensor], None] | None = None,
+    ) -> list[Any]:
+        """All slots after the last step, given the values of the input slots.
+
+        Args:
+            fed: by slot.
+            check: whether shapes and types are compared with the file's.
+            watch: called with each step's name and each of its results.
+        """
         slots = self.slots.copy()
         for at, value in fed.items():
             slots[at] = value
@@ -132,6 +143,8 @@ class Graph:
             results = step.checked(slots) if check else step(slots)
             for at, result in zip(step.writes, results, strict=True):
                 slots[at] = result
+                if watch is not None:
+                    watch(step.name, result)
             for at in step.frees:
                 slots[at] = None
         return slots
