@@ -27,7 +27,7 @@ class BenchmarkConfig:
     runtimes: bool = False
     """Execute the files with other runtimes, too: TFLite with TensorFlow's interpreter, MediaPipe
     and LiteRT without XNNPACK, ONNX with one thread and with nothing fused. Needs
-    pip install 'lesionlite[runtimes]'."""
+    tensorflow and mediapipe (the extra `runtimes`)."""
     coreml_runtime: Literal["native", "reference", "both"] | None = None
     """What executes Core ML files: Core ML itself or lesionlite's own executor, or the one judged
     and compared with the other; by default Core ML where it is (macOS), else the executor."""

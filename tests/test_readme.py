@@ -58,6 +58,8 @@ def test_the_commands_in_the_readmes_order(
     model = str(Path(files) / "mobilevitv2_050-fp32.onnx")
     assert "fp16" in said and f"predict {model} IMAGE" in said
     assert "Monkeypox" in command("evaluate", model, data)
+    image = str(next((Path(data) / "test").rglob("*.jpg")))
+    assert "They agree to the end" in command("diff", run, model, image)
     image = str(next(raw.iterdir()))
     assert "Not a medical device" in command("predict", model, image)
 
