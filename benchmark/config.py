@@ -28,9 +28,9 @@ class BenchmarkConfig:
     """Execute the files with other runtimes, too: TFLite with TensorFlow's interpreter, MediaPipe
     and LiteRT without XNNPACK, ONNX with one thread and with nothing fused. Needs
     tensorflow and mediapipe (the extra `runtimes`)."""
-    coreml_runtime: Literal["native", "reference", "both"] | None = None
+    coreml_runtime: Literal["auto", "native", "reference", "both"] = "auto"
     """What executes Core ML files: Core ML itself or lesionlite's own executor, or the one judged
-    and compared with the other; by default Core ML where it is (macOS), else the executor."""
+    and compared with the other; auto: Core ML where it is (macOS), else the executor."""
     resize_drift: bool = False
     """Measure, too, what other ways to resize an image cost; takes seven times as long."""
     arm: tuple[str, ...] = ()
