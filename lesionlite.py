@@ -16,6 +16,7 @@ from train.config import TrainConfig
 from train.contract import Contract
 from train.errors import LesionliteError, unknown_choice
 from train.imbalance import ens_weights, sampling_weights
+from train.recipes import recipe
 
 if TYPE_CHECKING:
     from benchmark.predictor import Predictor
@@ -38,6 +39,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "recipe",
     "sampling_weights",
     "train",
     "verify",
@@ -162,6 +164,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "train.commands",
         "Merge raw HAM10000, ISIC 2019 and MSLD v2.0 into one ImageFolder of the paper's classes.",
     ),
+    "audit": (
+        "train.commands",
+        "Look for lesions, patients and near-duplicates in two splits; exits with 1 if any.",
+    ),
     "train": (
         "train.commands",
         "Train a classifier on a data folder and keep the best checkpoint in a run folder.",
@@ -219,7 +225,8 @@ def _parse(arguments: Sequence[str]) -> "Command":
         raise unknown_choice("command", arguments[0], COMMANDS)
     import tyro
 
-    from train.commands import take_demo_defaults
+    from train.commands import take_defaults
+    from train.recipes import named_in
 
     kind: Any = getattr(import_module(COMMANDS[arguments[0]][0]), arguments[0].capitalize())
 
@@ -232,10 +239,12 @@ def _parse(arguments: Sequence[str]) -> "Command":
         )
         return command
 
-    take_demo_defaults(False)
+    named = named_in(arguments)
+    take_defaults(recipe(named or "paper"))
     command = parse()
-    if getattr(command, "data", ...) is None and arguments[0] == "build":
-        take_demo_defaults(True)
+    # Whether a build has a data folder is known only now; without one it trains the demo.
+    if arguments[0] == "build" and not named and getattr(command, "data", ...) is None:
+        take_defaults(recipe("demo"))
         command = parse()
     return command
 

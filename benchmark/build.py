@@ -17,11 +17,13 @@ from benchmark.run import SCRATCH, benchmark
 from export.config import ExportConfig
 from export.manifest import MANIFEST
 from export.toolchains import versions
-from train.config import TrainConfig, demo
+from train import checkpoint
+from train.config import TrainConfig
 from train.console import say
 from train.errors import LesionliteError
 from train.files import fingerprint, read_json, sha256_file, write_json
-from train.layout import CONTRACT, LAST, SETTINGS, WEIGHTS, is_run
+from train.layout import CONTRACT, SETTINGS, WEIGHTS, is_run
+from train.recipes import recipe
 
 STEPS = "steps.json"
 
@@ -79,7 +81,7 @@ def build(
     if data is None:
         from train.synthetic import draw_dataset
 
-        training = training or demo()
+        training = training or recipe("demo")
         data = draw_dataset(out / "data", images)
     elif not data.is_dir():
         raise LesionliteError(f"there is no folder {data}")
@@ -112,7 +114,7 @@ def _train(out: Path, data: Path, listing: str, config: TrainConfig, steps: Step
     if same and (read_json(run / SETTINGS) or {}).get("finished"):
         score_test_split(data, run, config)  # stopped between training and testing
     else:
-        resume = same and (run / LAST).is_file()
+        resume = same and checkpoint.exists(run)
         if run.exists() and not resume:
             say(f"train: {run} is made anew")
             shutil.rmtree(run)

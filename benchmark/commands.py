@@ -76,8 +76,11 @@ class Predict:
             ranked = sorted(
                 zip(predictor.contract.labels, answer.tolist(), strict=True), key=lambda p: -p[1]
             )
-            rows.append({"image": str(image), "probabilities": dict(ranked)})
-            say(f"{image}: " + ", ".join(f"{name} {p:.3f}" for name, p in ranked[: self.top]))
+            unsure = ranked[0][1] < predictor.contract.unsure_below
+            row = {"image": str(image), "probabilities": dict(ranked), "sure": not unsure}
+            rows.append(row)
+            said = ", ".join(f"{name} {p:.3f}" for name, p in ranked[: self.top])
+            say(f"{image}: " + ("not sure: " if unsure else "") + said)
         if predictor.contract.note:
             say(f"Note: trained on {predictor.contract.note}.")
         say("Not a medical device.")

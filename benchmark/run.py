@@ -236,7 +236,7 @@ def _examine(
     candidate = stack.enter_context(Candidate(path, config.threads, usual_of(path.suffix, config)))
     try:
         candidate.open()
-        if candidate.contract != contract.to_json():
+        if Contract.from_json(candidate.contract) != contract:
             raise CandidateFailed("its contract is not that of the run; export it again")
         answers = exam.ask(candidate, row.artifact)
         parity = compare(answers, reference, exam.truth, exam.labels, exam.names)

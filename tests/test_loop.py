@@ -12,10 +12,11 @@ from train.augment import EpochSampler
 from train.config import TrainConfig
 from train.contract import Contract
 from train.data import Split, read_split
+from train.device import pick_device
 from train.errors import LesionliteError
 from train.fit import fit
 from train.layout import CONTRACT, CURVES, LAST, METRICS, SCORES, SETTINGS, WEIGHTS
-from train.loop import Trainer, cosine_with_warmup, pick_device
+from train.loop import Trainer, cosine_with_warmup
 
 SHORT = replace(TINY, epochs=3, side=32, batch=32)
 

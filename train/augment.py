@@ -16,21 +16,26 @@ from train.data import Split, open_image
 from train.imbalance import sampling_weights
 from train.model import declare_torchvision_operators
 
+Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]
 
-class TrainingImages(TorchDataset[tuple[Tensor, int]]):
-    """Augmented images as uint8 [3, S, S] with their class index."""
 
-    def __init__(self, split: Split, contract: Contract) -> None:
+class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
+    """Augmented images as uint8 [3, S, S] with their class index and their place in the split."""
+
+    def __init__(self, split: Split, contract: Contract, config: TrainConfig) -> None:
         declare_torchvision_operators()
         from torchvision.transforms import v2
 
         self.split = split
+        jitter = dict.fromkeys(("brightness", "contrast", "saturation"), config.jitter)
+        bilinear = v2.InterpolationMode.BILINEAR
         self.transform = v2.Compose(
             [
-                v2.RandomResizedCrop(contract.side, scale=(0.7, 1.0), antialias=True),
+                *([v2.RandomRotation(config.rotation, bilinear)] if config.rotation else []),
+                v2.RandomResizedCrop(contract.side, scale=(config.crop, 1.0), antialias=True),
                 v2.RandomHorizontalFlip(),
                 v2.RandomVerticalFlip(),
-                v2.ColorJitter(brightness=0.1, contrast=0.1, saturation=0.1),
+                v2.ColorJitter(**jitter),
                 v2.PILToTensor(),
             ]
         )
@@ -38,29 +43,39 @@ class TrainingImages(TorchDataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(open_image(self.split.files[index])), self.split.targets[index]
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+        image = open_image(self.split.files[index])
+        return self.transform(image), self.split.targets[index], index
 
 
 class EpochSampler(torch.utils.data.Sampler[int]):
-    """Draws as many images as there are, with replacement, rare classes more often.
+    """Draws images for an epoch, with replacement, rare classes more often if so told.
 
     Every epoch's draws depend on the seed and the epoch's number alone, so that a resumed run
     draws what the uninterrupted one would have.
     """
 
-    def __init__(self, split: Split, seed: int) -> None:
-        self.per_class = sampling_weights(split.counts())
-        self.weights = torch.tensor([self.per_class[t] for t in split.targets], dtype=torch.double)
+    def __init__(self, split: Split, seed: int, weigh: bool = True, draws: float = 1.0) -> None:
+        """Without `weigh` all images are drawn alike.
+
+        Args:
+            split: the training images.
+            seed: of the run.
+            weigh: draw an image of a class of n in proportion to 1 / sqrt(n).
+            draws: how many to draw, as a multiple of the images.
+        """
+        per_class = sampling_weights(split.counts()) if weigh else [1.0] * len(split.labels)
+        self.weights = torch.tensor([per_class[t] for t in split.targets], dtype=torch.double)
+        self.draws = max(1, round(draws * len(split)))
         self.seed, self.epoch = seed, 0
 
     def __len__(self) -> int:
-        return len(self.weights)
+        return self.draws
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
         yield from torch.multinomial(
-            self.weights, len(self.weights), replacement=True, generator=generator
+            self.weights, self.draws, replacement=True, generator=generator
         ).tolist()
 
 
@@ -76,15 +91,19 @@ def _ignore_ctrl_c(worker: int) -> None:
 
 def training_loader(
     split: Split, contract: Contract, config: TrainConfig, on_cpu: bool
-) -> tuple["DataLoader[tuple[Tensor, Tensor]]", EpochSampler]:
-    """The loader of augmented batches (uint8 [B, 3, S, S], int64 [B]) and its sampler."""
+) -> tuple[Loader, EpochSampler]:
+    """The loader of augmented batches and its sampler.
+
+    A batch is uint8 [B, 3, S, S], int64 [B] class indices, int64 [B] places in the split.
+    """
     workers = config.workers
     if workers < 0:
         workers = 0 if on_cpu else min(8, os.cpu_count() or 1)
-    sampler = EpochSampler(split, config.seed)
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        TrainingImages(split, contract),  # type: ignore[arg-type]
-        batch_size=min(config.batch, len(split)),
+    weigh = config.imbalance in ("dual", "sampler")
+    sampler = EpochSampler(split, config.seed, weigh, config.draws)
+    loader: Loader = DataLoader(
+        TrainingImages(split, contract, config),  # type: ignore[arg-type]
+        batch_size=min(config.batch, len(sampler)),
         sampler=sampler,
         num_workers=workers,
         drop_last=True,  # BatchNorm must not meet a batch of one

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Protocol
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from train.config import TrainConfig, demo
+from train.config import TrainConfig
 from train.console import say
 from train.prepare import PrepareConfig, prepare
 
+SHOWN = 20  # leaks that an audit lists on the terminal
 Outcome = tuple[dict[str, Any], int]
 """The document that --json prints, and the exit code."""
 
@@ -29,17 +30,13 @@ _defaults = {"training": TrainConfig()}
 
 
 def default_training() -> TrainConfig:
-    """What the training flags default to; see `take_demo_defaults`."""
+    """What the training flags default to; see `take_defaults`."""
     return _defaults["training"]
 
 
-def take_demo_defaults(on: bool) -> None:
-    """Let the training flags default to the demo's settings, for a build on drawn images.
-
-    Whether a build has a data folder is known only after parsing, so such a command line is parsed
-    once more with the other defaults; flags that the user gave win either way.
-    """
-    _defaults["training"] = demo() if on else TrainConfig()
+def take_defaults(config: TrainConfig) -> None:
+    """Let the training flags default to these settings; flags that the user gave win."""
+    _defaults["training"] = config
 
 
 Json = Annotated[bool, arg(help="Print one JSON document on standard output, words on the other.")]
@@ -65,6 +62,43 @@ class Prepare:
         say(f"data: {summary.out}")
         say(f"next: lesionlite build {summary.out} --out dist/skin")
         return {"out": str(summary.out), "counts": summary.counts, "empty": summary.empty}, 0
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Look for lesions, patients and near-duplicates in two splits; exits with 1 if any.
+
+    Near-duplicates are found by perceptual hash, mirrored and turned ones, too, cropped ones not.
+    """
+
+    data: Positional[Path]
+    """Data folder with train/, val/ and (optionally) test/."""
+    groups: Path | None = None
+    """CSV with a column image (or image_id) and a column group (or lesion_id, patient_id); by
+    default the split.csv that `prepare` leaves in the folder."""
+    out: Path | None = None
+    """CSV file for the list of all."""
+    skip_bad: bool = False
+    """Leave out images that cannot be decoded instead of stopping."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Audit, and list what was found."""
+        from train.audit import audit, inspected, write_csv
+        from train.data import read_dataset
+
+        dataset, looks, _ = inspected(read_dataset(self.data), self.skip_bad)
+        found = audit(self.data, dataset, looks, self.groups)
+        for leak in found.leaks[:SHOWN]:
+            say(f"{leak.image}  like  {leak.like}  ({leak.reason})")
+        if len(found.leaks) > SHOWN:
+            say(f"and {len(found.leaks) - SHOWN} more; --out FILE.csv or --json lists all")
+        say(found.sentence())
+        if self.out is not None:
+            write_csv(found, self.out)
+            say(f"list: {self.out}")
+        say(f"next: lesionlite train {self.data} --out RUN")
+        return found.document(), 1 if found.leaks else 0
 
 
 @dataclass(frozen=True)

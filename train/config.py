@@ -8,8 +8,13 @@ from train.errors import refuse_settings
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. The defaults follow the paper (Regmi and Xu)."""
+    """How to train. The defaults follow the paper (Regmi and Xu); `train.recipes` has others."""
 
+    recipe: str = "paper"
+    """Named settings that the other flags begin as. paper: as in the article (side 256, batch 100,
+    rate 3e-3). authors: as in their published code (batch 32, rate 3e-4, centre crop of 292, 1.5
+    times the images an epoch, rotation). recommended: ours, see docs/results.md. demo: minutes on
+    two cores, from scratch; what a build without DATA takes."""
     model: str = "mobilevitv2_100"
     """The timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
     weights: str = "timm"
@@ -36,8 +41,31 @@ class TrainConfig:
     """Largest norm of the gradient."""
     patience: int = 10
     """Stop after this many epochs without a better weighted F1 on validation."""
+    imbalance: Literal["dual", "sampler", "loss", "none"] = "dual"
+    """What is done about rare classes: drawn more often, weighted more in the loss, or both."""
     beta: float = 0.999
     """Beta of the Effective-Number-of-Samples loss weights."""
+    draws: float = 1.0
+    """Images drawn for an epoch, as a multiple of the training set."""
+    crop: float = 0.7
+    """Smallest share of an image's area that a random crop keeps."""
+    rotation: float = 0.0
+    """Largest random rotation in degrees."""
+    jitter: float = 0.1
+    """Largest random change of brightness, contrast and saturation: of a factor, away from 1."""
+    label_smoothing: float = 0.0
+    """Share of the target that goes to all classes alike."""
+    drop_path: float = 0.0
+    """Probability of skipping a residual branch in training, rising to this in the last block."""
+    layer_decay: float = 1.0
+    """Factor of the learning rate from one layer to the one before it; below 1 the early layers,
+    which a pretrained network has right already, learn more slowly."""
+    ema: float = 0.0
+    """Decay per step of an exponential moving average of the weights, which is then what counts;
+    0 means none."""
+    coverage: float = 0.9
+    """Share of validation images that get an answer: below the confidence that leaves so many, apps
+    say "not sure"."""
     workers: int = -1
     """Processes that decode and augment images; -1 means none on a CPU, where they would compete
     with the arithmetic, and one per core (at most 8) beside a GPU."""
@@ -66,13 +94,15 @@ class TrainConfig:
             ("clip", self.clip > 0, "above 0"),
             ("patience", self.patience >= 1, "1 or more"),
             ("beta", 0 <= self.beta < 1, "from 0 up to, not including, 1"),
+            ("draws", self.draws > 0, "above 0"),
+            ("crop", 0 < self.crop <= 1, "above 0, at most 1"),
+            ("rotation", 0 <= self.rotation <= 180, "from 0 to 180"),
+            ("jitter", 0 <= self.jitter < 1, "from 0 up to, not including, 1"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 up to, not including, 1"),
+            ("drop_path", 0 <= self.drop_path < 1, "from 0 up to, not including, 1"),
+            ("layer_decay", 0 < self.layer_decay <= 1, "above 0, at most 1"),
+            ("ema", 0 <= self.ema < 1, "from 0 up to, not including, 1"),
+            ("coverage", 0 < self.coverage <= 1, "above 0, at most 1"),
             ("workers", self.workers >= -1, "-1 or more"),
         )
         refuse_settings(self, rules)
-
-
-def demo() -> TrainConfig:
-    """The settings for the embedded default: a few minutes on two cores, from scratch."""
-    return TrainConfig(
-        model="mobilevitv2_050", weights="none", side=128, epochs=12, batch=16, lr=2e-3, patience=12
-    )

@@ -36,6 +36,7 @@ class Contract:
         mean: subtracted from the channels' values scaled to 0..1.
         std: what the difference is then divided by.
         temperature: logits are divided by it before the softmax (Guo et al. 2017, eq. 9).
+        unsure_below: where the largest probability is below it, an app says "not sure".
         note: what every reader of a result must know, e.g. that the images are drawn.
         version: of this record's meaning.
     """
@@ -49,6 +50,7 @@ class Contract:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     temperature: float = 1.0
+    unsure_below: float = 0.0
     note: str = ""
     version: int = VERSION
 
@@ -86,6 +88,8 @@ class Contract:
             return "mean and std need three numbers each, std above zero"
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             return f"temperature is {self.temperature}, it must be above zero"
+        if not 0 <= self.unsure_below < 1:
+            return f"unsure_below is {self.unsure_below}, it must be from 0 up to, not including, 1"
         return None
 
     def to_json(self) -> str:

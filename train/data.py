@@ -1,7 +1,7 @@
 """Folders of labelled images, and the one way in which an image becomes a network's input."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -254,29 +254,53 @@ def _fill(out: Pixels, inputs: Iterable[Pixels], description: str) -> None:
         out[index] = pixels
 
 
-def find_bad(files: Sequence[Path]) -> dict[Path, str]:
-    """Decode every file once; the ones that cannot be, with what is wrong."""
+def inspect(
+    files: Sequence[Path], look: Callable[[Image.Image], Any]
+) -> tuple[dict[Path, Any], dict[Path, str]]:
+    """Decode every file once, with progress.
 
-    def problem(file: Path) -> str | None:
+    Args:
+        files: images.
+        look: what to make of each, an RGB image.
+
+    Returns:
+        What was made of the ones that can be decoded, and what is wrong with the others.
+    """
+
+    def one(file: Path) -> tuple[Any, str]:
         try:
-            open_image(file)
+            return look(open_image(file)), ""
         except LesionliteError as error:
-            return str(error)
-        return None
+            return None, str(error)
 
     with ThreadPoolExecutor() as pool:
-        results = track(pool.map(problem, files), "checking images", len(files))
-        return {f: p for f, p in zip(files, results, strict=True) if p is not None}
+        found = list(track(pool.map(one, files), "checking images", len(files)))
+    pairs = list(zip(files, found, strict=True))
+    return {f: seen for f, (seen, p) in pairs if not p}, {f: p for f, (_, p) in pairs if p}
+
+
+def find_bad(files: Sequence[Path]) -> dict[Path, str]:
+    """Decode every file once; the ones that cannot be, with what is wrong."""
+    return inspect(files, lambda image: None)[1]
 
 
 def drop_bad(splits: Sequence[Split], skip: bool) -> tuple[list[Split], list[Path]]:
     """Check that every image decodes; leave the others out if `skip`.
 
     Raises:
-        LesionliteError: if some do not decode and `skip` is off (the first ones are named), or if
-            a split has no image left.
+        LesionliteError: see `leave_out`.
     """
     bad = find_bad([file for split in splits for file in split.files])
+    return leave_out(splits, bad, skip), list(bad)
+
+
+def leave_out(splits: Sequence[Split], bad: Mapping[Path, str], skip: bool) -> list[Split]:
+    """The splits without the files of `bad`.
+
+    Raises:
+        LesionliteError: if there are such and `skip` is off (the first ones are named), or if a
+            split has no image left.
+    """
     if bad and not skip:
         shown = "; ".join(list(bad.values())[:3])
         more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
@@ -287,4 +311,4 @@ def drop_bad(splits: Sequence[Split], skip: bool) -> tuple[list[Split], list[Pat
     kept = [split.without(bad) for split in splits]
     if not all(len(split) for split in kept):
         raise LesionliteError("no image is left that can be decoded")
-    return kept, list(bad)
+    return kept

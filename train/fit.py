@@ -4,13 +4,15 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from train import checkpoint
+from train.audit import audit, inspected
 from train.config import TrainConfig
 from train.console import say
 from train.contract import Contract
-from train.data import Dataset, drop_bad, read_dataset
+from train.data import read_dataset
 from train.errors import LesionliteError
 from train.files import read_json
-from train.layout import LAST, SETTINGS
+from train.layout import SETTINGS
 from train.loop import Trainer, settings_of
 
 
@@ -40,7 +42,8 @@ def fit(data: Path, run: Path, config: TrainConfig, resume: bool = False) -> Tra
     dataset = read_dataset(data)
     for label in dataset.empty_classes():
         say(f"{label} has no training image; it stays a class of the contract")
-    dataset, bad = _decodable(dataset, config.skip_bad)
+    dataset, looks, bad = inspected(dataset, config.skip_bad)
+    say(audit(data, dataset, looks).sentence())
     contract = Contract(
         labels=dataset.labels,
         side=config.side,
@@ -57,19 +60,10 @@ def fit(data: Path, run: Path, config: TrainConfig, resume: bool = False) -> Tra
     return TrainResult(run, trainer.epoch, best, tuple(str(file) for file in bad))
 
 
-def _decodable(dataset: Dataset, skip_bad: bool) -> tuple[Dataset, list[Path]]:
-    """The images of all splits that decode, and the files that do not."""
-    splits = [dataset.train, dataset.val] + ([dataset.test] if dataset.test else [])
-    kept, bad = drop_bad(splits, skip_bad)
-    for file in bad:
-        say(f"left out, cannot be decoded: {file}")
-    return Dataset(kept[0], kept[1], kept[2] if dataset.test else None, dataset.note), bad
-
-
 def _check_run_folder(run: Path, config: TrainConfig, resume: bool) -> None:
     if run.exists() and not run.is_dir():
         raise LesionliteError(f"{run} is a file; --out must be a folder")
-    started = (run / LAST).is_file()
+    started = checkpoint.exists(run)
     if started and not resume:
         raise LesionliteError(
             f"{run} holds an interrupted run; add --resume to go on with it, or delete it"

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 WEIGHTS, CONTRACT, SETTINGS = "model.safetensors", "contract.json", "train.json"
-METRICS, CURVES, LAST = "metrics.jsonl", "curves.png", "last.pt"
+METRICS, CURVES = "metrics.jsonl", "curves.png"
+LAST, PREVIOUS = "last.pt", "previous.pt"  # checkpoints of a run that is under way
 SCORES, CONFUSION = "test.json", "confusion.png"
 
 

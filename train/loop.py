@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,54 +14,29 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from train import checkpoint
 from train.augment import epoch_seed, training_loader
+from train.confidence import Confidence, fit_confidence
 from train.config import TrainConfig
 from train.console import progress, say
 from train.contract import Contract
 from train.data import Dataset, Pixels, load_inputs
+from train.device import pick_device, use_bf16
 from train.errors import LesionliteError
 from train.figures import draw_curves
-from train.files import replacing, write_json, write_text
+from train.files import write_json, write_text
 from train.imbalance import ens_weights
-from train.layout import CURVES, LAST, METRICS, SETTINGS
+from train.layout import CONTRACT, CURVES, METRICS, SETTINGS
 from train.metrics import weighted_f1
 from train.model import (
     build_network,
+    load_run,
+    moving_average,
+    parameter_groups,
     predict_logits,
     save_run,
     start_weights,
 )
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` takes a GPU if there is one; LesionliteError if the named one is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-        if name == "cpu" and torch.backends.mps.is_available():
-            name = "mps"
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(name, False):
-        usable = ", ".join(key for key, value in there.items() if value)
-        raise LesionliteError(f"there is no device {name!r} here; choose from: auto, {usable}")
-    return torch.device(name)
-
-
-def use_bf16(setting: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: where the hardware multiplies in it, unless told otherwise.
-
-    Measured on a CPU without it (AVX2 only): 5 to 10 times slower than float32, not faster.
-    """
-    if setting != "auto":
-        return setting == "on"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return False
 
 
 class Trainer:
@@ -72,90 +47,106 @@ class Trainer:
         self.data, self.contract, self.config, self.run = data, contract, config, run
         self.device = pick_device(config.device)
         self.bf16 = use_bf16(config.bf16, self.device)
-        network = build_network(config.model, len(data.labels))
+        network = build_network(config.model, len(data.labels), config.drop_path)
         say(start_weights(network, config.model, config.weights, keep_head=config.epochs == 0))
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loader, self.sampler = training_loader(
             data.train, contract, config, on_cpu=self.device.type == "cpu"
         )
-        decay = [p for p in network.parameters() if p.ndim > 1]
-        others = [p for p in network.parameters() if p.ndim <= 1]
-        groups: list[dict[str, Any]] = [
-            {"params": decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(
-            groups,
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        self.average = moving_average(self.network, config.ema) if config.ema else None
+        groups = parameter_groups(self.network, config.weight_decay, config.layer_decay)
+        for group in groups:
+            group["lr"] = config.lr * group.pop("lr_scale")
+        self.optimizer = torch.optim.AdamW(groups, fused=True)
         steps = max(1, config.epochs * len(self.loader))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, cosine_with_warmup(steps, config.warmup)
         )
         weights = ens_weights(data.train.counts(), config.beta)
-        self.loss_weights = torch.tensor(weights, device=self.device)
+        weighted = config.imbalance in ("dual", "loss")
+        self.loss_weights = torch.tensor(weights, device=self.device) if weighted else None
         self.epoch, self.best_f1, self.best_epoch = 0, -1.0, 0
         self.val_pixels: Pixels | None = None
 
     def restore(self) -> None:
-        """Go on after the last finished epoch; LesionliteError if nothing was kept."""
-        file = self.run / LAST
-        if not file.is_file():
+        """Go on after the last finished epoch, if one was kept.
+
+        Raises:
+            LesionliteError: if what was kept is damaged.
+        """
+        checkpoint.sweep(self.run)
+        state = checkpoint.newest(self.run, self.device)
+        if state is None:
             return
-        state = torch.load(file, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.epoch, self.best_f1 = state["epoch"], state["best_f1"]
         self.best_epoch = state["best_epoch"]
+        if self.average is not None:
+            self.average.module.load_state_dict(state["average"])
         say(f"resuming after epoch {self.epoch}")
 
     def keep(self) -> None:
         """Save all that `restore` needs, all or nothing."""
-        with replacing(self.run / LAST) as temporary:
-            torch.save(
-                {
-                    "network": self.network.state_dict(),
-                    "optimizer": self.optimizer.state_dict(),
-                    "schedule": self.schedule.state_dict(),
-                    "epoch": self.epoch,
-                    "best_f1": self.best_f1,
-                    "best_epoch": self.best_epoch,
-                },
-                temporary,
-            )
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "epoch": self.epoch,
+            "best_f1": self.best_f1,
+            "best_epoch": self.best_epoch,
+        }
+        if self.average is not None:
+            state["average"] = self.average.module.state_dict()
+        checkpoint.keep(self.run, state)
 
-    def settings(self, finished: bool = False) -> dict[str, Any]:
+    @property
+    def result(self) -> nn.Module:
+        """The network that counts: the average of the weights, if there is one."""
+        return self.network if self.average is None else self.average.module  # type: ignore[no-any-return]
+
+    def settings(self, confidence: Confidence | None = None) -> dict[str, Any]:
         """What `train.json` holds: the settings that rebuild the network and what came of them."""
         return {
-            "finished": finished,
+            "finished": confidence is not None,
             **settings_of(self.config),
             "counts": dict(zip(self.data.labels, self.data.train.counts(), strict=True)),
             "epochs_run": self.epoch,
             "best_epoch": self.best_epoch,
             "best_val_weighted_f1": None if self.best_f1 < 0 else self.best_f1,
+            "confidence": confidence.document() if confidence else None,
         }
 
     def fit(self) -> None:
         """Train until the epochs are used up or validation stops improving."""
-        if self.config.epochs == 0:
-            save_run(self.run, self.network, self.contract, self.settings(finished=True))
-            return
         self.val_pixels = load_inputs(self.data.val.files, self.contract, "reading validation")
+        if self.config.epochs == 0:
+            save_run(self.run, self.network, self.contract, self.settings())
         while self.epoch < self.config.epochs and not self._out_of_patience():
             row = self._epoch()
             self._record(row)
             self.keep()
-        write_json(self.run / SETTINGS, self.settings(finished=True))
-        (self.run / LAST).unlink(missing_ok=True)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Fit temperature and threshold of the best network; they go into the contract."""
+        assert self.val_pixels is not None
+        network, contract = load_run(self.run)
+        logits = all_logits(network, self.val_pixels, contract)
+        truth = np.asarray(self.data.val.targets)
+        found = fit_confidence(logits, truth, self.config.coverage)
+        say(found.sentence())
+        contract = replace(contract, temperature=found.temperature, unsure_below=found.unsure_below)
+        write_text(self.run / CONTRACT, contract.to_json())
+        write_json(self.run / SETTINGS, self.settings(found))
+        checkpoint.discard(self.run)
 
     def _out_of_patience(self) -> bool:
         return self.epoch - self.best_epoch >= self.config.patience
 
     def _epoch(self) -> dict[str, Any]:
-        started = time.perf_counter()
+        started, seen = time.perf_counter(), 0
         torch.manual_seed(epoch_seed(self.config.seed, self.epoch))
         self.sampler.epoch = self.epoch
         self.network.train()
@@ -164,44 +155,57 @@ class Trainer:
             task = bar.add_task(
                 f"epoch {self.epoch + 1}/{self.config.epochs}", total=len(self.loader), note=""
             )
-            for step, (pixels, targets) in enumerate(self.loader, start=1):
-                total += self._step(pixels.to(self.device), targets.to(self.device))
+            for step, (pixels, targets, places) in enumerate(self.loader, start=1):
+                loss = self._step(pixels.to(self.device), targets.to(self.device), places)
+                total, seen = total + loss, seen + len(places)
                 bar.update(task, advance=1, note=f"loss {total / step:.3f}")
-        seconds = time.perf_counter() - started
+        say(f"{seen / (time.perf_counter() - started):.0f} images/s")
         self.epoch += 1
         return {
             "epoch": self.epoch,
             "train_loss": total / len(self.loader),
             **self._validate(),
-            "lr": self.schedule.get_last_lr()[0],
-            "images_per_s": len(self.loader) * (self.loader.batch_size or 1) / seconds,
+            "lr": max(self.schedule.get_last_lr()),
         }
 
-    def _step(self, pixels: Tensor, targets: Tensor) -> float:
+    def _step(self, pixels: Tensor, targets: Tensor, places: Tensor) -> float:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             logits = predict_logits(self.network, pixels, self.contract)
-        loss = F.cross_entropy(logits.float(), targets, self.loss_weights)
+        smoothing = self.config.label_smoothing
+        loss = F.cross_entropy(
+            logits.float(), targets, self.loss_weights, label_smoothing=smoothing
+        )
         value = float(loss.detach())
-        if not math.isfinite(value):
-            raise LesionliteError(
-                f"the loss became {value} in epoch {self.epoch + 1}; the best checkpoint so far "
-                f"is kept in {self.run}; try a smaller --lr"
-            )
+        self._refuse_infinite("loss", value, places)
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        self._refuse_infinite("gradient's norm", float(norm), places)
         self.optimizer.step()
         self.schedule.step()
+        if self.average is not None:
+            self.average.update(self.network, self.schedule.last_epoch)
         return value
+
+    def _refuse_infinite(self, what: str, value: float, places: Tensor) -> None:
+        if math.isfinite(value):
+            return
+        step = self.schedule.last_epoch % len(self.loader) + 1
+        files = [self.data.train.files[place] for place in places.tolist()]
+        shown = ", ".join(str(file) for file in files[:3])
+        raise LesionliteError(
+            f"the {what} became {value} in epoch {self.epoch + 1}, step {step}, on {shown} and "
+            f"{len(files) - 3} more; the best checkpoint so far is kept in {self.run}; try a "
+            "smaller --lr"
+        )
 
     def _validate(self) -> dict[str, float]:
         assert self.val_pixels is not None
-        logits = all_logits(self.network, self.val_pixels, self.contract, self.device, self.bf16)
+        logits = all_logits(self.result, self.val_pixels, self.contract, self.device, self.bf16)
         truth = np.asarray(self.data.val.targets)
         answers = logits.argmax(1)
-        loss = F.cross_entropy(
-            torch.from_numpy(logits), torch.from_numpy(truth), self.loss_weights.cpu()
-        )
+        weights = None if self.loss_weights is None else self.loss_weights.cpu()
+        loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(truth), weights)
         return {
             "val_loss": float(loss),
             "weighted_f1": weighted_f1(truth, answers, len(self.data.labels)),
@@ -216,11 +220,10 @@ class Trainer:
         better = row["weighted_f1"] > self.best_f1
         if better:
             self.best_f1, self.best_epoch = row["weighted_f1"], row["epoch"]
-            save_run(self.run, self.network, self.contract, self.settings())
+            save_run(self.run, self.result, self.contract, self.settings())
         say(
             f"epoch {row['epoch']:3d}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}"
-            f"  weighted F1 {row['weighted_f1']:.4f}  {row['images_per_s']:.0f} images/s"
-            + ("  best" if better else "")
+            f"  weighted F1 {row['weighted_f1']:.4f}" + ("  best" if better else "")
         )
 
 

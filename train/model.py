@@ -15,6 +15,7 @@ from train.errors import LesionliteError, unknown_choice
 from train.files import read_json, replacing, write_json, write_text
 from train.layout import CONTRACT, SETTINGS, WEIGHTS
 
+GROUP = ("weight_decay", "lr_scale")  # what a group of parameters has in common
 _declared: list[torch.library.Library] = []
 
 
@@ -40,8 +41,13 @@ def declare_torchvision_operators() -> None:
         _declared.append(library)  # the operators vanish with the object that declared them
 
 
-def build_network(name: str, classes: int) -> nn.Module:
+def build_network(name: str, classes: int, drop_path: float = 0.0) -> nn.Module:
     """Timm's MobileViTv2 called `name` with `classes` outputs, random weights.
+
+    Args:
+        name: as timm has it.
+        classes: outputs.
+        drop_path: probability of skipping the last block's residual branch in training.
 
     Raises:
         LesionliteError: if timm has no MobileViTv2 of that name; the error lists them.
@@ -52,8 +58,37 @@ def build_network(name: str, classes: int) -> nn.Module:
     names = timm.list_models("mobilevitv2_*")
     if name not in names:
         raise unknown_choice("model", name, names)
-    network: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
+    network: nn.Module = timm.create_model(
+        name, pretrained=False, num_classes=classes, drop_path_rate=drop_path
+    )
     return network
+
+
+def parameter_groups(
+    network: nn.Module, weight_decay: float, layer_decay: float
+) -> list[dict[str, Any]]:
+    """Parameters for an optimizer: norms and biases without decay, early layers at lower rates.
+
+    Each group's `lr_scale` is the factor of its learning rate (BEiT, Bao et al. 2022, appendix).
+    """
+    from timm.optim import param_groups_layer_decay
+
+    alike: dict[tuple[float, float], dict[str, Any]] = {}
+    for group in param_groups_layer_decay(network, weight_decay, layer_decay=layer_decay):
+        key = group["weight_decay"], group["lr_scale"]
+        kept = alike.setdefault(key, {**dict(zip(GROUP, key, strict=True)), "params": []})
+        kept["params"] += group["params"]
+    return list(alike.values())
+
+
+def moving_average(network: nn.Module, decay: float) -> Any:
+    """Timm's exponential moving average of the weights: `.update(network, step)`, `.module`.
+
+    It starts with a lower decay, which rises to `decay`, so that it forgets the first steps.
+    """
+    from timm.utils import ModelEmaV3
+
+    return ModelEmaV3(network, decay=decay, use_warmup=True)
 
 
 def start_weights(network: nn.Module, name: str, weights: str, keep_head: bool) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from train.confidence import softmax
 from train.config import TrainConfig
 from train.data import Split, drop_bad, load_inputs, read_dataset
 from train.figures import draw_confusion
@@ -37,9 +38,7 @@ def evaluate_run(run: Path, split: Split) -> Scores:
     network, contract = load_run(run)
     pixels = load_inputs(split.files, contract, "reading test images")
     logits = all_logits(network, pixels, contract, description="testing") / contract.temperature
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities = exponentials / exponentials.sum(1, keepdims=True)
-    scores = score(probabilities, np.asarray(split.targets), contract.labels)
+    scores = score(softmax(logits), np.asarray(split.targets), contract.labels)
     write_scores(run, scores, contract.note)
     return scores
 

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from train.confidence import COLDEST, HOTTEST, fit_confidence, fit_temperature, softmax
+
+Case = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def overconfident() -> Case:
+    """Logits that are three times too large for how often they are right."""
+    generator = np.random.default_rng(0)
+    honest = generator.normal(size=(4000, 5)) * 2
+    drawn = (softmax(honest).cumsum(1) > generator.random((4000, 1))).argmax(1)
+    return 3 * honest, drawn
+
+
+def test_the_temperature_that_was_put_in_is_found(overconfident: Case) -> None:
+    logits, truth = overconfident
+    assert fit_temperature(logits, truth) == pytest.approx(3, rel=0.05)
+    assert fit_temperature(logits / 3, truth) == pytest.approx(1, rel=0.05)
+    found = fit_confidence(logits, truth, 0.9)
+    assert found.calibration_error_before > 0.1 > 0.03 > found.calibration_error
+
+
+def test_too_easy_a_set_has_a_bounded_temperature() -> None:
+    assert fit_temperature(np.eye(4) * 2, np.arange(4)) == pytest.approx(COLDEST, rel=0.01)
+    assert fit_temperature(np.eye(4) * 2, np.arange(4) - 1) == pytest.approx(HOTTEST, rel=0.01)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.9, 1.0])
+def test_the_threshold_leaves_the_coverage_asked_for(overconfident: Case, coverage: float) -> None:
+    found = fit_confidence(*overconfident, coverage)
+    assert found.coverage == pytest.approx(coverage, abs=0.01) and found.coverage >= coverage
+    assert found.accuracy >= found.accuracy_of_all
+    assert (found.accuracy > found.accuracy_of_all + 0.1) == (coverage == 0.5)
+    assert f"leaves {found.coverage:.0%}" in found.sentence()

@@ -1,0 +1,65 @@
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import pytest
+
+import lesionlite
+from train.augment import EpochSampler
+from train.config import TrainConfig
+from train.data import Split
+from train.errors import LesionliteError
+from train.recipes import RECIPES, named_in, recipe
+
+
+def test_the_papers_settings() -> None:
+    paper = recipe("paper")
+    assert paper == TrainConfig()
+    assert (paper.side, paper.batch, paper.lr, paper.epochs) == (256, 100, 3e-3, 60)
+    assert paper.imbalance == "dual" and paper.beta == 0.999 and paper.clip > 0
+    authors = recipe("authors")
+    assert (authors.lr, authors.batch, authors.weight_decay) == (3e-4, 32, 0.05)
+    assert (authors.resize, authors.resize_side, authors.side) == ("shortest", 292, 256)
+    assert (authors.draws, authors.crop, authors.rotation) == (1.5, 0.7, 15)
+
+
+def test_recipes_are_frozen_and_named() -> None:
+    for name, config in RECIPES.items():
+        assert config.recipe == name
+        with pytest.raises(FrozenInstanceError):
+            config.lr = 1.0  # type: ignore[misc]
+    with pytest.raises(LesionliteError, match="no recipe 'papre' .did you mean 'paper'"):
+        recipe("papre")
+
+
+def test_flags_override_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "data", "--out", "run", "--recipe", "authors", "--lr", "0.01"]
+    config = lesionlite._parse(command).config  # type: ignore[attr-defined]
+    assert config == replace(recipe("authors"), lr=0.01)
+    plain = lesionlite._parse(["train", "data", "--out", "run"])
+    assert plain.config == recipe("paper")  # type: ignore[attr-defined]
+    demo = lesionlite._parse(["build", "--epochs", "1"])
+    assert demo.training == replace(recipe("demo"), epochs=1)  # type: ignore[attr-defined]
+    other = lesionlite._parse(["build", "--recipe=recommended"])
+    assert other.training == recipe("recommended")  # type: ignore[attr-defined]
+    assert lesionlite.main(["train", "data", "--out", "run", "--recipe", "best"]) == 2
+    assert "choose from: paper, authors, recommended, demo" in capsys.readouterr().err
+
+
+def test_help_explains_them_all(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        lesionlite._parse(["train", "--help"])
+    said = capsys.readouterr().out
+    assert all(f"{name}:" in said for name in RECIPES)
+
+
+def test_where_the_recipe_is_named() -> None:
+    assert named_in(["a", "--recipe", "x"]) == named_in(["--recipe=x", "b"]) == "x"
+    assert named_in(["--recipes", "x"]) is None and named_in(["--recipe"]) == ""
+
+
+def test_an_epoch_may_be_longer_and_all_images_alike() -> None:
+    split = Split(tuple(Path(str(i)) for i in range(1000)), (0,) * 900 + (1,) * 100, ("a", "b"))
+    sampler = EpochSampler(split, 0, weigh=False, draws=1.5)
+    assert len(list(sampler)) == len(sampler) == 1500
+    rare = sum(split.targets[i] for i in sampler)
+    assert rare == pytest.approx(150, abs=40)  # as many as there are: 10 %, not a quarter

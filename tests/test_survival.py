@@ -1,0 +1,34 @@
+"""Ten kills are a command, `python -m train.survival DATA`; here two, one of them in a write."""
+
+from pathlib import Path
+
+import pytest
+
+from train import survival
+from train.survival import Survival
+
+
+def test_a_killed_run_ends_as_one_never_interrupted(
+    drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kill = survival._kill_once
+    monkeypatch.setattr(  # the second kill waits for a write
+        survival, "_kill_once", lambda p, run, after, _: kill(p, run, after, run.exists())
+    )
+    document, code = Survival(drawn, kills=2, seed=1).run()
+    assert code == 0 and all(document["same"].values()), document
+    assert "in writing .tmp-" in capsys.readouterr().out
+
+
+def test_a_difference_is_noticed(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = survival._start
+
+    def otherwise(data: Path, run: Path, epochs: int) -> object:
+        flags = ("--seed", str(int(run.name == "parts")))
+        monkeypatch.setattr(survival, "FLAGS", (*FLAGS, *flags))
+        return start(data, run, epochs)
+
+    FLAGS = survival.FLAGS
+    monkeypatch.setattr(survival, "_start", otherwise)
+    document, code = Survival(drawn, kills=0).run()
+    assert code == 1 and not document["same"]["metrics.jsonl"]

@@ -1,0 +1,67 @@
+"""Checkpoints of a run under way: two, so that a damaged one costs an epoch and no more."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from train.console import say
+from train.errors import LesionliteError
+from train.files import replacing
+from train.layout import LAST, PREVIOUS
+
+
+def keep(run: Path, state: dict[str, Any]) -> None:
+    """Save `state` as the newest checkpoint, all or nothing; the one before it stays, too."""
+    with replacing(run / LAST) as temporary:
+        torch.save(state, temporary)
+        if (run / LAST).exists():
+            os.replace(run / LAST, run / PREVIOUS)
+
+
+def newest(run: Path, device: torch.device) -> dict[str, Any] | None:
+    """The newest checkpoint that is whole; None if there is none at all.
+
+    Raises:
+        LesionliteError: if there are some, and every one is damaged.
+    """
+    files = [run / name for name in (LAST, PREVIOUS) if (run / name).exists()]
+    for file in files:
+        if _is_whole(file):
+            state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+            return state
+        say(f"{file} is damaged (its checksums are not those of its content); using the one before")
+    if files:
+        raise LesionliteError(
+            f"no checkpoint in {run} is whole; delete the folder and train anew (the best network "
+            "so far, if any, is in its model.safetensors)"
+        )
+    return None
+
+
+def _is_whole(file: Path) -> bool:
+    """Torch writes a ZIP archive, which has a CRC-32 of every tensor in it."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError):
+        return False
+
+
+def exists(run: Path) -> bool:
+    """Whether a run that is under way left a checkpoint."""
+    return any((run / name).exists() for name in (LAST, PREVIOUS))
+
+
+def discard(run: Path) -> None:
+    """Delete all: the run is finished."""
+    for name in (LAST, PREVIOUS):
+        (run / name).unlink(missing_ok=True)
+
+
+def sweep(run: Path) -> None:
+    """Delete what killed writes left behind."""
+    for file in run.glob(".tmp-*"):
+        file.unlink(missing_ok=True)

@@ -1,0 +1,53 @@
+"""Named settings of training: frozen, explained by `train --help`, saved with the run."""
+
+from collections.abc import Sequence
+
+from train.config import TrainConfig
+from train.errors import unknown_choice
+
+RECIPES = {
+    config.recipe: config
+    for config in (
+        TrainConfig(recipe="paper"),
+        TrainConfig(
+            recipe="authors",
+            resize="shortest",
+            resize_side=292,
+            batch=32,
+            lr=3e-4,
+            draws=1.5,
+            rotation=15.0,
+        ),
+        TrainConfig(recipe="recommended", ema=0.998, label_smoothing=0.1, rotation=15.0),
+        TrainConfig(
+            recipe="demo",
+            model="mobilevitv2_050",
+            weights="none",
+            side=128,
+            epochs=12,
+            batch=16,
+            lr=2e-3,
+            patience=12,
+        ),
+    )
+}
+
+
+def recipe(name: str) -> TrainConfig:
+    """The settings of a recipe; `dataclasses.replace` changes some.
+
+    Raises:
+        LesionliteError: if there is none of that name; the error lists them.
+    """
+    if name not in RECIPES:
+        raise unknown_choice("recipe", name, RECIPES)
+    return RECIPES[name]
+
+
+def named_in(arguments: Sequence[str]) -> str | None:
+    """What `--recipe` is given on a command line, if it is."""
+    for index, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag == "--recipe":
+            return value if equals else "".join(arguments[index + 1 : index + 2])
+    return None

@@ -1,0 +1,119 @@
+"""Kill a training run at random moments, resume it, and compare with one never interrupted.
+
+`python -m train.survival DATA [--kills 10]`. The same weights, bit for bit on a CPU, and the same
+metrics. Every third kill waits for a checkpoint that is just being written.
+"""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tyro.conf import OmitArgPrefixes, Positional
+
+from train.commands import Json, Outcome
+from train.console import respond, say
+from train.errors import LesionliteError
+from train.files import sha256_file
+from train.layout import CONTRACT, METRICS, WEIGHTS
+
+SAME = (WEIGHTS, CONTRACT, METRICS)
+FLAGS = (
+    *("--model", "mobilevitv2_050", "--weights", "none", "--side", "32", "--batch", "32"),
+    *("--lr", "2e-3", "--bf16", "off", "--ema", "0.9", "--device", "cpu"),
+)
+
+
+@dataclass(frozen=True)
+class Survival:
+    """Kill training at random moments; exits with 1 unless what it ends with is the same."""
+
+    data: Positional[Path]
+    """Data folder."""
+    kills: int = 10
+    """How often."""
+    seed: int = 0
+    """Of the moments."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Train twice, once under fire, and compare."""
+        moments = random.Random(self.seed)
+        epochs = self.kills + 2  # each kill lets about one epoch pass
+        with TemporaryDirectory() as folder:
+            whole, parts = Path(folder) / "whole", Path(folder) / "parts"
+            begin, each = _pace(self.data, whole, epochs)
+            say(f"uninterrupted: {begin:.0f} s to begin, {each:.1f} s an epoch")
+            for number in range(1, self.kills + 1):
+                after = begin + moments.uniform(0, 1.6) * each
+                hit = _kill_once(_start(self.data, parts, epochs), parts, after, number % 3 == 0)
+                say(f"kill {number}: {hit}")
+            _wait(_start(self.data, parts, epochs))
+            same = {n: sha256_file(whole / n) == sha256_file(parts / n) for n in SAME}
+        for name, good in same.items():
+            say(f"{name}: {'the same' if good else 'NOT the same'}")
+        return {"kills": self.kills, "same": same}, 0 if all(same.values()) else 1
+
+
+def _start(data: Path, run: Path, epochs: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "lesionlite", "train", str(data), "--out", str(run), *FLAGS]
+    return subprocess.Popen(
+        [*command, "--epochs", str(epochs), "--patience", str(epochs), "--resume"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _pace(data: Path, run: Path, epochs: int) -> tuple[float, float]:
+    """Train without interruption: seconds until the first epoch began, and seconds per epoch."""
+    started = time.monotonic()
+    process = _start(data, run, epochs)
+    while process.poll() is None and not (run / METRICS).exists():
+        time.sleep(0.02)
+    first = time.monotonic() - started
+    _wait(process)
+    each = (time.monotonic() - started - first) / epochs  # the last part is for testing
+    return max(0.0, first - each), each
+
+
+def _wait(process: "subprocess.Popen[str]") -> None:
+    """Until it ends well; LesionliteError with its last words if it does not."""
+    with process:
+        _, said = process.communicate()
+    if process.returncode:
+        last = said.strip().splitlines()[-1:] or ["?"]
+        raise LesionliteError(f"training ended with {process.returncode}: {last[0]}")
+
+
+def _kill_once(process: "subprocess.Popen[str]", run: Path, after: float, in_writing: bool) -> str:
+    """Kill it after so many seconds, or as soon as a checkpoint is being written; what was hit."""
+    deadline = time.monotonic() + after
+    with process:
+        while process.poll() is None:
+            if in_writing and any(run.glob(".tmp-*.pt")):
+                break
+            if not in_writing and time.monotonic() > deadline:
+                break
+            time.sleep(0.001 if in_writing else 0.02)
+        process.kill()
+        process.communicate()
+    if process.returncode != -signal.SIGKILL:
+        raise LesionliteError("training ended before it could be killed; take more images")
+    writing = [path.name for path in run.glob(".tmp-*")] if run.exists() else []
+    return f"in writing {writing[0]}" if writing else "in between"
+
+
+def main() -> int:
+    """`python -m train.survival`: 0, 1, 2 for what the user can mend, or 130 for Ctrl-C."""
+    import tyro
+
+    return respond(sys.argv[1:], lambda: tyro.cli(OmitArgPrefixes[Survival]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
