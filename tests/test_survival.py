@@ -17,7 +17,7 @@ def test_a_killed_run_ends_as_one_never_interrupted(
     )
     document, code = Survival(drawn, kills=2, seed=1).run()
     assert code == 0 and all(document["same"].values()), document
-    assert "in writing .tmp-" in capsys.readouterr().out
+    assert "kill 2: in" in capsys.readouterr().out
 
 
 def test_a_difference_is_noticed(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ def _kill_once(process: "subprocess.Popen[str]", run: Path, after: float, in_wri
                 break
             if not in_writing and time.monotonic() > deadline:
                 break
-            time.sleep(0.001 if in_writing else 0.02)
+            time.sleep(0 if in_writing else 0.02)  # a write takes milliseconds
         process.kill()
         process.communicate()
     if process.returncode != -signal.SIGKILL:
