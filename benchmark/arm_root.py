@@ -4,7 +4,6 @@ Nothing is installed and nothing needs root: the distribution's own arm64 packag
 unpacked, and so are the wheels, in the versions that are installed here.
 """
 
-import os
 import platform
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from zipfile import ZipFile
 
+from train.cache import cache_folder
 from train.console import progress
 from train.errors import LesionliteError, unknown_choice
 from train.files import replacing, write_text
@@ -47,11 +47,10 @@ CORES = {
 }
 
 
-def cache_folder() -> Path:
+def arm_folder() -> Path:
     """Where the Arm system is kept: one for each set of versions."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     names = "-".join(version(name) for name in WHEELS[:3])
-    return cache / "lesionlite" / f"arm-{names}"
+    return cache_folder() / f"arm-{names}"
 
 
 def find_root(core: str) -> Path:
@@ -63,7 +62,7 @@ def find_root(core: str) -> Path:
     if core not in CORES:
         raise unknown_choice("Arm core", core, CORES)
     _refuse_without(EMULATOR)
-    folder = cache_folder()
+    folder = arm_folder()
     if not (folder / "system").is_dir():
         raise LesionliteError(f"there is no Arm system in {folder}; run `lesionlite armroot` once")
     return _for_core(folder, core)
@@ -90,7 +89,7 @@ def build_root() -> Path:
         LesionliteError: not Linux, a missing program, or packages that cannot be fetched.
     """
     _refuse_without(EMULATOR, "apt-get", "dpkg")
-    folder = cache_folder()
+    folder = arm_folder()
     if (folder / "system").is_dir():
         return folder
     with replacing(folder) as temporary, progress() as bar:

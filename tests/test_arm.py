@@ -9,7 +9,7 @@ import pytest
 
 from benchmark import arm_root
 from benchmark.arm import run_on_arm
-from benchmark.arm_root import CORES, EMULATOR, build_root, cache_folder, find_root
+from benchmark.arm_root import CORES, EMULATOR, arm_folder, build_root, find_root
 from benchmark.config import BenchmarkConfig
 from benchmark.elsewhere import Elsewhere, Task
 from benchmark.predictor import load
@@ -17,7 +17,7 @@ from benchmark.run import benchmark
 from tests.test_gates import layer_of_zeros, spoil
 from train.errors import LesionliteError
 
-READY = shutil.which(EMULATOR) is not None and (cache_folder() / "system").is_dir()
+READY = shutil.which(EMULATOR) is not None and (arm_folder() / "system").is_dir()
 needs_arm = pytest.mark.skipif(not READY, reason="run `lesionlite armroot` first; .ci/run does")
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from train.cache import cached_pixels
 from train.config import TrainConfig
 from train.contract import Contract
 from train.data import Split, open_image
@@ -29,6 +30,7 @@ class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
         self.split = split
         jitter = dict.fromkeys(("brightness", "contrast", "saturation"), config.jitter)
         bilinear = v2.InterpolationMode.BILINEAR
+        self.pixels = cached_pixels(split.files, contract) if config.cache else None
         self.transform = v2.Compose(
             [
                 *([v2.RandomRotation(config.rotation, bilinear)] if config.rotation else []),
@@ -36,15 +38,18 @@ class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
                 v2.RandomHorizontalFlip(),
                 v2.RandomVerticalFlip(),
                 v2.ColorJitter(**jitter),
-                v2.PILToTensor(),
             ]
         )
+        self.to_tensor = v2.PILToTensor()
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
-        image = open_image(self.split.files[index])
+        if self.pixels is None:
+            image = self.to_tensor(open_image(self.split.files[index]))
+        else:
+            image = torch.from_numpy(self.pixels[index].copy()).permute(2, 0, 1)
         return self.transform(image), self.split.targets[index], index
 
 

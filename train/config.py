@@ -66,6 +66,9 @@ class TrainConfig:
     coverage: float = 0.9
     """Share of validation images that get an answer: below the confidence that leaves so many, apps
     say "not sure"."""
+    cache: bool = True
+    """Keep decoded training images in the cache folder (3 bytes a pixel), so that no epoch but the
+    first has to decode; --no-cache decodes every time, from the full-size images."""
     workers: int = -1
     """Processes that decode and augment images; -1 means none on a CPU, where they would compete
     with the arithmetic, and one per core (at most 8) beside a GPU."""

@@ -49,7 +49,8 @@ class Trainer:
         self.bf16 = use_bf16(config.bf16, self.device)
         network = build_network(config.model, len(data.labels), config.drop_path)
         say(start_weights(network, config.model, config.weights, keep_head=config.epochs == 0))
-        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.layout = torch.channels_last
+        self.network = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.loader, self.sampler = training_loader(
             data.train, contract, config, on_cpu=self.device.type == "cpu"
         )
@@ -156,7 +157,7 @@ class Trainer:
                 f"epoch {self.epoch + 1}/{self.config.epochs}", total=len(self.loader), note=""
             )
             for step, (pixels, targets, places) in enumerate(self.loader, start=1):
-                loss = self._step(pixels.to(self.device), targets.to(self.device), places)
+                loss = self.step(pixels.to(self.device), targets.to(self.device), places)
                 total, seen = total + loss, seen + len(places)
                 bar.update(task, advance=1, note=f"loss {total / step:.3f}")
         say(f"{seen / (time.perf_counter() - started):.0f} images/s")
@@ -168,9 +169,19 @@ class Trainer:
             "lr": max(self.schedule.get_last_lr()),
         }
 
-    def _step(self, pixels: Tensor, targets: Tensor, places: Tensor) -> float:
+    def step(self, pixels: Tensor, targets: Tensor, places: Tensor) -> float:
+        """One update; its loss.
+
+        Args:
+            pixels: uint8 [B, 3, S, S] on the device.
+            targets: class indices [B] on the device.
+            places: of the images in the training split, [B].
+
+        Raises:
+            LesionliteError: naming step and files, if the loss or the gradient is not finite.
+        """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            logits = predict_logits(self.network, pixels, self.contract)
+            logits = predict_logits(self.network, pixels, self.contract, self.layout)
         smoothing = self.config.label_smoothing
         loss = F.cross_entropy(
             logits.float(), targets, self.loss_weights, label_smoothing=smoothing

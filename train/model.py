@@ -217,12 +217,17 @@ def load_run(folder: Path) -> tuple[nn.Module, Contract]:
     return network.eval().requires_grad_(False), contract
 
 
-def predict_logits(network: nn.Module, pixels: Tensor, contract: Contract) -> Tensor:
+def predict_logits(
+    network: nn.Module,
+    pixels: Tensor,
+    contract: Contract,
+    layout: torch.memory_format = torch.channels_last,
+) -> Tensor:
     """Logits [B, C] of uint8 pixels [B, 3, S, S], normalized as the contract says."""
     x = pixels.float() / 255
     if any(contract.mean):
         x = x - x.new_tensor(contract.mean)[:, None, None]
     if contract.std != (1.0, 1.0, 1.0):
         x = x / x.new_tensor(contract.std)[:, None, None]
-    logits: Tensor = network(x.contiguous(memory_format=torch.channels_last))
+    logits: Tensor = network(x.contiguous(memory_format=layout))
     return logits

@@ -1,0 +1,47 @@
+"""Decoding once: a memory-mapped file of resized pixels, made anew when an image changes."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from train.console import say
+from train.contract import Contract
+from train.data import Pixels, decode, write_inputs
+from train.files import fingerprint, read_json, sha256_file, size_bytes, write_json
+
+MARGIN = 1.15  # so much larger than the network's input, because crops are enlarged again
+
+
+def cache_folder() -> Path:
+    """Where things lie that can be made again: $XDG_CACHE_HOME/lesionlite, else in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lesionlite"
+
+
+def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
+    """Images as squares of about `MARGIN` times the contract's side, made unless they are there.
+
+    Args:
+        files: images, in order.
+        contract: squeezes the whole image into the square (`squash`), or takes its centre.
+
+    Returns:
+        uint8 [N, M, M, 3], memory-mapped.
+
+    Raises:
+        LesionliteError: naming the first file that cannot be decoded.
+    """
+    side = 32 * round(MARGIN * contract.side / 32)
+    large = replace(contract, side=side, resize_side=side)
+    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    key = fingerprint([stats, large.resize, side, large.interpolation, large.antialias])[:24]
+    file = cache_folder() / f"pixels-{key}.npy"
+    seal = file.with_suffix(".json")
+    if not (file.is_file() and read_json(seal) == {"sha256": sha256_file(file)}):
+        write_inputs(file, decode(files, large), len(files), "decoding once")
+        write_json(seal, {"sha256": sha256_file(file)})
+        say(f"decoded pixels: {file} ({size_bytes(file) / 1e9:.1f} GB; may be deleted)")
+    pixels: Pixels = np.load(file, mmap_mode="r")
+    return pixels
