@@ -5,7 +5,7 @@ With pytest-xdist (`make test`) its workers share it, too: whichever comes first
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # threads of two workers that wait actively on two cores
@@ -31,8 +31,23 @@ from train.results import train_and_test
 from train.synthetic import draw_dataset
 
 TINY = TrainConfig(
-    model="mobilevitv2_050", weights="none", side=64, epochs=2, batch=16, lr=2e-3, bf16="off"
+    model="mobilevitv2_050",
+    weights="none",
+    side=64,
+    epochs=2,
+    batch=16,
+    lr=2e-3,
+    bf16="off",
+    cache=False,
 )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_pixels_in_the_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Only the Arm system, which takes long to fetch, is looked for there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.cache.cache_folder", lambda: tmp_path_factory.mktemp("cache"))
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

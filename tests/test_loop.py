@@ -11,7 +11,7 @@ from tests.conftest import TINY
 from train.augment import EpochSampler
 from train.config import TrainConfig
 from train.contract import Contract
-from train.data import Split, read_split
+from train.data import Split, read_dataset, read_split
 from train.device import pick_device
 from train.errors import LesionliteError
 from train.fit import fit
@@ -79,8 +79,47 @@ def test_it_stops_when_validation_stops_improving(
 
 
 def test_a_loss_that_is_no_number_stops_with_a_sentence(drawn: Path, tmp_path: Path) -> None:
-    with pytest.raises(LesionliteError, match="loss became nan.*smaller --lr"):
+    said = r"became (nan|inf) in epoch 1, step \d+, on .*/train/.*png.* and 29 more; .*smaller --lr"
+    with pytest.raises(LesionliteError, match=said):
         fit(drawn, tmp_path / "run", replace(SHORT, lr=1e12, clip=1e12, warmup=0))
+
+
+@pytest.mark.parametrize("imbalance", ["none", "loss", "sampler", "dual"])
+def test_each_imbalance_mode_is_what_it_says(imbalance: str, drawn: Path, tmp_path: Path) -> None:
+    config = replace(SHORT, imbalance=imbalance)  # type: ignore[arg-type]
+    dataset = read_dataset(drawn)
+    trainer = Trainer(dataset, Contract(dataset.labels, side=32), config, tmp_path)
+    assert (trainer.loss_weights is not None) == (imbalance in ("loss", "dual"))
+    alike = len(set(trainer.sampler.weights.tolist())) == 1
+    assert alike == (imbalance in ("none", "loss"))
+
+
+def test_early_layers_learn_more_slowly_and_biases_do_not_decay(
+    drawn: Path, tmp_path: Path
+) -> None:
+    dataset = read_dataset(drawn)
+    contract = Contract(dataset.labels, side=32)
+    slow = Trainer(dataset, contract, replace(SHORT, layer_decay=0.8), tmp_path).optimizer
+    rates = sorted({group["initial_lr"] for group in slow.param_groups})
+    assert rates[-1] == SHORT.lr and rates[0] < 0.2 * SHORT.lr and len(rates) > 5
+    plain = Trainer(dataset, contract, SHORT, tmp_path).optimizer.param_groups
+    assert sorted(group["weight_decay"] for group in plain) == [0.0, SHORT.weight_decay]
+    assert all(p.ndim <= 1 for g in plain if not g["weight_decay"] for p in g["params"])
+
+
+def test_the_average_of_the_weights_is_what_counts(drawn: Path, tmp_path: Path) -> None:
+    fit(drawn, tmp_path / "run", replace(SHORT, epochs=1, ema=0.9))
+    fit(drawn, tmp_path / "plain", replace(SHORT, epochs=1))
+    mean, last = (load_file(tmp_path / name / WEIGHTS) for name in ("run", "plain"))
+    assert not torch.equal(mean["head.fc.weight"], last["head.fc.weight"])
+
+
+def test_the_contract_gets_temperature_and_threshold(run: Path) -> None:
+    contract = Contract.read(run / CONTRACT)
+    found = json.loads((run / SETTINGS).read_text())["confidence"]
+    assert contract.temperature == found["temperature"] != 1
+    assert contract.unsure_below == found["unsure_below"] > 0
+    assert found["coverage"] >= 0.9 and found["images"] > 0
 
 
 def test_rare_classes_are_drawn_by_the_root_of_their_count() -> None:

@@ -1,6 +1,8 @@
 """Decoding once: a memory-mapped file of resized pixels, made anew when an image changes."""
 
+import math
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,8 @@ from train.contract import Contract
 from train.data import Pixels, decode, write_inputs
 from train.files import fingerprint, read_json, sha256_file, size_bytes, write_json
 
-MARGIN = 1.15  # so much larger than the network's input, because crops are enlarged again
+MARGIN = 1.15  # at least so much larger than the network's input, because crops are enlarged again
+DAYS = 30
 
 
 def cache_folder() -> Path:
@@ -33,7 +36,7 @@ def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
     Raises:
         LesionliteError: naming the first file that cannot be decoded.
     """
-    side = 32 * round(MARGIN * contract.side / 32)
+    side = 32 * math.ceil(MARGIN * contract.side / 32)
     large = replace(contract, side=side, resize_side=side)
     stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     key = fingerprint([stats, large.resize, side, large.interpolation, large.antialias])[:24]
@@ -43,5 +46,15 @@ def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
         write_inputs(file, decode(files, large), len(files), "decoding once")
         write_json(seal, {"sha256": sha256_file(file)})
         say(f"decoded pixels: {file} ({size_bytes(file) / 1e9:.1f} GB; may be deleted)")
+        _forget_old(file.parent)
+    os.utime(file)
     pixels: Pixels = np.load(file, mmap_mode="r")
     return pixels
+
+
+def _forget_old(folder: Path) -> None:
+    """Delete pixels that no training has used for `DAYS`."""
+    for file in folder.glob("pixels-*.npy"):
+        if time.time() - file.stat().st_mtime > DAYS * 86400:
+            file.unlink()
+            file.with_suffix(".json").unlink(missing_ok=True)

@@ -18,7 +18,6 @@ RECIPES = {
             draws=1.5,
             rotation=15.0,
         ),
-        TrainConfig(recipe="recommended", ema=0.998, label_smoothing=0.1, rotation=15.0),
         TrainConfig(
             recipe="demo",
             model="mobilevitv2_050",

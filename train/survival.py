@@ -24,7 +24,7 @@ from train.layout import CONTRACT, METRICS, WEIGHTS
 SAME = (WEIGHTS, CONTRACT, METRICS)
 FLAGS = (
     *("--model", "mobilevitv2_050", "--weights", "none", "--side", "32", "--batch", "32"),
-    *("--lr", "2e-3", "--bf16", "off", "--ema", "0.9", "--device", "cpu"),
+    *("--lr", "2e-3", "--bf16", "off", "--ema", "0.9", "--device", "cpu", "--no-cache"),
 )
 
 
