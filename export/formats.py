@@ -127,7 +127,12 @@ def format_of(path: Path) -> Format:
 
 
 def read_contract(path: Path) -> Contract:
-    """The contract embedded in an artifact.
+    """The contract embedded in an artifact; LesionliteError as `contract_text` raises."""
+    return Contract.from_json(contract_text(path), str(path))
+
+
+def contract_text(path: Path) -> str:
+    """The contract embedded in an artifact, as it stands there.
 
     Raises:
         LesionliteError: no such file, not one of our formats, damaged, no contract in it, or one
@@ -147,7 +152,7 @@ def read_contract(path: Path) -> Contract:
             f"{path} has two lists of labels that differ: {', '.join(contract.labels)} in its "
             f"contract, {', '.join(labels)} where apps look for them; export it again"
         )
-    return contract
+    return text
 
 
 def open_runner(path: Path, threads: int = 2) -> Runner:

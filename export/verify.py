@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.formats import read_contract
+from export.formats import contract_text
 from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Artifact, Manifest, sha256_text
 from export.plan import PLAN_FIGURE
 from train.errors import LesionliteError
@@ -80,7 +80,7 @@ def _check_artifact(folder: Path, row: Artifact, contract_sha256: str) -> Check:
     if check.status != "ok":
         return check
     try:
-        inside = sha256_text(read_contract(path).to_json())
+        inside = sha256_text(contract_text(path))
     except LesionliteError as error:
         return Check(row.artifact, "contract", f"it cannot be read ({error}); {AGAIN}")
     if inside != contract_sha256:
