@@ -10,6 +10,10 @@ from benchmark.diff import EXACT, Difference, decibels, diff, match
 from tests.test_gates import layer_of_zeros, spoil
 from train.errors import LesionliteError
 
+# Between float32 files' layers (90 dB and more) and what a fault leaves; a network trained for two
+# epochs can hardly tell images apart, so its probabilities come within 10 dB of the right ones.
+STRICT = 40.0
+
 
 @pytest.fixture(scope="module")
 def files(drawn: Path) -> list[Path]:
@@ -45,7 +49,7 @@ def test_the_layer_with_the_fault_is_named(
     bad = tmp_path / "mobilevitv2_050-fp32.onnx"
     shutil.copy(artifacts / bad.name, bad)
     spoil(bad, layer_of_zeros)
-    found = diff(run, bad, files, 10.0)
+    found = diff(run, bad, files, STRICT)
     assert found.first_divergence == "blocks.8.conv_proj"
     before = sqnr(found, "blocks.8.norm")
     assert before > 90 and sqnr(found, "blocks.8.conv_proj") < 1
@@ -93,10 +97,10 @@ def test_the_command_tells_programs_and_people(
     bad = tmp_path / "mobilevitv2_050-fp32.onnx"
     shutil.copy(artifacts / bad.name, bad)
     spoil(bad, layer_of_zeros)
-    command = ["diff", str(run), str(bad), str(files[0])]
+    command = ["diff", str(run), str(bad), str(files[0]), "--threshold", str(STRICT)]
     assert lesionlite.main(command) == 1
     said = capsys.readouterr().out
-    assert "They differ from blocks.8.conv_proj on: below 10 dB." in said
+    assert "They differ from blocks.8.conv_proj on: below 40 dB." in said
     assert "blocks.8.norm" in said and "blocks.0.conv1_1x1.conv" not in said
     assert lesionlite.main([*command, "--all", "--json"]) == 1
     streams = capsys.readouterr()
