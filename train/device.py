@@ -1,6 +1,7 @@
 """Where to compute, and in which precision."""
 
 import torch
+from torch import Tensor, nn
 
 from train.errors import LesionliteError
 
@@ -34,3 +35,24 @@ def use_bf16(setting: str, device: torch.device) -> bool:
     if device.type == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return False
+
+
+class Float32Conv(nn.Conv2d):
+    """A convolution that autocast leaves alone; it gives what it gets, in the same precision."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve [B, C, H, W] in float32."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float()).to(x.dtype)
+
+
+def spare_bf16(network: nn.Module) -> None:
+    """Keep strided depthwise convolutions in float32, in place; for training with bf16 on a CPU.
+
+    oneDNN has no kernel for their gradient by the input in bfloat16: the reference loop that it
+    falls back to takes 4 to 78 times as long as the one for float32 (a third of a step in all).
+    Can go when `python -m train.strided` no longer says so (torch 2.13.0 does).
+    """
+    for module in network.modules():
+        if type(module) is nn.Conv2d and module.groups > 1 and max(module.stride) > 1:
+            module.__class__ = Float32Conv

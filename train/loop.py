@@ -21,7 +21,7 @@ from train.config import TrainConfig
 from train.console import progress, say
 from train.contract import Contract
 from train.data import Dataset, Pixels, load_inputs
-from train.device import pick_device, use_bf16
+from train.device import pick_device, spare_bf16, use_bf16
 from train.errors import LesionliteError
 from train.figures import draw_curves
 from train.files import write_json, write_text
@@ -49,6 +49,8 @@ class Trainer:
         self.bf16 = use_bf16(config.bf16, self.device)
         network = build_network(config.model, len(data.labels), config.drop_path)
         say(start_weights(network, config.model, config.weights, keep_head=config.epochs == 0))
+        if self.bf16 and self.device.type == "cpu":
+            spare_bf16(network)
         self.layout = torch.channels_last
         self.network = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.loader, self.sampler = training_loader(
