@@ -51,7 +51,8 @@ def spare_bf16(network: nn.Module) -> None:
 
     oneDNN has no kernel for their gradient by the input in bfloat16: the reference loop that it
     falls back to takes 4 to 78 times as long as the one for float32 (a third of a step in all).
-    Can go when `python -m train.strided` no longer says so (torch 2.13.0 does).
+    Measured with torch 2.13.0; can go when aten::convolution_backward takes as long with stride 2
+    as with stride 1 there.
     """
     for module in network.modules():
         if type(module) is nn.Conv2d and module.groups > 1 and max(module.stride) > 1:
