@@ -24,7 +24,8 @@ class Evaluate:
     folder: Positional[Path]
     """Class folders (some of the classes will do), or a data folder whose test/ is used."""
     out: Path | None = None
-    """Folder to write test.json and confusion.png into."""
+    """Folder for the tables (text, CSV, JSON) and figures: class distribution, scores, scores of
+    each class; curves, loss weights, confusion matrix, reliability."""
     threads: int = 2
     """Threads the runtime may use."""
     skip_bad: bool = False
@@ -42,10 +43,14 @@ class Evaluate:
         if note:
             say(f"Note: {note}.")
         if self.out is not None:
-            from train.results import write_scores
+            from train.layout import TABLES
+            from train.results import write_results
 
-            write_scores(self.out, scores, note)
-            say(f"results: {self.out}")
+            for missing in write_results(
+                self.out, self.model, self.folder, scores, predictor.contract
+            ):
+                say(missing)
+            say(f"results: {self.out / TABLES}")
         say(f"next: lesionlite predict {self.model} IMAGE")
         return {"model": str(self.model), "note": note, **asdict(scores)}, 0
 

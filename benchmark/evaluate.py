@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmark.predictor import Predictor, load
 from benchmark.run import evaluation_split
-from train.data import decode
+from train.data import decode, read_domains
 from train.metrics import Scores, score
 
 
@@ -33,4 +33,5 @@ def evaluate(
     inputs = decode(split.files, predictor.contract)
     probabilities = predictor.predict_inputs(inputs, len(split), "predicting")
     truth = np.asarray(split.targets)
-    return score(probabilities, truth, predictor.contract.labels), predictor
+    domains = read_domains(folder)
+    return score(probabilities, truth, predictor.contract.labels, domains), predictor

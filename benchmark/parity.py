@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from benchmark.config import BenchmarkConfig
 from benchmark.statistics import Indices, Interval, f1_change_interval, mcnemar
 from export.precision import Precision
-from train.metrics import Bin, calibration_error, reliability, score
+from train.metrics import Bin, score
 
 Probabilities = NDArray[np.float32]
 MOST_CHANGED = 20
@@ -99,7 +99,6 @@ def compare(
     largest = difference.max(1)
     answers, before = probabilities.argmax(1), reference.argmax(1)
     right, was_right = answers == truth, before == truth
-    bins = reliability(probabilities, truth)
     pairs = [(a, b) for a, b in zip(mine.classes, theirs.classes, strict=True) if a.support]
     return Parity(
         images=len(truth),
@@ -116,8 +115,8 @@ def compare(
         mean_abs_dp=float(difference.mean()),
         max_abs_dp=float(largest.max()),
         abs_dp=_spread(largest),
-        expected_calibration_error=calibration_error(bins),
-        reliability=bins,
+        expected_calibration_error=mine.calibration_error,
+        reliability=mine.reliability,
         confusion=mine.confusion,
         most_changed=_most_changed(largest, probabilities, reference, truth, labels, names),
     )

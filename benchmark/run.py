@@ -32,7 +32,7 @@ from train.contract import Contract
 from train.data import Split, drop_bad, read_split, write_inputs
 from train.errors import LesionliteError, unknown_choice
 from train.layout import CONTRACT, is_run
-from train.metrics import calibration_error, reliability, score, weighted_f1
+from train.metrics import score, weighted_f1
 
 SCRATCH = ".benchmark"  # in the report's folder, while one is made
 
@@ -261,7 +261,6 @@ def _reference(
     latency: Latency,
 ) -> dict[str, Any]:
     scores = score(answers, truth, labels)
-    bins = reliability(answers, truth)
     return {
         "weighted_f1": scores.weighted_f1,
         "macro_f1": scores.macro_f1,
@@ -270,7 +269,7 @@ def _reference(
         "recall": {row.label: row.recall for row in scores.classes if row.support},
         "support": {row.label: row.support for row in scores.classes},
         "confusion": scores.confusion,
-        "expected_calibration_error": calibration_error(bins),
-        "reliability": [asdict(b) for b in bins],
+        "expected_calibration_error": scores.calibration_error,
+        "reliability": [asdict(b) for b in scores.reliability],
         "latency_ms": asdict(latency),
     }

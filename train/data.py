@@ -19,6 +19,8 @@ from train.resample import RESAMPLERS, resampler_of
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+Domains = dict[str, list[str]]
+"""The classes of each domain, e.g. of dermoscopy and of photographs."""
 AHEAD = 64  # images decoded before they are asked for
 
 
@@ -138,6 +140,25 @@ def read_dataset(folder: Path) -> Dataset:
     }
     note = (read_json(folder / "dataset.json") or {}).get("note", "")
     return Dataset(train, others["val"], others.get("test"), note)
+
+
+def read_domains(folder: Path) -> Domains:
+    """The classes of each domain, as `dataset.json` in `folder` or above it has them; {} if not.
+
+    Raises:
+        LesionliteError: if it holds something else.
+    """
+    for place in (folder, folder.parent):
+        document = read_json(place / "dataset.json")
+        domains = document.get("domains", {}) if isinstance(document, dict) else {}
+        if domains:
+            lists = isinstance(domains, dict) and all(isinstance(v, list) for v in domains.values())
+            if not lists:
+                raise LesionliteError(
+                    f"{place / 'dataset.json'}: domains must give a list of classes for each name"
+                )
+            return dict(domains)
+    return {}
 
 
 def _check_classes(folder: Path, labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The pictures of a run: its curves and its confusion matrix."""
+"""The pictures of a run: curves, loss weights, confusion matrix, reliability."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from train.files import replacing
+from train.imbalance import ens_weights
 from train.metrics import Scores
 
 
@@ -68,5 +69,66 @@ def draw_confusion(scores: Scores, note: str, file: Path) -> None:
     for row, column in zip(*np.nonzero(counts), strict=True):
         colour = "white" if shares[row, column] > 0.5 else "black"
         axis.text(column, row, counts[row, column], ha="center", va="center", color=colour)
+    with replacing(file) as temporary:
+        figure.savefig(temporary)
+
+
+def draw_weights(labels: Sequence[str], counts: Sequence[int], beta: float, file: Path) -> None:
+    """Draw each class's weight in the loss: by effective number, beside inverse frequency.
+
+    Both are scaled to an average of 1 over the classes that have images; classes in order of size.
+
+    Args:
+        labels: [C] names.
+        counts: training images per class, [C].
+        beta: of the Effective-Number-of-Samples weights.
+        file: PNG to write.
+    """
+    order = sorted((i for i, n in enumerate(counts) if n), key=lambda i: counts[i])
+    inverse = np.array([1 / counts[i] for i in order])
+    effective = np.array([ens_weights(counts, beta)[i] for i in order])
+    places = np.arange(len(order))
+    figure = new_figure(9, 1.6 + 0.36 * len(order))
+    axis = figure.subplots()
+    for values, shift, name in (
+        (inverse / inverse.mean(), 0.2, "inverse frequency"),
+        (effective, -0.2, f"effective number, β = {beta:g}"),
+    ):
+        bars = axis.barh(places + shift, values, height=0.4, label=name)
+        axis.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
+    axis.set_yticks(places, [f"{labels[i]} ({counts[i]:,})" for i in order])
+    axis.margins(x=0.08)
+    axis.set(xlabel="weight in the loss", title="Loss weights of the classes (training images)")
+    axis.grid(axis="x", alpha=0.3)
+    axis.legend(loc="upper right")
+    with replacing(file) as temporary:
+        figure.savefig(temporary)
+
+
+def draw_reliability(scores: Scores, note: str, file: Path) -> None:
+    """Draw how often answers of each confidence are right, and how many there are of each.
+
+    Args:
+        scores: of the test set.
+        note: a caveat to print under the title, or "".
+        file: PNG to write.
+    """
+    bins = scores.reliability
+    confidence = [b.confidence for b in bins]
+    figure = new_figure(6.4, 6.2)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    above.plot((0, 1), (0, 1), color="grey", linestyle="--", label="as sure as right")
+    sizes = [max(4, 400 * b.images / scores.images) for b in bins]  # few answers say little
+    above.plot(confidence, [b.accuracy for b in bins], label="answers (area: how many)")
+    above.scatter(confidence, [b.accuracy for b in bins], s=sizes, zorder=3)
+    above.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+    above.set_title(
+        f"calibration error {scores.calibration_error:.3f}, {scores.images} images\n{note}".strip()
+    )
+    above.legend()
+    below.bar(confidence, [b.images for b in bins], width=0.05)
+    below.set(xlabel="confidence of the answer", ylabel="images")
+    for axis in (above, below):
+        axis.grid(alpha=0.3)
     with replacing(file) as temporary:
         figure.savefig(temporary)

@@ -1,5 +1,6 @@
 """What a table of results holds: weighted and macro F1, accuracy, AUC, per class, confusion."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,21 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
+class Bin:
+    """The images whose answers have about the same confidence.
+
+    Attributes:
+        images: how many.
+        confidence: mean probability of the first answers.
+        accuracy: share of them that is right.
+    """
+
+    images: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class Scores:
     """Scores of predictions against the truth.
 
@@ -37,6 +53,10 @@ class Scores:
             that have an image here; None where only one class does.
         classes: one row per class, in the model's order.
         confusion: [C][C] counts, true class by predicted class.
+        calibration_error: expected, see `calibration_error`.
+        reliability: answers by their confidence.
+        domains: the scores of the images of some classes, by the domain's name. Where domains can
+            be told apart at a glance (dermoscopy, photographs), the score of all flatters.
     """
 
     images: int
@@ -46,6 +66,9 @@ class Scores:
     weighted_auc: float | None
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
+    calibration_error: float
+    reliability: tuple[Bin, ...]
+    domains: "dict[str, Scores]"
 
 
 def weighted_f1(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> float:
@@ -63,13 +86,19 @@ def weighted_f1_of_counts(hits: Counts, answered: Counts, support: Counts) -> Fl
     return np.asarray((f1 * support).sum(-1) / support.sum(-1))
 
 
-def score(probabilities: Floats, truth: NDArray[np.int64], labels: tuple[str, ...]) -> Scores:
+def score(
+    probabilities: Floats,
+    truth: NDArray[np.int64],
+    labels: tuple[str, ...],
+    domains: Mapping[str, Sequence[str]] | None = None,
+) -> Scores:
     """Score predictions.
 
     Args:
         probabilities: [N, C].
         truth: class indices, [N].
         labels: [C] names.
+        domains: the classes of each domain to score apart, too.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -79,6 +108,7 @@ def score(probabilities: Floats, truth: NDArray[np.int64], labels: tuple[str, ..
         truth, answers, labels=indices, zero_division=0.0
     )
     present = support > 0
+    bins = reliability(probabilities, truth)
     return Scores(
         images=len(truth),
         weighted_f1=float(np.average(f1, weights=support)),
@@ -92,7 +122,28 @@ def score(probabilities: Floats, truth: NDArray[np.int64], labels: tuple[str, ..
         confusion=tuple(
             tuple(int(n) for n in row) for row in confusion_matrix(truth, answers, labels=indices)
         ),
+        calibration_error=calibration_error(bins),
+        reliability=bins,
+        domains=_by_domain(probabilities, truth, labels, domains or {}),
     )
+
+
+def _by_domain(
+    probabilities: Floats,
+    truth: NDArray[np.int64],
+    labels: tuple[str, ...],
+    domains: Mapping[str, Sequence[str]],
+) -> dict[str, Scores]:
+    """The scores of each domain that some of the images are of."""
+    of_domain = {
+        name: np.isin(truth, [labels.index(c) for c in classes if c in labels])
+        for name, classes in domains.items()
+    }
+    return {
+        name: score(probabilities[here], truth[here], labels)
+        for name, here in of_domain.items()
+        if 0 < here.sum() < len(here)
+    }
 
 
 def _weighted_auc(
@@ -106,21 +157,6 @@ def _weighted_auc(
     classes = np.flatnonzero(present)
     areas = [roc_auc_score(truth == c, probabilities[:, c]) for c in classes]
     return float(np.average(areas, weights=[(truth == c).sum() for c in classes]))
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The images whose answers have about the same confidence.
-
-    Attributes:
-        images: how many.
-        confidence: mean probability of the first answers.
-        accuracy: share of them that is right.
-    """
-
-    images: int
-    confidence: float
-    accuracy: float
 
 
 def reliability(probabilities: Floats, truth: NDArray[np.int64], bins: int = 15) -> tuple[Bin, ...]:
@@ -160,9 +196,11 @@ def score_table(scores: Scores, title: str) -> "Table":
     auc = "" if scores.weighted_auc is None else f"{scores.weighted_auc:.4f}"
     for name, value in (
         ("weighted F1", f"{scores.weighted_f1:.4f}"),
+        *((f"weighted F1, {n}", f"{s.weighted_f1:.4f}") for n, s in scores.domains.items()),
         ("macro F1", f"{scores.macro_f1:.4f}"),
         ("accuracy", f"{scores.accuracy:.4f}"),
         ("weighted AUC", auc),
+        ("calibration error", f"{scores.calibration_error:.4f}"),
     ):
-        table.add_row(name, "", "", value, str(scores.images))
+        table.add_row(name, "", "", value, "")
     return table

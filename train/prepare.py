@@ -15,6 +15,7 @@ from train.errors import LesionliteError, unknown_choice
 from train.files import fingerprint, read_json, replacing, write_json
 from train.sources import (
     CLASSES,
+    DOMAINS,
     Sample,
     Source,
     dermoscopic,
@@ -142,6 +143,7 @@ def _prepare(config: PrepareConfig) -> Summary:
         document = {
             "labels": CLASSES,
             "note": "",
+            "domains": DOMAINS,
             "sources": [source.flag.removeprefix("--") for source in sources],
             "split": config.split.name if config.split else "",
             "seed": config.seed,

@@ -7,14 +7,32 @@ import numpy as np
 
 from train.confidence import softmax
 from train.config import TrainConfig
-from train.data import Split, drop_bad, load_inputs, read_dataset
-from train.figures import draw_confusion
-from train.files import write_json
+from train.contract import Contract
+from train.data import (
+    Domains,
+    Split,
+    drop_bad,
+    load_inputs,
+    read_dataset,
+    read_domains,
+    read_split,
+)
+from train.figures import draw_confusion, draw_curves, draw_reliability, draw_weights
+from train.files import read_json, write_json
 from train.fit import TrainResult, fit
-from train.layout import CONFUSION, SCORES
-from train.loop import all_logits
+from train.layout import (
+    CONFUSION,
+    CURVES,
+    LOSS_WEIGHTS,
+    METRICS,
+    RELIABILITY,
+    SCORES,
+    SETTINGS,
+)
+from train.loop import all_logits, read_metrics
 from train.metrics import Scores, score
 from train.model import load_run
+from train.tables import class_distribution, class_table, overall_table, write_tables
 
 
 def train_and_test(
@@ -30,15 +48,15 @@ def score_test_split(data: Path, run: Path, config: TrainConfig) -> Scores | Non
     if test is None:
         return None
     (test,), _ = drop_bad([test], config.skip_bad)
-    return evaluate_run(run, test)
+    return evaluate_run(run, test, read_domains(data))
 
 
-def evaluate_run(run: Path, split: Split) -> Scores:
+def evaluate_run(run: Path, split: Split, domains: Domains) -> Scores:
     """Score a run's best checkpoint on `split`; writes test.json and confusion.png into it."""
     network, contract = load_run(run)
     pixels = load_inputs(split.files, contract, "reading test images")
     logits = all_logits(network, pixels, contract, description="testing") / contract.temperature
-    scores = score(softmax(logits), np.asarray(split.targets), contract.labels)
+    scores = score(softmax(logits), np.asarray(split.targets), contract.labels, domains)
     write_scores(run, scores, contract.note)
     return scores
 
@@ -47,3 +65,48 @@ def write_scores(folder: Path, scores: Scores, note: str) -> None:
     """Write the scores as JSON and their confusion matrix as a picture into `folder`."""
     write_json(folder / SCORES, {"note": note, **asdict(scores)})
     draw_confusion(scores, note, folder / CONFUSION)
+
+
+def write_results(
+    out: Path, model: Path, folder: Path, scores: Scores, contract: Contract
+) -> list[str]:
+    """Write all of the paper's tables and figures.
+
+    Args:
+        out: folder to write.
+        model: what was scored; the curves of a run are drawn, too.
+        folder: what it was scored on; its class distribution is the first table.
+        scores: what came of it.
+        contract: the model's.
+
+    Returns:
+        What could not be drawn, and why, a sentence each.
+    """
+    write_scores(out, scores, contract.note)
+    draw_reliability(scores, contract.note, out / RELIABILITY)
+    first = class_distribution(folder, contract.labels)
+    write_tables(out, [first, overall_table(scores), class_table(scores)], contract.note)
+    missing = []
+    history = read_metrics(model) if model.is_dir() else []
+    if history:
+        draw_curves(history, contract.note, out / CURVES)
+    else:
+        missing.append(f"no {CURVES}: {model} holds no {METRICS}, only a trained run does")
+    counts, beta = _training(model, folder, contract.labels)
+    if counts:
+        draw_weights(contract.labels, counts, beta, out / LOSS_WEIGHTS)
+    else:
+        missing.append(
+            f"no {LOSS_WEIGHTS}: neither {model} nor {folder} tells how many images were trained on"
+        )
+    return missing
+
+
+def _training(model: Path, folder: Path, labels: tuple[str, ...]) -> tuple[list[int] | None, float]:
+    """Training images per class, as the run remembers them or as `folder` has them, and beta."""
+    settings = (read_json(model / SETTINGS) if model.is_dir() else None) or {}
+    beta = settings.get("beta", TrainConfig().beta)
+    if settings.get("counts"):
+        return [settings["counts"].get(label, 0) for label in labels], beta
+    train = folder / "train"
+    return (read_split(train, labels).counts() if train.is_dir() else None), beta

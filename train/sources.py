@@ -57,6 +57,10 @@ MSLD_CLASSES = {
     "HFMD": "HFMD",
     "HEALTHY": "Healthy",
 }
+DOMAINS = {
+    "dermoscopic": sorted(set(ISIC_CLASSES.values()) - {""}),
+    "photographs": sorted(MSLD_CLASSES.values()),
+}
 HAM_TABLE = "HAM10000_metadata.csv"
 ISIC_TRUTH = "ISIC_2019_Training_GroundTruth.csv"
 ISIC_TABLE = "ISIC_2019_Training_Metadata.csv"
