@@ -200,6 +200,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "benchmark.commands",
         "Classify images with a run or an artifact, from its own contract alone.",
     ),
+    "explain": (
+        "train.commands",
+        "Draw where in an image a run saw the class it answers (Grad-CAM).",
+    ),
 }
 
 

@@ -198,7 +198,9 @@ def test_evaluate_takes_a_subset_of_the_classes(
     assert lesionlite.main(["evaluate", str(model), str(tmp_path / "some"), "--out", str(out)]) == 0
     words = capsys.readouterr().out
     assert "Melanoma" in words and "no medical meaning" in words
-    assert {file.name for file in out.iterdir()} == {"test.json", "confusion.png"}
+    names = {file.name for file in out.iterdir()}
+    assert {"test.json", "confusion.png", "tables.md", "table1.csv"} <= names
+    assert "curves.png" not in names and "no curves.png" in words
     (tmp_path / "some" / "Zebra").mkdir()
     assert "does not know: Zebra" in sentence(capsys, "evaluate", model, tmp_path / "some")
 

@@ -140,3 +140,38 @@ class Train:
             "test": asdict(scores) if scores else None,
         }
         return document, 0
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Draw where in an image a run saw the class it answers (Grad-CAM).
+
+    A hint for people who look for shortcuts in their data (rulers, hair, borders), no diagnosis.
+    """
+
+    model: Positional[Path]
+    """Run folder; converted files have no gradients."""
+    images: Positional[tuple[Path, ...]]
+    """Image files, or folders of them."""
+    out: Path
+    """Folder for a picture of each, and explanations.json."""
+    label: str | None = None
+    """The class to explain; by default each image's likeliest."""
+    layer: str = ""
+    """Whose activations are weighed, e.g. stages.3; by default the last stage with a map of 7 x 7
+    or finer. Earlier ones are finer and know less of classes."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Explain, and say what was answered."""
+        from train.explain import explain
+
+        made = explain(self.model, self.images, self.out, self.label, self.layer)
+        for row in made[:SHOWN]:
+            say(f"{row.image}: {row.label} {row.probability:.3f}")
+        if len(made) > SHOWN:
+            say(f"and {len(made) - SHOWN} more")
+        say("Not a medical device.")
+        say(f"pictures: {self.out}")
+        say(f"next: lesionlite predict {self.model} IMAGE")
+        return {"out": str(self.out), "images": [asdict(row) for row in made]}, 0

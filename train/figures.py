@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from train.files import replacing
 from train.imbalance import ens_weights
@@ -130,5 +131,26 @@ def draw_reliability(scores: Scores, note: str, file: Path) -> None:
     below.set(xlabel="confidence of the answer", ylabel="images")
     for axis in (above, below):
         axis.grid(alpha=0.3)
+    with replacing(file) as temporary:
+        figure.savefig(temporary)
+
+
+def draw_heat(pixels: NDArray[np.uint8], heat: NDArray[np.float32], title: str, file: Path) -> None:
+    """Draw an image, and beside it the same under a heat map.
+
+    Args:
+        pixels: [S, S, 3].
+        heat: [S, S], from 0 to 1.
+        title: to print above.
+        file: PNG to write.
+    """
+    figure = new_figure(6, 3.3)
+    plain, under = figure.subplots(1, 2)
+    plain.imshow(pixels)
+    under.imshow(pixels)
+    under.imshow(heat, cmap="inferno", alpha=0.2 + 0.4 * heat, vmin=0, vmax=1)
+    for axis in (plain, under):
+        axis.set_axis_off()
+    figure.suptitle(title)
     with replacing(file) as temporary:
         figure.savefig(temporary)

@@ -1,0 +1,203 @@
+"""Train with each of some values of one setting, several seeds each, and compare with the spread.
+
+`python -m train.compare DATA --out OUT --vary imbalance --values none sampler loss dual`, and any
+flag of `lesionlite train`. Interrupted, it goes on where it was when called again.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass, field, fields, replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from tyro.conf import OmitArgPrefixes, Positional
+
+from train.commands import Json, Outcome, default_training, take_defaults
+from train.config import TrainConfig
+from train.console import respond, say, track
+from train.errors import LesionliteError, refuse_settings, unknown_choice
+from train.files import read_json
+from train.layout import SCORES, SETTINGS
+from train.recipes import named_in, recipe
+from train.tables import Table, write_tables
+
+Measures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare values of one setting on the test split: mean and standard deviation over seeds."""
+
+    data: Positional[Path]
+    """Data folder with train/, val/ and test/."""
+    out: Path
+    """Folder for a run of each value and seed, and the tables."""
+    vary: str
+    """The setting, e.g. imbalance, ema or label-smoothing."""
+    values: tuple[str, ...]
+    """What to set it to."""
+    seeds: int = 3
+    """Runs of each value: seeds 0, 1, 2, ..."""
+    jobs: int = 1
+    """Runs at a time; they share the cores out."""
+    config: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Train what is missing, and show the table."""
+        refuse_settings(
+            self, [("seeds", self.seeds >= 1, "1 or more"), ("jobs", self.jobs >= 1, "1 or more")]
+        )
+        plan = self.plan()
+        missing = {out: c for out, c in plan.items() if not _finished(out, c)}
+        _train_all(self.data, missing, self.jobs)
+        measures = {out: _measures(out) for out in plan}
+        table = compared(
+            self.vary, {v: [measures[self._folder(v, s)] for s in self._seeds] for v in self.values}
+        )
+        say(table.markdown())
+        write_tables(self.out, [table], "")
+        say(f"tables: {self.out}")
+        say(f"next: lesionlite build {self.data} --{self.vary} VALUE --out dist/skin")
+        return table.document(), 0
+
+    @property
+    def _seeds(self) -> range:
+        return range(self.seeds)
+
+    def _folder(self, value: str, seed: int) -> Path:
+        return self.out / f"{value}-{seed}"
+
+    def plan(self) -> dict[Path, TrainConfig]:
+        """The settings of every run by its folder, one seed of all values after another.
+
+        Raises:
+            LesionliteError: if there is no such setting.
+            SystemExit: if it cannot have such a value; tyro says so.
+        """
+        flag = self.vary.replace("_", "-")
+        known = [f.name.replace("_", "-") for f in fields(self.config)]
+        if flag not in known:
+            raise unknown_choice("setting", self.vary, known)
+        return {
+            self._folder(value, seed): _with(replace(self.config, seed=seed), flag, value)
+            for seed in self._seeds
+            for value in self.values
+        }
+
+
+def _with(config: TrainConfig, flag: str, value: str) -> TrainConfig:
+    """The same settings but for one, which is written as on a command line."""
+    import tyro
+
+    return tyro.cli(
+        TrainConfig,
+        prog="train.compare",
+        args=[f"--{flag}", value],
+        default=config,
+        config=(tyro.conf.FlagConversionOff,),
+    )
+
+
+def compared(vary: str, measures: dict[str, list[Measures]]) -> Table:
+    """The table of mean and sample standard deviation by value.
+
+    Args:
+        vary: the setting's name.
+        measures: for each value, what each seed's run scored.
+    """
+    names = list(next(iter(measures.values()))[0])
+    rows = []
+    for value, runs in measures.items():
+        row: list[Any] = [value, len(runs)]
+        for name in names:
+            scores = [run[name] for run in runs]
+            spread = stdev(scores) if len(scores) > 1 else None
+            row += [fmean(scores), spread]
+        rows.append(tuple(row))
+    columns = [part for name in names for part in (name, "±")]
+    unique = [c if c != "±" else f"± {columns[i - 1]}" for i, c in enumerate(columns)]
+    return Table("compare", f"{vary}, on the test split", (vary, "seeds", *unique), tuple(rows))
+
+
+def _finished(out: Path, config: TrainConfig) -> bool:
+    """Whether that run is there; LesionliteError if it is of other settings."""
+    saved = read_json(out / SETTINGS)
+    if not (isinstance(saved, dict) and saved.get("finished") and (out / SCORES).is_file()):
+        return False
+    settings = json.loads(json.dumps(asdict(config)))
+    other = [key for key, value in settings.items() if saved.get(key) != value]
+    if other:
+        raise LesionliteError(
+            f"{out} holds a run of other settings ({', '.join(other)}); choose another --out"
+        )
+    return True
+
+
+def _train_all(data: Path, missing: dict[Path, TrainConfig], jobs: int) -> None:
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), max_tasks_per_child=1
+    ) as workers:
+        runs = [workers.submit(_train_one, data, out, c, threads) for out, c in missing.items()]
+        try:
+            for run in track(as_completed(runs), "training", len(runs)):
+                run.result()
+        except BaseException:
+            workers.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _train_one(data: Path, out: Path, config: TrainConfig, threads: int) -> None:
+    """Train one run (or go on with it), what it says going to a file beside it."""
+    import torch
+
+    from train.results import score_test_split, train_and_test
+
+    torch.set_num_threads(threads)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        out.with_name(out.name + ".log").open("w") as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
+        if (read_json(out / SETTINGS) or {}).get("finished"):  # but not scored
+            score_test_split(data, out, config)
+        else:
+            train_and_test(data, out, config, resume=True)
+
+
+def _measures(out: Path) -> Measures:
+    scores = read_json(out / SCORES)
+    if scores is None:
+        raise LesionliteError(f"{out} has no {SCORES}: the data folder needs a test/ to compare on")
+    domains = {f"weighted F1, {n}": s["weighted_f1"] for n, s in scores["domains"].items()}
+    return {
+        "weighted F1": scores["weighted_f1"],
+        **domains,
+        "macro F1": scores["macro_f1"],
+        "accuracy": scores["accuracy"],
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m train.compare`: 0, 2 for what the user can mend, or 130 for Ctrl-C."""
+    import tyro
+
+    given = sys.argv[1:] if arguments is None else list(arguments)
+
+    def parse() -> Compare:
+        take_defaults(recipe(named_in(given) or "paper"))
+        return tyro.cli(Compare, args=given, config=(tyro.conf.FlagCreatePairsOff,))
+
+    return respond(given, parse)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
