@@ -2,15 +2,14 @@
 
 import csv
 import os
-import random
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from train.console import track
+from train.divide import divide
 from train.errors import LesionliteError, unknown_choice
 from train.files import fingerprint, read_json, replacing, write_json
 from train.sources import (
@@ -18,14 +17,13 @@ from train.sources import (
     Sample,
     Source,
     dermoscopic,
-    image_name,
     many,
     open_sources,
     photographs,
-    read_table,
 )
+from train.tables import image_name, read_table
 
-__all__ = ["CLASSES", "SPLITS", "PrepareConfig", "Summary", "divide", "prepare"]
+__all__ = ["CLASSES", "SPLITS", "PrepareConfig", "Summary", "prepare"]
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("image", "class", "group", "split")
@@ -152,53 +150,6 @@ def _prepare(config: PrepareConfig) -> Summary:
         if refused:
             notes.append(f"{many(refused, 'image')} copied, because hard links were refused")
     return Summary(config.out, counts, empty, tuple(notes), up_to_date)
-
-
-def divide(samples: Sequence[Sample], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Assign every group to a split so that each class comes near to its shares.
-
-    Groups go largest first to the split that lacks most in proportion (Sainte-Laguë's rule for
-    seats in a parliament), so each split also gets its share of large and of small groups.
-
-    Args:
-        samples: images with class and group.
-        shares: fraction per split.
-        seed: of the order among groups of one size.
-
-    Returns:
-        The split of each group.
-    """
-    groups: dict[str, Counter[str]] = {}
-    for sample in samples:
-        groups.setdefault(sample.group, Counter())[sample.label] += 1
-    totals = Counter(sample.label for sample in samples)
-    order = sorted(groups)
-    random.Random(seed).shuffle(order)
-    order.sort(key=lambda group: -groups[group].total())
-    have: dict[str, Counter[str]] = {split: Counter() for split in shares}
-    homes: dict[str, str] = {}
-    for group in order:
-
-        def fullness(split: str, group: str = group) -> float:
-            return sum(
-                number * (have[split][label] + number / 2) / (shares[split] * totals[label])
-                for label, number in groups[group].items()
-            )
-
-        homes[group] = min(shares, key=fullness)
-        have[homes[group]].update(groups[group])
-    for label in totals:
-        _reach_every_split([group for group in order if groups[group][label]], shares, homes)
-    return homes
-
-
-def _reach_every_split(groups: list[str], splits: Iterable[str], homes: dict[str, str]) -> None:
-    """Give a split that a small class missed the smallest group of the split with most of them."""
-    for split in splits:
-        spread = Counter(homes[group] for group in groups)
-        donor, number = spread.most_common(1)[0]
-        if split not in spread and number > 1:
-            homes[[group for group in groups if homes[group] == donor][-1]] = split
 
 
 def _divided(config: PrepareConfig, sources: Sequence[Source]) -> tuple[list[Sample], list[str]]:

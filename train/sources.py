@@ -3,15 +3,24 @@
 A group is what must never be divided between splits: the images of one lesion or one patient.
 """
 
-import csv
 import filecmp
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 from train.errors import LesionliteError, unknown_choice
+from train.tables import (
+    HAM_CLASSES,
+    HAM_TABLE,
+    ISIC_TABLE,
+    ISIC_TRUTH,
+    ham_rows,
+    image_name,
+    isic_labels,
+    isic_lesions,
+)
 
 CLASSES = (
     "Actinic keratoses",
@@ -29,26 +38,6 @@ CLASSES = (
     "Squamous cell carcinoma",
     "Vascular lesions",
 )
-HAM_CLASSES = {
-    "akiec": "Actinic keratoses",  # HAM10000's name for what ISIC 2019 divides into AK and SCC
-    "bcc": "Basal cell carcinoma",
-    "bkl": "Benign keratosis-like lesions",
-    "df": "Dermatofibroma",
-    "mel": "Melanoma",
-    "nv": "Melanocytic nevi",
-    "vasc": "Vascular lesions",
-}
-ISIC_CLASSES = {
-    "MEL": "Melanoma",
-    "NV": "Melanocytic nevi",
-    "BCC": "Basal cell carcinoma",
-    "AK": "Actinic keratoses",
-    "BKL": "Benign keratosis-like lesions",
-    "DF": "Dermatofibroma",
-    "VASC": "Vascular lesions",
-    "SCC": "Squamous cell carcinoma",
-    "UNK": "",
-}
 MSLD_CLASSES = {
     "MKP": "Monkeypox",
     "CHP": "Chickenpox",
@@ -57,9 +46,6 @@ MSLD_CLASSES = {
     "HFMD": "HFMD",
     "HEALTHY": "Healthy",
 }
-HAM_TABLE = "HAM10000_metadata.csv"
-ISIC_TRUTH = "ISIC_2019_Training_GroundTruth.csv"
-ISIC_TABLE = "ISIC_2019_Training_Metadata.csv"
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -99,43 +85,6 @@ class Source:
 def many(number: int, noun: str) -> str:
     """The number with its noun, as in "1 image" and "2,084 images"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def image_name(text: str) -> str:
-    """What identifies an image in every collection: its file's name without folder and suffix.
-
-    ISIC 2019 appends `_downsampled` to some names, which other releases of the images do not.
-    """
-    return PureWindowsPath(text).stem.removesuffix("_downsampled")
-
-
-def read_table(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each row of a CSV file with its place ("FILE, line N") for errors.
-
-    Raises:
-        LesionliteError: if the file is missing, is no CSV text, lacks a column or has a ragged row.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            absent = [name for name in columns if name not in (reader.fieldnames or ())]
-            if absent:
-                wanted = ",".join(columns)
-                raise LesionliteError(
-                    f"{path}, line 1: there is no column {', '.join(absent)}; it needs {wanted}"
-                )
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                if None in row or None in row.values():
-                    width = len(reader.fieldnames or ())
-                    raise LesionliteError(
-                        f"{where}: the row does not have the header's {width} fields"
-                    )
-                yield where, {name: value.strip() for name, value in row.items()}
-    except FileNotFoundError:
-        raise LesionliteError(f"there is no file {path}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LesionliteError(f"{path} cannot be read as a CSV file in UTF-8: {error}") from error
 
 
 def _raise(error: OSError) -> None:
@@ -207,45 +156,10 @@ def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[Source]
     return sources, notes
 
 
-def _only_once(where: str, name: str, rows: Mapping[str, object]) -> None:
-    if name in rows:
-        raise LesionliteError(f"{where}: {name} has a row already; keep one of the two")
-
-
-def _ham_rows(source: Source) -> dict[str, tuple[str, str]]:
-    """HAM10000's dx and lesion for each image."""
-    rows: dict[str, tuple[str, str]] = {}
-    for where, row in read_table(source.needed_table(HAM_TABLE), ("lesion_id", "image_id", "dx")):
-        name = image_name(row["image_id"])
-        _only_once(where, name, rows)
-        if row["dx"] not in HAM_CLASSES:
-            raise LesionliteError(f"{where}: {unknown_choice('dx', row['dx'], HAM_CLASSES)}")
-        rows[name] = row["dx"], row["lesion_id"]
-    return rows
-
-
-def _isic_labels(source: Source) -> dict[str, str]:
-    """ISIC 2019's class for each image, empty for UNK."""
-    labels: dict[str, str] = {}
-    for where, row in read_table(source.needed_table(ISIC_TRUTH), ("image", *ISIC_CLASSES)):
-        name = image_name(row["image"])
-        _only_once(where, name, labels)
-        try:
-            hot = [column for column in ISIC_CLASSES if float(row[column]) == 1]
-        except ValueError:
-            hot = []
-        if len(hot) != 1:
-            columns = ", ".join(ISIC_CLASSES)
-            raise LesionliteError(f"{where}: exactly one of {columns} must be 1, the others 0")
-        labels[name] = ISIC_CLASSES[hot[0]]
-    return labels
-
-
-def _isic_lesions(source: Source) -> dict[str, str]:
+def _lesions(isic: Source) -> dict[str, str]:
     # Without images of its own ISIC 2019 only lends labels, and HAM10000 knows its own lesions.
-    path = source.needed_table(ISIC_TABLE) if source.files else source.table(ISIC_TABLE)
-    rows = read_table(path, ("image", "lesion_id")) if path else ()
-    return {image_name(row["image"]): row["lesion_id"] for _, row in rows}
+    path = isic.needed_table(ISIC_TABLE) if isic.files else isic.table(ISIC_TABLE)
+    return isic_lesions(path) if path else {}
 
 
 def _absent_files(table: str, wanted: Iterable[str], files: Mapping[str, Path]) -> str:
@@ -261,14 +175,14 @@ def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], 
     Raises:
         LesionliteError: if a table is missing or malformed, or has an unknown label.
     """
-    ham_rows = _ham_rows(ham) if ham else {}
-    truth = _isic_labels(isic) if isic else {}
-    lesions = _isic_lesions(isic) if isic else {}
+    rows = ham_rows(ham.needed_table(HAM_TABLE)) if ham else {}
+    truth = isic_labels(isic.needed_table(ISIC_TRUTH)) if isic else {}
+    lesions = _lesions(isic) if isic else {}
     files = {**(isic.files if isic else {}), **(ham.files if ham else {})}
     samples: list[Sample] = []
     unlabelled = unknown = undivided = corrected = alone = 0
     for name, path in files.items():
-        dx, lesion = ham_rows.get(name, ("", ""))
+        dx, lesion = rows.get(name, ("", ""))
         label = truth.get(name, HAM_CLASSES.get(dx))
         if not label:
             unlabelled += label is None
@@ -287,7 +201,7 @@ def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], 
         (alone, "without a lesion_id: each is a group of its own"),
     )
     notes = [f"{many(number, 'image')} {what}" for number, what in counted if number]
-    notes.append(_absent_files(HAM_TABLE, ham_rows, files))
+    notes.append(_absent_files(HAM_TABLE, rows, files))
     if isic and isic.files:
         known = (name for name, label in truth.items() if label)
         notes.append(_absent_files(ISIC_TRUTH, known, files))
