@@ -6,7 +6,7 @@ A group is what must never be divided between splits: the images of one lesion o
 import filecmp
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from train.errors import LesionliteError, unknown_choice
 from train.tables import (
     HAM_CLASSES,
     HAM_TABLE,
+    HAM_TABLES,
     ISIC_TABLE,
     ISIC_TRUTH,
     ham_rows,
@@ -47,6 +48,11 @@ MSLD_CLASSES = {
     "HEALTHY": "Healthy",
 }
 SUFFIXES = (".jpg", ".jpeg", ".png")
+# MSLD v2.0 holds each photograph in five folds below "Original Images/.../FOLDS" and copies of it,
+# turned, sheared and recoloured, below "Augmented Images/.../FOLDS_AUG/foldN_AUG/Train". The names
+# of the folders are known from the dataset's README and from public code that reads them; how the
+# copies are named could not be seen, so they are told by their folder.
+AUGMENTED = re.compile(r"augmented[ _]images|folds?\d*_aug", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -61,23 +67,33 @@ class Sample:
 
 @dataclass(frozen=True)
 class Source:
-    """A raw collection: the flag that named it, its folder, its files by image name."""
+    """A raw collection.
+
+    Attributes:
+        flag: what the user named it by.
+        folder: where it is.
+        files: by image name.
+        repeats: how many files were left out because an identical one of that name is there.
+        augmented: how many were left out because their folder holds augmented copies.
+    """
 
     flag: str
     folder: Path
     files: Mapping[str, Path]
     repeats: int = 0
+    augmented: int = 0
 
-    def table(self, name: str) -> Path | None:
-        """The CSV called `name` anywhere below the folder, the topmost if there are several."""
-        return min(self.folder.rglob(name), key=lambda path: len(path.parts), default=None)
+    def table(self, *names: str) -> Path | None:
+        """The topmost CSV of one of these names anywhere below the folder."""
+        found = (path for name in names for path in self.folder.rglob(name) if path.is_file())
+        return min(found, key=lambda path: len(path.parts), default=None)
 
-    def needed_table(self, name: str) -> Path:
+    def needed_table(self, *names: str) -> Path:
         """Like `table`; LesionliteError if there is none."""
-        found = self.table(name)
+        found = self.table(*names)
         if found is None:
             raise LesionliteError(
-                f"{self.flag}: {self.folder} holds no {name}, which comes with the images"
+                f"{self.flag}: {self.folder} holds no {names[0]}, which comes with the images"
             )
         return found
 
@@ -92,7 +108,21 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def open_source(flag: str, folder: Path, prefix: str = "") -> Source:
+def _walk(folder: Path, prefix: str, originals: bool) -> Iterator[tuple[Path, bool]]:
+    """The images below a folder, in order, and whether each is an augmented copy."""
+    for parent, folders, names in os.walk(folder, onerror=_raise):
+        folders.sort()
+        parts = Path(parent).resolve().parts
+        copies = originals and any(AUGMENTED.fullmatch(part) for part in parts)
+        for file in sorted(names):
+            # a leading dot: macOS leaves `._NAME.jpg` beside NAME.jpg, which is no image
+            if file.startswith(".") or not file.startswith(prefix):
+                continue
+            if file.lower().endswith(SUFFIXES):
+                yield Path(parent, file), copies
+
+
+def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = False) -> Source:
     """Find the images anywhere below `folder`.
 
     MSLD v2.0 repeats every image in each of its folds, so identical copies count once.
@@ -101,6 +131,7 @@ def open_source(flag: str, folder: Path, prefix: str = "") -> Source:
         flag: what the user called the folder by, named in errors.
         folder: where to look.
         prefix: ignore images whose name does not begin so.
+        originals: leave out folders of augmented copies.
 
     Raises:
         LesionliteError: if there is no such folder, or one name stands for two different images.
@@ -108,52 +139,64 @@ def open_source(flag: str, folder: Path, prefix: str = "") -> Source:
     if not folder.is_dir():
         raise LesionliteError(f"{flag}: there is no folder {folder}")
     files: dict[str, Path] = {}
-    repeats = 0
-    for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders.sort()
-        for file in sorted(names):
-            # a leading dot: macOS leaves `._NAME.jpg` beside NAME.jpg, which is no image
-            if file.startswith(".") or not file.startswith(prefix):
-                continue
-            if not file.lower().endswith(SUFFIXES):
-                continue
-            path = Path(parent, file)
-            first = files.setdefault(image_name(file), path)
-            if first == path:
-                continue
-            repeats += 1
-            if not filecmp.cmp(first, path, shallow=False):
-                raise LesionliteError(
-                    f"{flag}: {first} and {path} are different images of one name; keep one, "
-                    "or name a folder with the original images only"
-                )
-    return Source(flag, folder, files, repeats)
+    repeats = augmented = 0
+    for path, is_copy in _walk(folder, prefix, originals):
+        augmented += is_copy
+        if is_copy:
+            continue
+        first = files.setdefault(image_name(path.name), path)
+        if first == path:
+            continue
+        repeats += 1
+        if not filecmp.cmp(first, path, shallow=False):
+            raise LesionliteError(
+                f"{flag}: {first} and {path} are different images of one name; rename "
+                "or remove one, or name a folder with the original images only"
+            )
+    return Source(flag, folder, files, repeats, augmented)
 
 
 def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[Source], list[str]]:
-    """Open each folder (flag, path, prefix of names); also what must be said about repeated files.
+    """Open each folder (flag, path, prefix of names); also what must be said about left-out files.
 
     Raises:
         LesionliteError: as `open_source`, or if a source has no images and does not merely label.
     """
-    sources = [open_source(*given) for given in folders]
+    # The merge on Kaggle is made of augmented copies; only of MSLD itself are the originals there.
+    sources = [open_source(*given, originals=given[0] == "--msld") for given in folders]
     notes: list[str] = []
     seen: set[str] = set()
     for source in sources:
-        if not source.files and source.flag != "--isic2019":
-            raise LesionliteError(f"{source.flag}: there is no image below {source.folder}")
-        if not source.files and sources[0].flag != "--ham10000":
-            raise LesionliteError(
-                f"{source.flag}: there is no image below {source.folder}, and its labels alone "
-                "serve only --ham10000; add that, or the images"
-            )
+        if not source.files:
+            _must_serve(source, {other.flag for other in sources})
         if source.repeats:
             notes.append(f"{many(source.repeats, 'identical file')} below {source.flag} ignored")
+        if source.augmented:
+            copies = many(source.augmented, "augmented file")
+            notes.append(f"{copies} below {source.flag} left out: only originals are prepared")
         both = len(seen & source.files.keys())
         if both:
             notes.append(f"{many(both, 'image')} of {source.flag} taken from another source")
         seen |= source.files.keys()
     return sources, notes
+
+
+def _must_serve(source: Source, flags: Set[str]) -> None:
+    """Refuse a source without images unless its tables serve another one."""
+    none = f"{source.flag}: there is no image below {source.folder}"
+    if source.augmented:
+        raise LesionliteError(
+            f"{none} but {many(source.augmented, 'augmented file')}; name the folder that holds "
+            "the original images"
+        )
+    served = {"--isic2019": {"--ham10000", "--kaggle"}, "--ham10000": {"--kaggle"}}
+    if source.flag not in served:
+        raise LesionliteError(none)
+    if not served[source.flag] & flags:
+        others = " or ".join(sorted(served[source.flag]))
+        raise LesionliteError(
+            f"{none}, and its table alone serves only {others}; add that, or the images"
+        )
 
 
 def _lesions(isic: Source) -> dict[str, str]:
@@ -175,10 +218,12 @@ def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], 
     Raises:
         LesionliteError: if a table is missing or malformed, or has an unknown label.
     """
-    rows = ham_rows(ham.needed_table(HAM_TABLE)) if ham else {}
+    files = {**(isic.files if isic else {}), **(ham.files if ham else {})}
+    if not files:
+        return [], []  # their tables alone serve the merge on Kaggle
+    rows = ham_rows(ham.needed_table(*HAM_TABLES)) if ham else {}
     truth = isic_labels(isic.needed_table(ISIC_TRUTH)) if isic else {}
     lesions = _lesions(isic) if isic else {}
-    files = {**(isic.files if isic else {}), **(ham.files if ham else {})}
     samples: list[Sample] = []
     unlabelled = unknown = undivided = corrected = alone = 0
     for name, path in files.items():
@@ -201,7 +246,8 @@ def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], 
         (alone, "without a lesion_id: each is a group of its own"),
     )
     notes = [f"{many(number, 'image')} {what}" for number, what in counted if number]
-    notes.append(_absent_files(HAM_TABLE, rows, files))
+    if ham and ham.files:
+        notes.append(_absent_files(HAM_TABLE, rows, files))
     if isic and isic.files:
         known = (name for name, label in truth.items() if label)
         notes.append(_absent_files(ISIC_TRUTH, known, files))

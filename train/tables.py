@@ -27,6 +27,8 @@ ISIC_CLASSES = {
     "UNK": "",
 }
 HAM_TABLE = "HAM10000_metadata.csv"
+# Harvard's Dataverse hands out the same table without suffix, or as its own copy with tabs.
+HAM_TABLES = (HAM_TABLE, "HAM10000_metadata", "HAM10000_metadata.tab")
 ISIC_TRUTH = "ISIC_2019_Training_GroundTruth.csv"
 ISIC_TABLE = "ISIC_2019_Training_Metadata.csv"
 
@@ -42,12 +44,17 @@ def image_name(text: str) -> str:
 def read_table(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each row of a CSV file with its place ("FILE, line N") for errors.
 
+    Fields are divided by tabs where the header has some and no comma.
+
     Raises:
         LesionliteError: if the file is missing, is no CSV text, lacks a column or has a ragged row.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
+            header = stream.readline()
+            stream.seek(0)
+            tabs = "\t" in header and "," not in header
+            reader = csv.DictReader(stream, delimiter="\t" if tabs else ",")
             absent = [name for name in columns if name not in (reader.fieldnames or ())]
             if absent:
                 wanted = ",".join(columns)
