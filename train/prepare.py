@@ -1,6 +1,7 @@
 """Merges the raw collections into one ImageFolder whose splits no lesion and no patient crosses."""
 
 import csv
+import filecmp
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from train.console import track
 from train.divide import divide
 from train.errors import LesionliteError, unknown_choice
 from train.files import fingerprint, read_json, replacing, write_json
+from train.kaggle import lesions_of, local_folder, merged
 from train.sources import (
     CLASSES,
     Sample,
@@ -41,7 +43,11 @@ class PrepareConfig:
     isic2019: Path | None = None
     """Folder with ISIC_2019_Training_GroundTruth.csv, _Metadata.csv and, if any, the images."""
     msld: Path | None = None
-    """Folder with photographs named CODE_GGG_NN.jpg (class, patient, image) anywhere below."""
+    """Folder with photographs named CODE_GGG_NN.jpg (class, patient, image) anywhere below;
+    folders of augmented copies are left out."""
+    kaggle: str | None = None
+    """The 14-class merge ahmedxc4/skin-ds: that handle, to download it, or a folder that holds it.
+    Its own split is not kept; --isic2019 or --ham10000 (their tables will do) tell the lesions."""
     split: Path | None = None
     """CSV (image,class,group,split) to take as it is instead of dividing anew."""
     val: float = 0.1
@@ -61,7 +67,9 @@ class PrepareConfig:
         """
         folders = [folder for _, folder, _ in self.folders()]
         if not folders:
-            raise LesionliteError("prepare needs images: give --ham10000, --isic2019 or --msld")
+            raise LesionliteError(
+                "prepare needs images: give --ham10000, --isic2019, --msld or --kaggle"
+            )
         # written so that a NaN is refused too
         if not (self.val > 0 and self.test > 0 and self.val + self.test < 1):
             raise LesionliteError(
@@ -77,6 +85,7 @@ class PrepareConfig:
             ("--ham10000", self.ham10000, "ISIC_"),
             ("--isic2019", self.isic2019, "ISIC_"),
             ("--msld", self.msld, ""),
+            ("--kaggle", Path(self.kaggle) if self.kaggle else None, ""),
         )
         return [(flag, folder, prefix) for flag, folder, prefix in every if folder]
 
@@ -123,6 +132,8 @@ def prepare(config: PrepareConfig) -> Summary:
 
 
 def _prepare(config: PrepareConfig) -> Summary:
+    if config.kaggle:
+        config = replace(config, kaggle=str(local_folder(config.kaggle)))
     sources, notes = open_sources(config.folders())
     rows, more = _given(config.split, sources) if config.split else _divided(config, sources)
     notes += more
@@ -135,7 +146,7 @@ def _prepare(config: PrepareConfig) -> Summary:
     empty = tuple(name for name in CLASSES if not any(counts[split][name] for split in SPLITS))
     notes += _thin_classes(rows, counts)
     mark = _fingerprint(rows, config)
-    up_to_date = _already(config.out, mark)
+    up_to_date = _already(config.out, mark, rows)
     if not up_to_date:
         document = {
             "labels": CLASSES,
@@ -155,9 +166,15 @@ def _prepare(config: PrepareConfig) -> Summary:
 def _divided(config: PrepareConfig, sources: Sequence[Source]) -> tuple[list[Sample], list[str]]:
     """The samples of all sources in splits of our own, and what must be said about them."""
     by_flag = {source.flag: source for source in sources}
-    samples, notes = dermoscopic(by_flag.get("--ham10000"), by_flag.get("--isic2019"))
+    ham, isic = by_flag.get("--ham10000"), by_flag.get("--isic2019")
+    samples, notes = dermoscopic(ham, isic)
     if "--msld" in by_flag:
         samples += photographs(by_flag["--msld"])
+    if "--kaggle" in by_flag:
+        taken = {name for source in sources[:-1] for name in source.files}  # it comes last
+        more, said = merged(by_flag["--kaggle"], taken, lesions_of(ham, isic))
+        samples += more
+        notes += said
     shares = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
     homes = divide(samples, shares, config.seed)
     return [replace(sample, split=homes[sample.group]) for sample in samples], notes
@@ -219,14 +236,28 @@ def _fingerprint(rows: Sequence[Sample], config: PrepareConfig) -> str:
     return fingerprint([assignment, config.val, config.test, config.seed, config.copy])
 
 
-def _already(out: Path, mark: str) -> bool:
+def _already(out: Path, mark: str, rows: Sequence[Sample]) -> bool:
     """Whether `out` is what this run would write; LesionliteError if it holds something else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     document = read_json(out / "dataset.json")
+    other: Sample | None = None
     if isinstance(document, dict) and document.get("fingerprint") == mark:
-        return True
-    raise LesionliteError(f"{out} already holds something else; choose another --out or delete it")
+        # at once for a hard link or a copy of the same size and time, else by the content
+        other = next(
+            (row for row in track(rows, "compare", len(rows)) if not _same(row, out)), None
+        )
+        if other is None:
+            return True
+    why = f": its {_target(other)} is not {other.path}" if other else ""
+    raise LesionliteError(
+        f"{out} already holds something else{why}; choose another --out or delete it"
+    )
+
+
+def _same(row: Sample, out: Path) -> bool:
+    target = out / _target(row)
+    return target.is_file() and filecmp.cmp(row.path, target)
 
 
 def _write(rows: Sequence[Sample], config: PrepareConfig, document: Mapping[str, object]) -> int:
@@ -255,4 +286,6 @@ def _place(source: Path, target: Path, copy: bool) -> bool:
             os.link(source, target)
             return True
     shutil.copyfile(source, target)
+    times = source.stat()
+    os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))  # for `_same`
     return False
