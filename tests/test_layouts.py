@@ -156,6 +156,18 @@ def test_msld_in_folds_with_augmented_copies(tmp_path: Path, msld: Path) -> None
     assert "240 augmented files below --msld left out: only originals are prepared" in said
 
 
+@pytest.mark.parametrize("folder", ["augmented_images", "FOLDS_AUG/Train", "fold3_AUG"])
+def test_each_folder_of_augmented_copies_is_known(tmp_path: Path, folder: str) -> None:
+    for patient in range(3):
+        draw(tmp_path / "msld" / f"MKP_{patient:02}_01.jpg")
+    draw(tmp_path / "msld" / folder / "MKP_00_01_07.jpg")
+    summary = prepare(PrepareConfig(tmp_path / "out", msld=tmp_path / "msld"))
+    assert len(written(tmp_path / "out")) == 3
+    assert "1 augmented file below --msld left out: only originals are prepared" in (
+        summary.sentences()
+    )
+
+
 @pytest.mark.parametrize("below", ["", "Augmented Images/FOLDS_AUG/fold1_AUG/Train"])
 def test_augmented_copies_alone_are_refused(tmp_path: Path, msld: Path, below: str) -> None:
     folder = msld / "Augmented Images" / below

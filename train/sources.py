@@ -205,9 +205,9 @@ def _lesions(isic: Source) -> dict[str, str]:
     return isic_lesions(path) if path else {}
 
 
-def _absent_files(table: str, wanted: Iterable[str], files: Mapping[str, Path]) -> str:
+def _absent_files(table: str, wanted: Iterable[str], files: Mapping[str, Path]) -> list[str]:
     absent = sum(name not in files for name in wanted)
-    return f"{many(absent, 'image')} named in {table} not found" if absent else ""
+    return [f"{many(absent, 'image')} named in {table} not found"] if absent else []
 
 
 def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], list[str]]:
@@ -246,12 +246,9 @@ def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], 
         (alone, "without a lesion_id: each is a group of its own"),
     )
     notes = [f"{many(number, 'image')} {what}" for number, what in counted if number]
-    if ham and ham.files:
-        notes.append(_absent_files(HAM_TABLE, rows, files))
-    if isic and isic.files:
-        known = (name for name, label in truth.items() if label)
-        notes.append(_absent_files(ISIC_TRUTH, known, files))
-    return samples, [note for note in notes if note]
+    listed = [name for name, label in truth.items() if label] if isic and isic.files else []
+    notes += _absent_files(HAM_TABLE, rows if ham and ham.files else (), files)
+    return samples, notes + _absent_files(ISIC_TRUTH, listed, files)
 
 
 def photographs(source: Source) -> list[Sample]:
