@@ -17,7 +17,7 @@ from tests.test_prepare import (
 )
 from train.errors import LesionliteError
 from train.prepare import SPLITS, PrepareConfig, prepare
-from train.tables import HAM_TABLE, ISIC_TABLE, ISIC_TRUTH
+from train.rows import HAM_TABLE, ISIC_TABLE, ISIC_TRUTH
 
 HAM_HEADER = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 HAM_ROWS = [

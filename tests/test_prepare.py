@@ -16,7 +16,7 @@ from train.divide import divide
 from train.errors import LesionliteError
 from train.prepare import CLASSES, SPLITS, PrepareConfig, prepare
 from train.sources import Sample
-from train.tables import HAM_TABLE, ISIC_CLASSES, ISIC_TABLE, ISIC_TRUTH
+from train.rows import HAM_TABLE, ISIC_CLASSES, ISIC_TABLE, ISIC_TRUTH
 
 SHARED = Path(__file__).parents[2] / "shared"
 real_data = pytest.mark.skipif(not (SHARED / "data").exists(), reason="needs the shared images")

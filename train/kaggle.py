@@ -15,7 +15,7 @@ from pathlib import Path
 
 from train.errors import LesionliteError, unknown_choice
 from train.sources import CLASSES, MSLD_CLASSES, Sample, Source, many
-from train.tables import (
+from train.rows import (
     HAM_TABLES,
     ISIC_CLASSES,
     ISIC_TABLE,

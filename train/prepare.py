@@ -23,7 +23,7 @@ from train.sources import (
     open_sources,
     photographs,
 )
-from train.tables import image_name, read_table
+from train.rows import image_name, read_table
 
 __all__ = ["CLASSES", "SPLITS", "PrepareConfig", "Summary", "prepare"]
 

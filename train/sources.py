@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from train.errors import LesionliteError, unknown_choice
-from train.tables import (
+from train.rows import (
     HAM_CLASSES,
     HAM_TABLE,
     HAM_TABLES,
