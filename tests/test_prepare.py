@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from train.divide import divide
 from train.errors import LesionliteError
-from train.prepare import CLASSES, SPLITS, PrepareConfig, divide, prepare
-from train.sources import HAM_TABLE, ISIC_CLASSES, ISIC_TABLE, ISIC_TRUTH, Sample
+from train.prepare import CLASSES, SPLITS, PrepareConfig, prepare
+from train.rows import HAM_TABLE, ISIC_CLASSES, ISIC_TABLE, ISIC_TRUTH
+from train.sources import Sample
 
 SHARED = Path(__file__).parents[2] / "shared"
 real_data = pytest.mark.skipif(not (SHARED / "data").exists(), reason="needs the shared images")
@@ -195,7 +197,9 @@ def test_an_empty_class_stays_and_is_said(tmp_path: Path, ham: Path, msld: Path)
     for split in SPLITS:
         assert sorted(path.name for path in (config.out / split).iterdir()) == sorted(CLASSES)
         assert not list((config.out / split / "Cowpox").iterdir())
-    assert json.loads((config.out / "dataset.json").read_text())["labels"] == list(CLASSES)
+    document = json.loads((config.out / "dataset.json").read_text())
+    assert document["labels"] == list(CLASSES)
+    assert sorted(sum(document["domains"].values(), [])) == list(CLASSES)
 
 
 # --- how it divides
@@ -301,6 +305,43 @@ def test_a_second_run_does_nothing(tmp_path: Path, msld: Path) -> None:
     assert (config.out / "split.csv").stat().st_mtime_ns == before
 
 
+def touch_up(path: Path, brightness: int) -> None:
+    """Replace an uncompressed image by another one of the same size in bytes."""
+    path.unlink(missing_ok=True)
+    Image.new("RGB", (4, 4), (brightness,) * 3).save(path, format="bmp")
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_second_run_after_one_image_changed(tmp_path: Path, msld: Path, copy: bool) -> None:
+    raw = msld / "Monkeypox" / "MKP_001_01.jpg"
+    touch_up(raw, 10)
+    config = PrepareConfig(tmp_path / "out", msld=msld, copy=copy)
+    made = config.out / written(prepare(config).out)[raw.name]["image"]
+    touch_up(raw, 10)  # another file of the same content, as after unpacking anew
+    assert prepare(config).up_to_date
+    before = made.read_bytes()
+    touch_up(raw, 20)
+    with pytest.raises(
+        LesionliteError, match=f"else: its .*{raw.name} is not .*{raw.name}; choose"
+    ):
+        prepare(config)
+    assert made.read_bytes() == before
+    Image.new("RGB", (9, 9)).save(raw)
+    with pytest.raises(LesionliteError, match="already holds something else;.*delete"):
+        prepare(config)
+    shutil.rmtree(config.out)
+    assert not prepare(config).up_to_date
+    assert made.read_bytes() == raw.read_bytes()
+
+
+def test_an_image_gone_from_out_is_noticed(tmp_path: Path, msld: Path) -> None:
+    config = PrepareConfig(tmp_path / "out", msld=msld)
+    rows = written(prepare(config).out)
+    (config.out / rows["MKP_003_01.jpg"]["image"]).unlink()
+    with pytest.raises(LesionliteError, match="its .*MKP_003_01.jpg is not"):
+        prepare(config)
+
+
 def test_anything_else_in_out_is_left_alone(tmp_path: Path, msld: Path) -> None:
     out = tmp_path / "out"
     prepare(PrepareConfig(out, msld=msld))
@@ -308,11 +349,6 @@ def test_anything_else_in_out_is_left_alone(tmp_path: Path, msld: Path) -> None:
     for changed in changes:
         with pytest.raises(LesionliteError, match="already holds something else"):
             prepare(PrepareConfig(out, msld=msld, **changed))
-    replaced = msld / "Monkeypox" / "MKP_001_01.jpg"
-    replaced.unlink()
-    Image.new("RGB", (9, 9)).save(replaced)
-    with pytest.raises(LesionliteError, match="already holds something else"):
-        prepare(PrepareConfig(out, msld=msld))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("irreplaceable")
     (tmp_path / "file").write_text("irreplaceable")
@@ -331,10 +367,11 @@ def test_a_failure_leaves_nothing(
 ) -> None:
     left = [None, None]
 
-    def fail(*_: Any) -> None:
+    def fail(_: Path, target: Path) -> None:
         if not left:
             raise error
         left.pop()
+        target.touch()
 
     monkeypatch.setattr("shutil.copyfile", fail)
     expected = LesionliteError if isinstance(error, OSError) else KeyboardInterrupt
@@ -404,7 +441,7 @@ def test_a_wrong_split_is_refused(tmp_path: Path, msld: Path, text: Any, told: s
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        ({}, "give --ham10000, --isic2019 or --msld"),
+        ({}, "give --ham10000, --isic2019, --msld or --kaggle"),
         ({"msld": Path("x"), "val": 0.0}, "above 0"),
         ({"msld": Path("x"), "test": float("nan")}, "above 0"),
         ({"msld": Path("x"), "val": 0.5, "test": 0.5}, "together below 1"),
@@ -443,7 +480,7 @@ def test_sources_without_what_they_need_are_refused(tmp_path: Path, ham: Path) -
     refused("--ham10000: there is no image below", ham10000=empty)
     refused(f"--isic2019: .* holds no {ISIC_TRUTH}", ham10000=ham, isic2019=empty)
     labels = make_isic(tmp_path / "labels", [("", "ISIC_1", "SCC")])
-    refused("labels alone serve only --ham10000", isic2019=labels)
+    refused("its table alone serves only --ham10000 or --kaggle", isic2019=labels)
     ungrouped = make_isic(tmp_path / "ungrouped", [("L", "ISIC_9", "NV")], images=True)
     (ungrouped / ISIC_TABLE).unlink()
     refused(f"holds no {ISIC_TABLE}", isic2019=ungrouped)

@@ -46,7 +46,8 @@ Json = Annotated[bool, arg(help="Print one JSON document on standard output, wor
 class Prepare:
     """Merge raw HAM10000, ISIC 2019 and MSLD v2.0 into one ImageFolder of the paper's classes.
 
-    Splits are by lesion or patient, so that none is on both sides, and stratified by class.
+    Splits are by lesion or patient, so that none is on both sides, and stratified by class. The
+    merge of ISIC 2019 and MSLD v2.0 on Kaggle is read, too, and divided anew.
     """
 
     config: OmitArgPrefixes[PrepareConfig]

@@ -1,32 +1,32 @@
 """Merges the raw collections into one ImageFolder whose splits no lesion and no patient crosses."""
 
 import csv
+import filecmp
 import os
-import random
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from train.console import track
+from train.divide import divide
 from train.errors import LesionliteError, unknown_choice
 from train.files import fingerprint, read_json, replacing, write_json
+from train.kaggle import lesions_of, local_folder, merged
+from train.rows import image_name, read_table
 from train.sources import (
     CLASSES,
     DOMAINS,
     Sample,
     Source,
     dermoscopic,
-    image_name,
     many,
     open_sources,
     photographs,
-    read_table,
 )
 
-__all__ = ["CLASSES", "SPLITS", "PrepareConfig", "Summary", "divide", "prepare"]
+__all__ = ["CLASSES", "SPLITS", "PrepareConfig", "Summary", "prepare"]
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("image", "class", "group", "split")
@@ -44,7 +44,11 @@ class PrepareConfig:
     isic2019: Path | None = None
     """Folder with ISIC_2019_Training_GroundTruth.csv, _Metadata.csv and, if any, the images."""
     msld: Path | None = None
-    """Folder with photographs named CODE_GGG_NN.jpg (class, patient, image) anywhere below."""
+    """Folder with photographs named CODE_GGG_NN.jpg (class, patient, image) anywhere below;
+    folders of augmented copies are left out."""
+    kaggle: str | None = None
+    """The 14-class merge ahmedxc4/skin-ds: that handle, to download it, or a folder that holds it.
+    Its own split is not kept; --isic2019 or --ham10000 (their tables will do) tell the lesions."""
     split: Path | None = None
     """CSV (image,class,group,split) to take as it is instead of dividing anew."""
     val: float = 0.1
@@ -64,7 +68,9 @@ class PrepareConfig:
         """
         folders = [folder for _, folder, _ in self.folders()]
         if not folders:
-            raise LesionliteError("prepare needs images: give --ham10000, --isic2019 or --msld")
+            raise LesionliteError(
+                "prepare needs images: give --ham10000, --isic2019, --msld or --kaggle"
+            )
         # written so that a NaN is refused too
         if not (self.val > 0 and self.test > 0 and self.val + self.test < 1):
             raise LesionliteError(
@@ -80,6 +86,7 @@ class PrepareConfig:
             ("--ham10000", self.ham10000, "ISIC_"),
             ("--isic2019", self.isic2019, "ISIC_"),
             ("--msld", self.msld, ""),
+            ("--kaggle", Path(self.kaggle) if self.kaggle else None, ""),
         )
         return [(flag, folder, prefix) for flag, folder, prefix in every if folder]
 
@@ -126,6 +133,8 @@ def prepare(config: PrepareConfig) -> Summary:
 
 
 def _prepare(config: PrepareConfig) -> Summary:
+    if config.kaggle:
+        config = replace(config, kaggle=str(local_folder(config.kaggle)))
     sources, notes = open_sources(config.folders())
     rows, more = _given(config.split, sources) if config.split else _divided(config, sources)
     notes += more
@@ -138,7 +147,7 @@ def _prepare(config: PrepareConfig) -> Summary:
     empty = tuple(name for name in CLASSES if not any(counts[split][name] for split in SPLITS))
     notes += _thin_classes(rows, counts)
     mark = _fingerprint(rows, config)
-    up_to_date = _already(config.out, mark)
+    up_to_date = _already(config.out, mark, rows)
     if not up_to_date:
         document = {
             "labels": CLASSES,
@@ -156,59 +165,18 @@ def _prepare(config: PrepareConfig) -> Summary:
     return Summary(config.out, counts, empty, tuple(notes), up_to_date)
 
 
-def divide(samples: Sequence[Sample], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Assign every group to a split so that each class comes near to its shares.
-
-    Groups go largest first to the split that lacks most in proportion (Sainte-Laguë's rule for
-    seats in a parliament), so each split also gets its share of large and of small groups.
-
-    Args:
-        samples: images with class and group.
-        shares: fraction per split.
-        seed: of the order among groups of one size.
-
-    Returns:
-        The split of each group.
-    """
-    groups: dict[str, Counter[str]] = {}
-    for sample in samples:
-        groups.setdefault(sample.group, Counter())[sample.label] += 1
-    totals = Counter(sample.label for sample in samples)
-    order = sorted(groups)
-    random.Random(seed).shuffle(order)
-    order.sort(key=lambda group: -groups[group].total())
-    have: dict[str, Counter[str]] = {split: Counter() for split in shares}
-    homes: dict[str, str] = {}
-    for group in order:
-
-        def fullness(split: str, group: str = group) -> float:
-            return sum(
-                number * (have[split][label] + number / 2) / (shares[split] * totals[label])
-                for label, number in groups[group].items()
-            )
-
-        homes[group] = min(shares, key=fullness)
-        have[homes[group]].update(groups[group])
-    for label in totals:
-        _reach_every_split([group for group in order if groups[group][label]], shares, homes)
-    return homes
-
-
-def _reach_every_split(groups: list[str], splits: Iterable[str], homes: dict[str, str]) -> None:
-    """Give a split that a small class missed the smallest group of the split with most of them."""
-    for split in splits:
-        spread = Counter(homes[group] for group in groups)
-        donor, number = spread.most_common(1)[0]
-        if split not in spread and number > 1:
-            homes[[group for group in groups if homes[group] == donor][-1]] = split
-
-
 def _divided(config: PrepareConfig, sources: Sequence[Source]) -> tuple[list[Sample], list[str]]:
     """The samples of all sources in splits of our own, and what must be said about them."""
     by_flag = {source.flag: source for source in sources}
-    samples, notes = dermoscopic(by_flag.get("--ham10000"), by_flag.get("--isic2019"))
+    ham, isic = by_flag.get("--ham10000"), by_flag.get("--isic2019")
+    samples, notes = dermoscopic(ham, isic)
     if "--msld" in by_flag:
         samples += photographs(by_flag["--msld"])
+    if "--kaggle" in by_flag:
+        taken = {name for source in sources[:-1] for name in source.files}  # it comes last
+        more, said = merged(by_flag["--kaggle"], taken, lesions_of(ham, isic))
+        samples += more
+        notes += said
     shares = {"train": 1 - config.val - config.test, "val": config.val, "test": config.test}
     homes = divide(samples, shares, config.seed)
     return [replace(sample, split=homes[sample.group]) for sample in samples], notes
@@ -270,14 +238,28 @@ def _fingerprint(rows: Sequence[Sample], config: PrepareConfig) -> str:
     return fingerprint([assignment, config.val, config.test, config.seed, config.copy])
 
 
-def _already(out: Path, mark: str) -> bool:
+def _already(out: Path, mark: str, rows: Sequence[Sample]) -> bool:
     """Whether `out` is what this run would write; LesionliteError if it holds something else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     document = read_json(out / "dataset.json")
+    other: Sample | None = None
     if isinstance(document, dict) and document.get("fingerprint") == mark:
-        return True
-    raise LesionliteError(f"{out} already holds something else; choose another --out or delete it")
+        # at once for a hard link or a copy of the same size and time, else by the content
+        other = next(
+            (row for row in track(rows, "compare", len(rows)) if not _same(row, out)), None
+        )
+        if other is None:
+            return True
+    why = f": its {_target(other)} is not {other.path}" if other else ""
+    raise LesionliteError(
+        f"{out} already holds something else{why}; choose another --out or delete it"
+    )
+
+
+def _same(row: Sample, out: Path) -> bool:
+    target = out / _target(row)
+    return target.is_file() and filecmp.cmp(row.path, target)
 
 
 def _write(rows: Sequence[Sample], config: PrepareConfig, document: Mapping[str, object]) -> int:
@@ -306,4 +288,6 @@ def _place(source: Path, target: Path, copy: bool) -> bool:
             os.link(source, target)
             return True
     shutil.copyfile(source, target)
+    times = source.stat()
+    os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))  # for `_same`
     return False

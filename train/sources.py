@@ -3,15 +3,25 @@
 A group is what must never be divided between splits: the images of one lesion or one patient.
 """
 
-import csv
 import filecmp
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 from train.errors import LesionliteError, unknown_choice
+from train.rows import (
+    HAM_CLASSES,
+    HAM_TABLE,
+    HAM_TABLES,
+    ISIC_TABLE,
+    ISIC_TRUTH,
+    ham_rows,
+    image_name,
+    isic_labels,
+    isic_lesions,
+)
 
 CLASSES = (
     "Actinic keratoses",
@@ -29,26 +39,6 @@ CLASSES = (
     "Squamous cell carcinoma",
     "Vascular lesions",
 )
-HAM_CLASSES = {
-    "akiec": "Actinic keratoses",  # HAM10000's name for what ISIC 2019 divides into AK and SCC
-    "bcc": "Basal cell carcinoma",
-    "bkl": "Benign keratosis-like lesions",
-    "df": "Dermatofibroma",
-    "mel": "Melanoma",
-    "nv": "Melanocytic nevi",
-    "vasc": "Vascular lesions",
-}
-ISIC_CLASSES = {
-    "MEL": "Melanoma",
-    "NV": "Melanocytic nevi",
-    "BCC": "Basal cell carcinoma",
-    "AK": "Actinic keratoses",
-    "BKL": "Benign keratosis-like lesions",
-    "DF": "Dermatofibroma",
-    "VASC": "Vascular lesions",
-    "SCC": "Squamous cell carcinoma",
-    "UNK": "",
-}
 MSLD_CLASSES = {
     "MKP": "Monkeypox",
     "CHP": "Chickenpox",
@@ -58,13 +48,15 @@ MSLD_CLASSES = {
     "HEALTHY": "Healthy",
 }
 DOMAINS = {
-    "dermoscopic": sorted(set(ISIC_CLASSES.values()) - {""}),
+    "dermoscopic": sorted(set(CLASSES) - set(MSLD_CLASSES.values())),
     "photographs": sorted(MSLD_CLASSES.values()),
 }
-HAM_TABLE = "HAM10000_metadata.csv"
-ISIC_TRUTH = "ISIC_2019_Training_GroundTruth.csv"
-ISIC_TABLE = "ISIC_2019_Training_Metadata.csv"
 SUFFIXES = (".jpg", ".jpeg", ".png")
+# MSLD v2.0 holds each photograph in five folds below "Original Images/.../FOLDS" and copies of it,
+# turned, sheared and recoloured, below "Augmented Images/.../FOLDS_AUG/foldN_AUG/Train". The names
+# of the folders are known from the dataset's README and from public code that reads them; how the
+# copies are named could not be seen, so they are told by their folder.
+AUGMENTED = re.compile(r"augmented[ _]images|folds?\d*_aug", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -79,23 +71,33 @@ class Sample:
 
 @dataclass(frozen=True)
 class Source:
-    """A raw collection: the flag that named it, its folder, its files by image name."""
+    """A raw collection.
+
+    Attributes:
+        flag: what the user named it by.
+        folder: where it is.
+        files: by image name.
+        repeats: how many files were left out because an identical one of that name is there.
+        augmented: how many were left out because their folder holds augmented copies.
+    """
 
     flag: str
     folder: Path
     files: Mapping[str, Path]
     repeats: int = 0
+    augmented: int = 0
 
-    def table(self, name: str) -> Path | None:
-        """The CSV called `name` anywhere below the folder, the topmost if there are several."""
-        return min(self.folder.rglob(name), key=lambda path: len(path.parts), default=None)
+    def table(self, *names: str) -> Path | None:
+        """The topmost CSV of one of these names anywhere below the folder."""
+        found = (path for name in names for path in self.folder.rglob(name) if path.is_file())
+        return min(found, key=lambda path: len(path.parts), default=None)
 
-    def needed_table(self, name: str) -> Path:
+    def needed_table(self, *names: str) -> Path:
         """Like `table`; LesionliteError if there is none."""
-        found = self.table(name)
+        found = self.table(*names)
         if found is None:
             raise LesionliteError(
-                f"{self.flag}: {self.folder} holds no {name}, which comes with the images"
+                f"{self.flag}: {self.folder} holds no {names[0]}, which comes with the images"
             )
         return found
 
@@ -105,49 +107,26 @@ def many(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def image_name(text: str) -> str:
-    """What identifies an image in every collection: its file's name without folder and suffix.
-
-    ISIC 2019 appends `_downsampled` to some names, which other releases of the images do not.
-    """
-    return PureWindowsPath(text).stem.removesuffix("_downsampled")
-
-
-def read_table(path: Path, columns: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each row of a CSV file with its place ("FILE, line N") for errors.
-
-    Raises:
-        LesionliteError: if the file is missing, is no CSV text, lacks a column or has a ragged row.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            absent = [name for name in columns if name not in (reader.fieldnames or ())]
-            if absent:
-                wanted = ",".join(columns)
-                raise LesionliteError(
-                    f"{path}, line 1: there is no column {', '.join(absent)}; it needs {wanted}"
-                )
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                if None in row or None in row.values():
-                    width = len(reader.fieldnames or ())
-                    raise LesionliteError(
-                        f"{where}: the row does not have the header's {width} fields"
-                    )
-                yield where, {name: value.strip() for name, value in row.items()}
-    except FileNotFoundError:
-        raise LesionliteError(f"there is no file {path}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LesionliteError(f"{path} cannot be read as a CSV file in UTF-8: {error}") from error
-
-
 def _raise(error: OSError) -> None:
     # os.walk would pass over a folder it may not read, and its images would be missing unsaid
     raise error
 
 
-def open_source(flag: str, folder: Path, prefix: str = "") -> Source:
+def _walk(folder: Path, prefix: str, originals: bool) -> Iterator[tuple[Path, bool]]:
+    """The images below a folder, in order, and whether each is an augmented copy."""
+    for parent, folders, names in os.walk(folder, onerror=_raise):
+        folders.sort()
+        parts = Path(parent).resolve().parts
+        copies = originals and any(AUGMENTED.fullmatch(part) for part in parts)
+        for file in sorted(names):
+            # a leading dot: macOS leaves `._NAME.jpg` beside NAME.jpg, which is no image
+            if file.startswith(".") or not file.startswith(prefix):
+                continue
+            if file.lower().endswith(SUFFIXES):
+                yield Path(parent, file), copies
+
+
+def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = False) -> Source:
     """Find the images anywhere below `folder`.
 
     MSLD v2.0 repeats every image in each of its folds, so identical copies count once.
@@ -156,6 +135,7 @@ def open_source(flag: str, folder: Path, prefix: str = "") -> Source:
         flag: what the user called the folder by, named in errors.
         folder: where to look.
         prefix: ignore images whose name does not begin so.
+        originals: leave out folders of augmented copies.
 
     Raises:
         LesionliteError: if there is no such folder, or one name stands for two different images.
@@ -163,47 +143,41 @@ def open_source(flag: str, folder: Path, prefix: str = "") -> Source:
     if not folder.is_dir():
         raise LesionliteError(f"{flag}: there is no folder {folder}")
     files: dict[str, Path] = {}
-    repeats = 0
-    for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders.sort()
-        for file in sorted(names):
-            # a leading dot: macOS leaves `._NAME.jpg` beside NAME.jpg, which is no image
-            if file.startswith(".") or not file.startswith(prefix):
-                continue
-            if not file.lower().endswith(SUFFIXES):
-                continue
-            path = Path(parent, file)
-            first = files.setdefault(image_name(file), path)
-            if first == path:
-                continue
-            repeats += 1
-            if not filecmp.cmp(first, path, shallow=False):
-                raise LesionliteError(
-                    f"{flag}: {first} and {path} are different images of one name; keep one, "
-                    "or name a folder with the original images only"
-                )
-    return Source(flag, folder, files, repeats)
+    repeats = augmented = 0
+    for path, is_copy in _walk(folder, prefix, originals):
+        augmented += is_copy
+        if is_copy:
+            continue
+        first = files.setdefault(image_name(path.name), path)
+        if first == path:
+            continue
+        repeats += 1
+        if not filecmp.cmp(first, path, shallow=False):
+            raise LesionliteError(
+                f"{flag}: {first} and {path} are different images of one name; rename "
+                "or remove one, or name a folder with the original images only"
+            )
+    return Source(flag, folder, files, repeats, augmented)
 
 
 def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[Source], list[str]]:
-    """Open each folder (flag, path, prefix of names); also what must be said about repeated files.
+    """Open each folder (flag, path, prefix of names); also what must be said about left-out files.
 
     Raises:
         LesionliteError: as `open_source`, or if a source has no images and does not merely label.
     """
-    sources = [open_source(*given) for given in folders]
+    # The merge on Kaggle is made of augmented copies; only of MSLD itself are the originals there.
+    sources = [open_source(*given, originals=given[0] == "--msld") for given in folders]
     notes: list[str] = []
     seen: set[str] = set()
     for source in sources:
-        if not source.files and source.flag != "--isic2019":
-            raise LesionliteError(f"{source.flag}: there is no image below {source.folder}")
-        if not source.files and sources[0].flag != "--ham10000":
-            raise LesionliteError(
-                f"{source.flag}: there is no image below {source.folder}, and its labels alone "
-                "serve only --ham10000; add that, or the images"
-            )
+        if not source.files:
+            _must_serve(source, {other.flag for other in sources})
         if source.repeats:
             notes.append(f"{many(source.repeats, 'identical file')} below {source.flag} ignored")
+        if source.augmented:
+            copies = many(source.augmented, "augmented file")
+            notes.append(f"{copies} below {source.flag} left out: only originals are prepared")
         both = len(seen & source.files.keys())
         if both:
             notes.append(f"{many(both, 'image')} of {source.flag} taken from another source")
@@ -211,50 +185,33 @@ def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[Source]
     return sources, notes
 
 
-def _only_once(where: str, name: str, rows: Mapping[str, object]) -> None:
-    if name in rows:
-        raise LesionliteError(f"{where}: {name} has a row already; keep one of the two")
+def _must_serve(source: Source, flags: Set[str]) -> None:
+    """Refuse a source without images unless its tables serve another one."""
+    none = f"{source.flag}: there is no image below {source.folder}"
+    if source.augmented:
+        raise LesionliteError(
+            f"{none} but {many(source.augmented, 'augmented file')}; name the folder that holds "
+            "the original images"
+        )
+    served = {"--isic2019": {"--ham10000", "--kaggle"}, "--ham10000": {"--kaggle"}}
+    if source.flag not in served:
+        raise LesionliteError(none)
+    if not served[source.flag] & flags:
+        others = " or ".join(sorted(served[source.flag]))
+        raise LesionliteError(
+            f"{none}, and its table alone serves only {others}; add that, or the images"
+        )
 
 
-def _ham_rows(source: Source) -> dict[str, tuple[str, str]]:
-    """HAM10000's dx and lesion for each image."""
-    rows: dict[str, tuple[str, str]] = {}
-    for where, row in read_table(source.needed_table(HAM_TABLE), ("lesion_id", "image_id", "dx")):
-        name = image_name(row["image_id"])
-        _only_once(where, name, rows)
-        if row["dx"] not in HAM_CLASSES:
-            raise LesionliteError(f"{where}: {unknown_choice('dx', row['dx'], HAM_CLASSES)}")
-        rows[name] = row["dx"], row["lesion_id"]
-    return rows
-
-
-def _isic_labels(source: Source) -> dict[str, str]:
-    """ISIC 2019's class for each image, empty for UNK."""
-    labels: dict[str, str] = {}
-    for where, row in read_table(source.needed_table(ISIC_TRUTH), ("image", *ISIC_CLASSES)):
-        name = image_name(row["image"])
-        _only_once(where, name, labels)
-        try:
-            hot = [column for column in ISIC_CLASSES if float(row[column]) == 1]
-        except ValueError:
-            hot = []
-        if len(hot) != 1:
-            columns = ", ".join(ISIC_CLASSES)
-            raise LesionliteError(f"{where}: exactly one of {columns} must be 1, the others 0")
-        labels[name] = ISIC_CLASSES[hot[0]]
-    return labels
-
-
-def _isic_lesions(source: Source) -> dict[str, str]:
+def _lesions(isic: Source) -> dict[str, str]:
     # Without images of its own ISIC 2019 only lends labels, and HAM10000 knows its own lesions.
-    path = source.needed_table(ISIC_TABLE) if source.files else source.table(ISIC_TABLE)
-    rows = read_table(path, ("image", "lesion_id")) if path else ()
-    return {image_name(row["image"]): row["lesion_id"] for _, row in rows}
+    path = isic.needed_table(ISIC_TABLE) if isic.files else isic.table(ISIC_TABLE)
+    return isic_lesions(path) if path else {}
 
 
-def _absent_files(table: str, wanted: Iterable[str], files: Mapping[str, Path]) -> str:
+def _absent_files(table: str, wanted: Iterable[str], files: Mapping[str, Path]) -> list[str]:
     absent = sum(name not in files for name in wanted)
-    return f"{many(absent, 'image')} named in {table} not found" if absent else ""
+    return [f"{many(absent, 'image')} named in {table} not found"] if absent else []
 
 
 def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], list[str]]:
@@ -265,14 +222,16 @@ def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], 
     Raises:
         LesionliteError: if a table is missing or malformed, or has an unknown label.
     """
-    ham_rows = _ham_rows(ham) if ham else {}
-    truth = _isic_labels(isic) if isic else {}
-    lesions = _isic_lesions(isic) if isic else {}
     files = {**(isic.files if isic else {}), **(ham.files if ham else {})}
+    if not files:
+        return [], []  # their tables alone serve the merge on Kaggle
+    rows = ham_rows(ham.needed_table(*HAM_TABLES)) if ham else {}
+    truth = isic_labels(isic.needed_table(ISIC_TRUTH)) if isic else {}
+    lesions = _lesions(isic) if isic else {}
     samples: list[Sample] = []
     unlabelled = unknown = undivided = corrected = alone = 0
     for name, path in files.items():
-        dx, lesion = ham_rows.get(name, ("", ""))
+        dx, lesion = rows.get(name, ("", ""))
         label = truth.get(name, HAM_CLASSES.get(dx))
         if not label:
             unlabelled += label is None
@@ -291,11 +250,9 @@ def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], 
         (alone, "without a lesion_id: each is a group of its own"),
     )
     notes = [f"{many(number, 'image')} {what}" for number, what in counted if number]
-    notes.append(_absent_files(HAM_TABLE, ham_rows, files))
-    if isic and isic.files:
-        known = (name for name, label in truth.items() if label)
-        notes.append(_absent_files(ISIC_TRUTH, known, files))
-    return samples, [note for note in notes if note]
+    listed = [name for name, label in truth.items() if label] if isic and isic.files else []
+    notes += _absent_files(HAM_TABLE, rows if ham and ham.files else (), files)
+    return samples, notes + _absent_files(ISIC_TRUTH, listed, files)
 
 
 def photographs(source: Source) -> list[Sample]:
