@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from train import cvnets
 from train.contract import Contract
 from train.errors import LesionliteError, unknown_choice
 from train.files import read_json, replacing, write_json, write_text
@@ -97,7 +98,7 @@ def start_weights(network: nn.Module, name: str, weights: str, keep_head: bool) 
     Args:
         network: what `build_network` made.
         name: its timm name.
-        weights: `none`, `timm` (downloads), or the path of a state dict.
+        weights: `none`, `timm` (downloads), or the path of a state dict, timm's or ml-cvnets'.
         keep_head: the weights' classifier must fit too (nothing will be trained).
 
     Returns:
@@ -111,8 +112,12 @@ def start_weights(network: nn.Module, name: str, weights: str, keep_head: bool) 
     if weights == "timm":
         _load_state(network, _download(name), "the downloaded weights", keep_head=False)
         return f"timm's ImageNet weights of {name}"
-    replaced = _load_state(network, read_state(Path(weights)), weights, keep_head)
-    return f"weights of {weights}" + (" (its classifier is of other classes: new)" * replaced)
+    state, apples = read_state(Path(weights)), ""
+    if cvnets.is_cvnets(state):
+        state, apples = cvnets.as_timm(state), ", an ml-cvnets checkpoint"
+    replaced = _load_state(network, state, weights, keep_head)
+    new = " (its classifier is of other classes: new)" * replaced
+    return f"weights of {weights}{apples}{new}"
 
 
 def _download(name: str) -> Mapping[str, Tensor]:
@@ -121,10 +126,11 @@ def _download(name: str) -> Mapping[str, Tensor]:
     try:
         return timm.create_model(name, pretrained=True).state_dict()  # type: ignore[no-any-return]
     except Exception as error:  # hub, network and cache errors share no base class
+        repository = timm.get_pretrained_cfg(name).hf_hub_id
         raise LesionliteError(
-            f"could not download the ImageNet weights of {name} ({type(error).__name__}); "
-            "offline, bring its model.safetensors and pass --weights FILE, or start from scratch "
-            "with --weights none"
+            f"could not download the ImageNet weights of {name} ({type(error).__name__}); offline, "
+            f"bring model.safetensors of huggingface.co/{repository} (or Apple's ml-cvnets "
+            "checkpoint) and pass --weights FILE, or start from scratch with --weights none"
         ) from error
 
 
