@@ -30,7 +30,7 @@ class TrainConfig:
     epochs: int = 60
     """Most epochs; 0 makes a run of the weights as they are."""
     batch: int = 100
-    """Images per step."""
+    """Images per step; of all processes together where torchrun starts several, which share it."""
     lr: float = 3e-3
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.05

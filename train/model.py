@@ -5,13 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from train import cvnets
+from train.console import track
 from train.contract import Contract
+from train.data import Pixels
 from train.errors import LesionliteError, unknown_choice
 from train.files import read_json, replacing, write_json, write_text
 from train.layout import CONTRACT, SETTINGS, WEIGHTS
@@ -237,3 +241,25 @@ def predict_logits(
         x = x / x.new_tensor(contract.std)[:, None, None]
     logits: Tensor = network(x.contiguous(memory_format=layout))
     return logits
+
+
+def all_logits(
+    network: nn.Module,
+    pixels: Pixels,
+    contract: Contract,
+    device: torch.device | None = None,
+    bf16: bool = False,
+    description: str = "",
+) -> NDArray[np.float32]:
+    """Logits [N, C] of uint8 images [N, S, S, 3]; the network is left in evaluation mode."""
+    network.eval()
+    device = device or torch.device("cpu")
+    starts: Any = range(0, len(pixels), 32)
+    if description:
+        starts = track(starts, description, len(starts))
+    out = []
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        for start in starts:
+            batch = torch.from_numpy(pixels[start : start + 32]).to(device).permute(0, 3, 1, 2)
+            out.append(predict_logits(network, batch, contract).float().cpu().numpy())
+    return np.concatenate(out)
