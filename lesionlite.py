@@ -4,6 +4,7 @@ The public face: what users import, and the `lesionlite` command. Both only hand
 `export` and `benchmark`; torch and the toolchains are imported when a function needs them.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -227,6 +228,13 @@ def _parse(arguments: Sequence[str]) -> "Command":
         raise SystemExit(0 if arguments else 2)
     if arguments[0] not in COMMANDS:
         raise unknown_choice("command", arguments[0], COMMANDS)
+    if "TORCHELASTIC_RUN_ID" in os.environ and (
+        arguments[0] != "train" or "--profile" in arguments
+    ):
+        raise LesionliteError(
+            "torchrun shares out training alone (lesionlite train, without --profile); run "
+            f"`lesionlite {arguments[0]}` by itself"
+        )
     import tyro
 
     from train.commands import take_defaults

@@ -16,7 +16,8 @@ from train.device import pick_device
 from train.errors import LesionliteError
 from train.fit import fit
 from train.layout import CONTRACT, CURVES, LAST, METRICS, SCORES, SETTINGS, WEIGHTS
-from train.loop import Trainer, cosine_with_warmup
+from train.loop import Trainer
+from train.optimize import cosine_with_warmup
 
 SHORT = replace(TINY, epochs=3, side=32, batch=32)
 

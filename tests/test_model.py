@@ -91,5 +91,9 @@ def test_offline_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("no route")
 
     monkeypatch.setattr(timm, "create_model", refuse)
-    with pytest.raises(LesionliteError, match="--weights FILE.*--weights none"):
+    said = (
+        "bring model.safetensors of huggingface.co/timm/mobilevitv2_050.cvnets_in1k .*"
+        "--weights FILE.*--weights none"
+    )
+    with pytest.raises(LesionliteError, match=said):
         start_weights(network, "mobilevitv2_050", "timm", False)

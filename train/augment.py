@@ -16,6 +16,7 @@ from train.contract import Contract
 from train.data import Split, open_image
 from train.imbalance import sampling_weights
 from train.model import declare_torchvision_operators
+from train.ranks import ALONE, Ranks, by_first_here
 
 Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]
 
@@ -23,14 +24,18 @@ Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]
 class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
     """Augmented images as uint8 [3, S, S] with their class index and their place in the split."""
 
-    def __init__(self, split: Split, contract: Contract, config: TrainConfig) -> None:
+    def __init__(
+        self, split: Split, contract: Contract, config: TrainConfig, ranks: Ranks = ALONE
+    ) -> None:
         declare_torchvision_operators()
         from torchvision.transforms import v2
 
         self.split = split
         jitter = dict.fromkeys(("brightness", "contrast", "saturation"), config.jitter)
         bilinear = v2.InterpolationMode.BILINEAR
-        self.pixels = cached_pixels(split.files, contract) if config.cache else None
+        self.pixels = None
+        if config.cache:
+            self.pixels = by_first_here(ranks, lambda: cached_pixels(split.files, contract))
         self.transform = v2.Compose(
             [
                 *([v2.RandomRotation(config.rotation, bilinear)] if config.rotation else []),
@@ -57,36 +62,47 @@ class EpochSampler(torch.utils.data.Sampler[int]):
     """Draws images for an epoch, with replacement, rare classes more often if so told.
 
     Every epoch's draws depend on the seed and the epoch's number alone, so that a resumed run
-    draws what the uninterrupted one would have.
+    draws what the uninterrupted one would have. Several processes make the same draws and take
+    turns with them: each step's images are those that one process would have, and none is taken
+    twice. What is left over when all have equally many is dropped.
     """
 
-    def __init__(self, split: Split, seed: int, weigh: bool = True, draws: float = 1.0) -> None:
+    def __init__(
+        self,
+        split: Split,
+        seed: int,
+        weigh: bool = True,
+        draws: float = 1.0,
+        ranks: Ranks = ALONE,
+    ) -> None:
         """Without `weigh` all images are drawn alike.
 
         Args:
             split: the training images.
             seed: of the run.
             weigh: draw an image of a class of n in proportion to 1 / sqrt(n).
-            draws: how many to draw, as a multiple of the images.
+            draws: how many to draw, as a multiple of the images; over all processes.
+            ranks: which process this is.
         """
         per_class = sampling_weights(split.counts()) if weigh else [1.0] * len(split.labels)
         self.weights = torch.tensor([per_class[t] for t in split.targets], dtype=torch.double)
         self.draws = max(1, round(draws * len(split)))
-        self.seed, self.epoch = seed, 0
+        self.seed, self.epoch, self.ranks = seed, 0, ranks
 
     def __len__(self) -> int:
-        return self.draws
+        return self.draws // self.ranks.world
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
-        yield from torch.multinomial(
+        draws = torch.multinomial(
             self.weights, self.draws, replacement=True, generator=generator
         ).tolist()
+        yield from self.ranks.share(draws)[: len(self)]
 
 
-def epoch_seed(seed: int, epoch: int) -> int:
-    """One seed per run and epoch, far apart for neighbouring ones."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """One seed per run, epoch and process, far apart for neighbouring ones."""
+    return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1)[0])
 
 
 def _ignore_ctrl_c(worker: int) -> None:
@@ -95,20 +111,21 @@ def _ignore_ctrl_c(worker: int) -> None:
 
 
 def training_loader(
-    split: Split, contract: Contract, config: TrainConfig, on_cpu: bool
+    split: Split, contract: Contract, config: TrainConfig, on_cpu: bool, ranks: Ranks = ALONE
 ) -> tuple[Loader, EpochSampler]:
     """The loader of augmented batches and its sampler.
 
-    A batch is uint8 [B, 3, S, S], int64 [B] class indices, int64 [B] places in the split.
+    A batch is uint8 [B, 3, S, S], int64 [B] class indices, int64 [B] places in the split; B is the
+    configuration's batch, shared out over the processes.
     """
     workers = config.workers
     if workers < 0:
         workers = 0 if on_cpu else min(8, os.cpu_count() or 1)
     weigh = config.imbalance in ("dual", "sampler")
-    sampler = EpochSampler(split, config.seed, weigh, config.draws)
+    sampler = EpochSampler(split, config.seed, weigh, config.draws, ranks)
     loader: Loader = DataLoader(
-        TrainingImages(split, contract, config),  # type: ignore[arg-type]
-        batch_size=min(config.batch, len(sampler)),
+        TrainingImages(split, contract, config, ranks),  # type: ignore[arg-type]
+        batch_size=min(config.batch // ranks.world, len(sampler)),
         sampler=sampler,
         num_workers=workers,
         drop_last=True,  # BatchNorm must not meet a batch of one

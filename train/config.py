@@ -19,7 +19,7 @@ class TrainConfig:
     """The timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
     weights: str = "timm"
     """Where to start: `timm` downloads ImageNet weights, `none` starts from scratch, or a FILE
-    (a timm state dict in .safetensors, or in .pt)."""
+    (a timm state dict in .safetensors or .pt, or Apple's ml-cvnets checkpoint in .pt)."""
     side: int = 256
     """Side of the network's square input in pixels, a multiple of 32."""
     resize: Literal["squash", "shortest"] = "squash"
@@ -30,7 +30,7 @@ class TrainConfig:
     epochs: int = 60
     """Most epochs; 0 makes a run of the weights as they are."""
     batch: int = 100
-    """Images per step."""
+    """Images per step; of all processes together where torchrun starts several, which share it."""
     lr: float = 3e-3
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.05

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from train.commands import Command
 
 _to_stderr = False
+_quiet = False
 
 
 def words_to_stderr(on: bool) -> None:
@@ -24,9 +25,18 @@ def words_to_stderr(on: bool) -> None:
     _to_stderr = on
 
 
+def be_quiet(on: bool) -> None:
+    """One of several processes speaks for all: the others show errors of their own, and no more."""
+    global _quiet
+    _quiet = on
+
+
 def say(message: "str | Table" = "") -> None:
     """Print a line or a rich table for a person."""
     from rich.console import Console
+
+    if _quiet:
+        return
 
     Console(stderr=_to_stderr, highlight=False, soft_wrap=isinstance(message, str)).print(
         message, markup=False
@@ -51,6 +61,7 @@ def progress() -> "Progress":
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=Console(file=sys.stderr),
+        disable=_quiet,
     )
 
 
@@ -73,7 +84,7 @@ def respond(arguments: "Sequence[str]", parse: "Callable[[], Command]") -> int:
     try:
         command = parse()
         document, code = command.run()
-        if command.json:
+        if command.json and not _quiet:
             print(json.dumps(document, indent=2, ensure_ascii=False))
         return code
     except LesionliteError as error:

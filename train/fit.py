@@ -1,7 +1,7 @@
 """Train on a data folder: check it, make the contract, fit or resume."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from train import checkpoint
@@ -9,11 +9,12 @@ from train.audit import audit, inspected
 from train.config import TrainConfig
 from train.console import say
 from train.contract import Contract
-from train.data import read_dataset
+from train.data import Dataset, read_dataset
 from train.errors import LesionliteError
 from train.files import read_json
 from train.layout import SETTINGS
-from train.loop import Trainer, settings_of
+from train.loop import Trainer
+from train.ranks import ALONE, Ranks, by_first
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class TrainResult:
     skipped: tuple[str, ...]
 
 
-def fit(data: Path, run: Path, config: TrainConfig, resume: bool = False) -> TrainResult:
+def fit(
+    data: Path, run: Path, config: TrainConfig, resume: bool = False, ranks: Ranks = ALONE
+) -> TrainResult:
     """Train on a data folder and keep the best checkpoint in `run`.
 
     Args:
@@ -34,16 +37,18 @@ def fit(data: Path, run: Path, config: TrainConfig, resume: bool = False) -> Tra
         run: folder to write.
         config: how.
         resume: go on with an interrupted run of the same settings.
+        ranks: the processes that share the work; all of them call this.
 
     Raises:
         LesionliteError: bad data or settings, or a run that is already there.
     """
-    _check_run_folder(run, config, resume)
-    dataset = read_dataset(data)
-    for label in dataset.empty_classes():
-        say(f"{label} has no training image; it stays a class of the contract")
-    dataset, looks, bad = inspected(dataset, config.skip_bad)
-    say(audit(data, dataset, looks).sentence())
+
+    def look() -> tuple[Dataset, list[Path]]:
+        _check_run_folder(run, config, resume)
+        _check_batch(config, ranks)
+        return _look_at_data(data, config, ranks)
+
+    dataset, bad = by_first(ranks, look)
     contract = Contract(
         labels=dataset.labels,
         side=config.side,
@@ -51,13 +56,37 @@ def fit(data: Path, run: Path, config: TrainConfig, resume: bool = False) -> Tra
         resize_side=config.resize_side,
         note=dataset.note,
     )
-    trainer = Trainer(dataset, contract, config, run)
-    run.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(dataset, contract, config, run, ranks)
+    by_first(ranks, lambda: run.mkdir(parents=True, exist_ok=True))
     if resume:
         trainer.restore()
     trainer.fit()
     best = None if trainer.best_f1 < 0 else trainer.best_f1
     return TrainResult(run, trainer.epoch, best, tuple(str(file) for file in bad))
+
+
+def _look_at_data(data: Path, config: TrainConfig, ranks: Ranks) -> tuple[Dataset, list[Path]]:
+    """The images that can be decoded, and the others; says what a person should know of them."""
+    dataset = read_dataset(data)
+    for label in dataset.empty_classes():
+        say(f"{label} has no training image; it stays a class of the contract")
+    dataset, looks, bad = inspected(dataset, config.skip_bad)
+    fewest = min(len(dataset.train), len(dataset.val))
+    if fewest < ranks.world:
+        raise LesionliteError(
+            f"{ranks.world} processes cannot share the {fewest} images of a split of {data}; start "
+            "fewer (torchrun --nproc-per-node)"
+        )
+    say(audit(data, dataset, looks).sentence())
+    return dataset, bad
+
+
+def _check_batch(config: TrainConfig, ranks: Ranks) -> None:
+    if ranks.world > 1 and (config.batch % ranks.world or config.batch < 2 * ranks.world):
+        raise LesionliteError(
+            f"--batch is {config.batch}, for all {ranks.world} processes together; it must be a "
+            f"multiple of {ranks.world}, and at least {2 * ranks.world} (BatchNorm needs company)"
+        )
 
 
 def _check_run_folder(run: Path, config: TrainConfig, resume: bool) -> None:
@@ -72,7 +101,7 @@ def _check_run_folder(run: Path, config: TrainConfig, resume: bool) -> None:
     if saved is not None and saved.get("finished"):
         raise LesionliteError(f"{run} already holds a finished run; choose another --out")
     if started and saved is not None:
-        current = json.loads(json.dumps(settings_of(config)))
+        current = json.loads(json.dumps(asdict(config)))
         changed = [key for key, value in current.items() if saved.get(key) != value]
         if changed:
             raise LesionliteError(

@@ -3,15 +3,15 @@
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from train import checkpoint
@@ -29,47 +29,74 @@ from train.imbalance import ens_weights
 from train.layout import CONTRACT, CURVES, METRICS, SETTINGS
 from train.metrics import weighted_f1
 from train.model import (
+    all_logits,
     build_network,
     load_run,
     moving_average,
-    parameter_groups,
     predict_logits,
     save_run,
     start_weights,
 )
+from train.optimize import optimizer_of, training_loss
+from train.ranks import (
+    ALONE,
+    Ranks,
+    attempt,
+    average_buffers,
+    averaging_gradients,
+    by_first,
+    gather,
+    own_device,
+)
 
 
 class Trainer:
-    """One run: network, optimizer, schedule, and the epoch it has reached."""
+    """One run: network, optimizer, schedule, and the epoch it has reached.
 
-    def __init__(self, data: Dataset, contract: Contract, config: TrainConfig, run: Path) -> None:
+    Several processes have a trainer each, of the same weights at every step.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        contract: Contract,
+        config: TrainConfig,
+        run: Path,
+        ranks: Ranks = ALONE,
+    ) -> None:
         torch.manual_seed(config.seed)
         self.data, self.contract, self.config, self.run = data, contract, config, run
-        self.device = pick_device(config.device)
+        self.ranks = ranks
+        self.device = attempt(ranks, lambda: own_device(ranks, pick_device(config.device)))
         self.bf16 = use_bf16(config.bf16, self.device)
-        network = build_network(config.model, len(data.labels), config.drop_path)
-        say(start_weights(network, config.model, config.weights, keep_head=config.epochs == 0))
+        network = self._starting_network()
         if self.bf16 and self.device.type == "cpu":
             spare_bf16(network)
         self.layout = torch.channels_last
         self.network = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.called = averaging_gradients(self.network, ranks)
         self.loader, self.sampler = training_loader(
-            data.train, contract, config, on_cpu=self.device.type == "cpu"
+            data.train, contract, config, self.device.type == "cpu", ranks
         )
         self.average = moving_average(self.network, config.ema) if config.ema else None
-        groups = parameter_groups(self.network, config.weight_decay, config.layer_decay)
-        for group in groups:
-            group["lr"] = config.lr * group.pop("lr_scale")
-        self.optimizer = torch.optim.AdamW(groups, fused=True)
-        steps = max(1, config.epochs * len(self.loader))
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, cosine_with_warmup(steps, config.warmup)
-        )
+        steps = config.epochs * len(self.loader)
+        self.optimizer, self.schedule = optimizer_of(self.network, config, steps)
         weights = ens_weights(data.train.counts(), config.beta)
         weighted = config.imbalance in ("dual", "loss")
         self.loss_weights = torch.tensor(weights, device=self.device) if weighted else None
         self.epoch, self.best_f1, self.best_epoch = 0, -1.0, 0
         self.val_pixels: Pixels | None = None
+
+    def _starting_network(self) -> nn.Module:
+        """With its starting weights, which the first process has, and gives to the others."""
+        config, classes = self.config, len(self.data.labels)
+        network = attempt(
+            self.ranks, lambda: build_network(config.model, classes, config.drop_path)
+        )
+        as_they_are = config.epochs == 0
+        start = partial(start_weights, network, config.model, config.weights, as_they_are)
+        say(by_first(self.ranks, start))
+        return network
 
     def restore(self) -> None:
         """Go on after the last finished epoch, if one was kept.
@@ -77,8 +104,8 @@ class Trainer:
         Raises:
             LesionliteError: if what was kept is damaged.
         """
-        checkpoint.sweep(self.run)
-        state = checkpoint.newest(self.run, self.device)
+        by_first(self.ranks, partial(checkpoint.sweep, self.run))
+        state = by_first(self.ranks, partial(checkpoint.newest, self.run, torch.device("cpu")))
         if state is None:
             return
         self.network.load_state_dict(state["network"])
@@ -113,7 +140,7 @@ class Trainer:
         """What `train.json` holds: the settings that rebuild the network and what came of them."""
         return {
             "finished": confidence is not None,
-            **settings_of(self.config),
+            **asdict(self.config),
             "counts": dict(zip(self.data.labels, self.data.train.counts(), strict=True)),
             "epochs_run": self.epoch,
             "best_epoch": self.best_epoch,
@@ -123,14 +150,25 @@ class Trainer:
 
     def fit(self) -> None:
         """Train until the epochs are used up or validation stops improving."""
-        self.val_pixels = load_inputs(self.data.val.files, self.contract, "reading validation")
+        self.val_pixels = attempt(self.ranks, self._read_validation)
         if self.config.epochs == 0:
-            save_run(self.run, self.network, self.contract, self.settings())
+            by_first(self.ranks, self._save)
         while self.epoch < self.config.epochs and not self._out_of_patience():
             row = self._epoch()
-            self._record(row)
-            self.keep()
-        self._finish()
+            better = row["weighted_f1"] > self.best_f1  # all have the same row, so all agree
+            if better:
+                self.best_f1, self.best_epoch = row["weighted_f1"], row["epoch"]
+            by_first(self.ranks, partial(self._record, row, better))
+        by_first(self.ranks, self._finish)
+
+    def _read_validation(self) -> Pixels:
+        """A process's share of the validation images; all of them in the first one."""
+        files = self.data.val.files
+        mine = files if self.ranks.is_first else self.ranks.share(files)
+        return load_inputs(mine, self.contract, "reading validation")
+
+    def _save(self) -> None:
+        save_run(self.run, self.result, self.contract, self.settings())
 
     def _finish(self) -> None:
         """Fit temperature and threshold of the best network; they go into the contract."""
@@ -150,7 +188,7 @@ class Trainer:
 
     def _epoch(self) -> dict[str, Any]:
         started, seen = time.perf_counter(), 0
-        torch.manual_seed(epoch_seed(self.config.seed, self.epoch))
+        torch.manual_seed(epoch_seed(self.config.seed, self.epoch, self.ranks.rank))
         self.sampler.epoch = self.epoch
         self.network.train()
         total = 0.0
@@ -162,7 +200,10 @@ class Trainer:
                 loss = self.step(pixels.to(self.device), targets.to(self.device), places)
                 total, seen = total + loss, seen + len(places)
                 bar.update(task, advance=1, note=f"loss {total / step:.3f}")
-        say(f"{seen / (time.perf_counter() - started):.0f} images/s")
+        say(f"{seen * self.ranks.world / (time.perf_counter() - started):.0f} images/s")
+        average_buffers(self.network, self.ranks)
+        if self.average is not None:
+            average_buffers(self.average.module, self.ranks)
         self.epoch += 1
         return {
             "epoch": self.epoch,
@@ -172,10 +213,10 @@ class Trainer:
         }
 
     def step(self, pixels: Tensor, targets: Tensor, places: Tensor) -> float:
-        """One update; its loss.
+        """One update; the loss of all processes' images.
 
         Args:
-            pixels: uint8 [B, 3, S, S] on the device.
+            pixels: uint8 [B, 3, S, S] on the device; this process's part.
             targets: class indices [B] on the device.
             places: of the images in the training split, [B].
 
@@ -183,12 +224,11 @@ class Trainer:
             LesionliteError: naming step and files, if the loss or the gradient is not finite.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            logits = predict_logits(self.network, pixels, self.contract, self.layout)
+            logits = predict_logits(self.called, pixels, self.contract, self.layout)
         smoothing = self.config.label_smoothing
-        loss = F.cross_entropy(
-            logits.float(), targets, self.loss_weights, label_smoothing=smoothing
+        loss, value = training_loss(
+            logits.float(), targets, self.loss_weights, smoothing, self.ranks
         )
-        value = float(loss.detach())
         self._refuse_infinite("loss", value, places)
         self.optimizer.zero_grad()
         loss.backward()
@@ -204,17 +244,27 @@ class Trainer:
         if math.isfinite(value):
             return
         step = self.schedule.last_epoch % len(self.loader) + 1
-        files = [self.data.train.files[place] for place in places.tolist()]
+        of_all = chain.from_iterable(gather(self.ranks, places.tolist()))
+        files = [self.data.train.files[place] for place in of_all]
         shown = ", ".join(str(file) for file in files[:3])
-        raise LesionliteError(
-            f"the {what} became {value} in epoch {self.epoch + 1}, step {step}, on {shown} and "
-            f"{len(files) - 3} more; the best checkpoint so far is kept in {self.run}; try a "
-            "smaller --lr"
-        )
+
+        def refuse() -> None:
+            raise LesionliteError(
+                f"the {what} became {value} in epoch {self.epoch + 1}, step {step}, on {shown} and "
+                f"{len(files) - 3} more; the best checkpoint so far is kept in {self.run}; try a "
+                "smaller --lr"
+            )
+
+        attempt(self.ranks, refuse)  # all came here, for the value is that of all
 
     def _validate(self) -> dict[str, float]:
         assert self.val_pixels is not None
-        logits = all_logits(self.result, self.val_pixels, self.contract, self.device, self.bf16)
+        pixels, ranks = self.val_pixels, self.ranks
+        mine = pixels[:: ranks.world] if ranks.is_first else pixels
+        part = all_logits(self.result, mine, self.contract, self.device, self.bf16)
+        logits = np.empty((len(self.data.val), part.shape[1]), np.float32)
+        for rank, theirs in enumerate(gather(ranks, part)):
+            logits[rank :: ranks.world] = theirs
         truth = np.asarray(self.data.val.targets)
         answers = logits.argmax(1)
         weights = None if self.loss_weights is None else self.loss_weights.cpu()
@@ -225,63 +275,21 @@ class Trainer:
             "accuracy": float((answers == truth).mean()),
         }
 
-    def _record(self, row: dict[str, Any]) -> None:
+    def _record(self, row: dict[str, Any], better: bool) -> None:
         """Append to the metrics, redraw the curves, save the network if it is the best so far."""
         rows = [r for r in read_metrics(self.run) if r["epoch"] < row["epoch"]] + [row]
         write_text(self.run / METRICS, "".join(json.dumps(r) + "\n" for r in rows))
         draw_curves(rows, self.contract.note, self.run / CURVES)
-        better = row["weighted_f1"] > self.best_f1
         if better:
-            self.best_f1, self.best_epoch = row["weighted_f1"], row["epoch"]
-            save_run(self.run, self.result, self.contract, self.settings())
+            self._save()
         say(
             f"epoch {row['epoch']:3d}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}"
             f"  weighted F1 {row['weighted_f1']:.4f}" + ("  best" if better else "")
         )
-
-
-def cosine_with_warmup(steps: int, warmup: float) -> Callable[[int], float]:
-    """Factor of the learning rate by step: a linear rise, then a cosine to zero."""
-    rising = int(steps * warmup)
-
-    def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / (rising + 1)
-        return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
-
-    return factor
-
-
-def all_logits(
-    network: nn.Module,
-    pixels: Pixels,
-    contract: Contract,
-    device: torch.device | None = None,
-    bf16: bool = False,
-    description: str = "",
-) -> NDArray[np.float32]:
-    """Logits [N, C] of uint8 images [N, S, S, 3]; the network is left in evaluation mode."""
-    from train.console import track
-
-    network.eval()
-    device = device or torch.device("cpu")
-    starts: Any = range(0, len(pixels), 32)
-    if description:
-        starts = track(starts, description, len(starts))
-    out = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for start in starts:
-            batch = torch.from_numpy(pixels[start : start + 32]).to(device).permute(0, 3, 1, 2)
-            out.append(predict_logits(network, batch, contract).float().cpu().numpy())
-    return np.concatenate(out)
+        self.keep()
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
     """The rows of `metrics.jsonl`, [] if there is none."""
     file = run / METRICS
     return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-
-
-def settings_of(config: TrainConfig) -> dict[str, Any]:
-    """The configuration as `train.json` holds it."""
-    return asdict(config)

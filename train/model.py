@@ -5,12 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from train import cvnets
+from train.console import track
 from train.contract import Contract
+from train.data import Pixels
 from train.errors import LesionliteError, unknown_choice
 from train.files import read_json, replacing, write_json, write_text
 from train.layout import CONTRACT, SETTINGS, WEIGHTS
@@ -97,7 +102,7 @@ def start_weights(network: nn.Module, name: str, weights: str, keep_head: bool) 
     Args:
         network: what `build_network` made.
         name: its timm name.
-        weights: `none`, `timm` (downloads), or the path of a state dict.
+        weights: `none`, `timm` (downloads), or the path of a state dict, timm's or ml-cvnets'.
         keep_head: the weights' classifier must fit too (nothing will be trained).
 
     Returns:
@@ -111,8 +116,12 @@ def start_weights(network: nn.Module, name: str, weights: str, keep_head: bool) 
     if weights == "timm":
         _load_state(network, _download(name), "the downloaded weights", keep_head=False)
         return f"timm's ImageNet weights of {name}"
-    replaced = _load_state(network, read_state(Path(weights)), weights, keep_head)
-    return f"weights of {weights}" + (" (its classifier is of other classes: new)" * replaced)
+    state, apples = read_state(Path(weights)), ""
+    if cvnets.is_cvnets(state):
+        state, apples = cvnets.as_timm(state), ", an ml-cvnets checkpoint"
+    replaced = _load_state(network, state, weights, keep_head)
+    new = " (its classifier is of other classes: new)" * replaced
+    return f"weights of {weights}{apples}{new}"
 
 
 def _download(name: str) -> Mapping[str, Tensor]:
@@ -121,10 +130,11 @@ def _download(name: str) -> Mapping[str, Tensor]:
     try:
         return timm.create_model(name, pretrained=True).state_dict()  # type: ignore[no-any-return]
     except Exception as error:  # hub, network and cache errors share no base class
+        repository = timm.get_pretrained_cfg(name).hf_hub_id
         raise LesionliteError(
-            f"could not download the ImageNet weights of {name} ({type(error).__name__}); "
-            "offline, bring its model.safetensors and pass --weights FILE, or start from scratch "
-            "with --weights none"
+            f"could not download the ImageNet weights of {name} ({type(error).__name__}); offline, "
+            f"bring model.safetensors of huggingface.co/{repository} (or Apple's ml-cvnets "
+            "checkpoint) and pass --weights FILE, or start from scratch with --weights none"
         ) from error
 
 
@@ -231,3 +241,25 @@ def predict_logits(
         x = x / x.new_tensor(contract.std)[:, None, None]
     logits: Tensor = network(x.contiguous(memory_format=layout))
     return logits
+
+
+def all_logits(
+    network: nn.Module,
+    pixels: Pixels,
+    contract: Contract,
+    device: torch.device | None = None,
+    bf16: bool = False,
+    description: str = "",
+) -> NDArray[np.float32]:
+    """Logits [N, C] of uint8 images [N, S, S, 3]; the network is left in evaluation mode."""
+    network.eval()
+    device = device or torch.device("cpu")
+    starts: Any = range(0, len(pixels), 32)
+    if description:
+        starts = track(starts, description, len(starts))
+    out = []
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        for start in starts:
+            batch = torch.from_numpy(pixels[start : start + 32]).to(device).permute(0, 3, 1, 2)
+            out.append(predict_logits(network, batch, contract).float().cpu().numpy())
+    return np.concatenate(out)

@@ -29,17 +29,23 @@ from train.layout import (
     SCORES,
     SETTINGS,
 )
-from train.loop import all_logits, read_metrics
+from train.loop import read_metrics
 from train.metrics import Scores, score
-from train.model import load_run
+from train.model import all_logits, load_run
+from train.ranks import joined
 from train.tables import class_distribution, class_table, overall_table, write_tables
 
 
 def train_and_test(
     data: Path, run: Path, config: TrainConfig, resume: bool = False
 ) -> tuple[TrainResult, Scores | None]:
-    """Train (see `fit`), then score the best checkpoint on the test split if there is one."""
-    return fit(data, run, config, resume), score_test_split(data, run, config)
+    """Train (see `fit`), then score the best checkpoint on the test split if there is one.
+
+    Processes that torchrun started share the training; only the first one has scores.
+    """
+    with joined() as ranks:
+        result = fit(data, run, config, resume, ranks)
+    return result, score_test_split(data, run, config) if ranks.is_first else None
 
 
 def score_test_split(data: Path, run: Path, config: TrainConfig) -> Scores | None:
