@@ -18,7 +18,7 @@ from benchmark import arm_worker
 from benchmark.arm_root import EMULATOR, find_root
 from benchmark.elsewhere import Elsewhere, Probabilities, Task, judged
 from train.console import progress
-from train.data import Pixels
+from train.images import Pixels
 
 WHY_NOT = {
     ".pte": "ExecuTorch's aarch64 wheel needs torch, whose aarch64 wheel needs CUDA's libraries",

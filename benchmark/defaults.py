@@ -18,7 +18,7 @@ from train.errors import LesionliteError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from train.data import Pixels
+    from train.images import Pixels
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from benchmark.tensors import Look, Tensors, open_tensors
 from train.console import track
 from train.contract import Contract
-from train.data import Pixels, decode
 from train.errors import LesionliteError
+from train.images import Pixels, decode
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,7 +6,8 @@ import numpy as np
 
 from benchmark.predictor import Predictor, load
 from benchmark.run import evaluation_split
-from train.data import decode, read_domains
+from train.data import read_domains
+from train.images import decode
 from train.metrics import Scores, score
 
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from benchmark.candidate import Candidate
 from train.console import progress, say
 from train.contract import Contract
-from train.data import Split, decode, write_inputs
+from train.data import Split
 from train.files import fingerprint, replacing, sha256_file
+from train.images import decode, write_inputs
 
 WORTH_A_PROCESS = 200  # images: to open an artifact once more takes seconds
 

@@ -17,9 +17,9 @@ from export.manifest import GOLDEN, Artifact, Manifest
 from export.precision import PRECISIONS
 from export.run import export
 from train.console import track
-from train.data import Pixels
 from train.errors import LesionliteError
 from train.files import replacing, sha256_file, write_json
+from train.images import Pixels
 from train.synthetic import LOOKS, draw
 
 IMAGES, THREADS = 8, 2

@@ -29,9 +29,10 @@ from export.precision import PRECISIONS
 from export.quiet import quiet
 from train.console import progress, respond
 from train.contract import Contract
-from train.data import drop_bad, load_inputs, read_split
+from train.data import drop_bad, read_split
 from train.errors import LesionliteError, unknown_choice
 from train.files import read_json, replacing, sha256_file, size_bytes
+from train.images import load_inputs
 from train.layout import WEIGHTS
 from train.model import load_run
 

@@ -11,8 +11,8 @@ from export.formats import NoRuntime, Runner, open_runner, read_contract
 from export.manifest import refuse_changed
 from train.console import track
 from train.contract import Contract
-from train.data import Pixels, decode, to_input
 from train.errors import LesionliteError
+from train.images import Pixels, decode, to_input
 from train.layout import is_run
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from train.contract import Contract
-from train.data import Pixels, decode
+from train.images import Pixels, decode
 from train.resample import RESAMPLERS, resampler_of
 
 JPEG, QUALITY = "the contract's, then JPEG", 85

@@ -29,8 +29,9 @@ from export.manifest import Artifact, read_manifest
 from export.precision import PRECISIONS
 from train.console import say
 from train.contract import Contract
-from train.data import Split, drop_bad, read_split, write_inputs
+from train.data import Split, drop_bad, read_split
 from train.errors import LesionliteError, unknown_choice
+from train.images import write_inputs
 from train.layout import CONTRACT, is_run
 from train.metrics import score, weighted_f1
 

@@ -18,8 +18,8 @@ from benchmark.predictor import Predictor, open_by_reference
 from export.formats import Runner, first_line, read_contract
 from export.quiet import quiet
 from train.contract import Contract
-from train.data import Pixels
 from train.errors import LesionliteError
+from train.images import Pixels
 
 Open = Callable[[Path, int, Contract], Runner]
 

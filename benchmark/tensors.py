@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from export.formats import format_of, read_contract
 from export.quiet import quiet
 from train.contract import Contract
-from train.data import Pixels
 from train.errors import LesionliteError
+from train.images import Pixels
 from train.layout import is_run
 
 Tensors = dict[str, NDArray[np.float32]]  # by name, in the order of execution

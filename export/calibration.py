@@ -6,8 +6,9 @@ from pathlib import Path
 
 from export.config import ExportConfig
 from train.contract import Contract
-from train.data import Pixels, Split, find_bad, load_inputs, read_split
+from train.data import Split, read_split
 from train.errors import LesionliteError
+from train.images import Pixels, find_bad, load_inputs
 
 FEWEST = 10  # images; the ranges of fewer say little about others
 WITHOUT = "or leave w8a8 out with --precisions fp32 fp16 w8"

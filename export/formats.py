@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the command line reads this table, and must not wait for nu
     from numpy.typing import NDArray
 
     from export.source import Source
-    from train.data import Pixels
+    from train.images import Pixels
 
 
 class NoRuntime(LesionliteError):

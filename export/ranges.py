@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from export.affine import Affine
 from export.config import RULES
 from export.wiring import Hook, Wiring, watching
-from train.data import Pixels
+from train.images import Pixels
 
 BATCH = 25
 SAMPLE = 100_000  # values kept of each tensor, over all images

@@ -15,9 +15,9 @@ from export.source import Source
 from export.toolchains import versions
 from train.console import progress, say
 from train.contract import Contract
-from train.data import Pixels
 from train.errors import LesionliteError
 from train.files import read_json, replacing, sha256_file, size_bytes, write_text
+from train.images import Pixels
 from train.layout import CONTRACT, SETTINGS, WEIGHTS
 from train.model import load_run
 

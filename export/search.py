@@ -27,7 +27,7 @@ from export.sensitivity import divergence, mean_shifts, sensitivities
 from export.tuning import tune
 from export.wiring import Wiring, trace
 from train.console import track
-from train.data import Pixels
+from train.images import Pixels
 
 # Images that sensitivities are measured on, and whole networks while searching.
 PROBED, JUDGED = 48, 100

@@ -12,8 +12,8 @@ from export.metadata import Metadata
 from export.quiet import quiet
 from export.source import Source, example
 from train.contract import Contract
-from train.data import Pixels
 from train.errors import LesionliteError
+from train.images import Pixels
 
 if TYPE_CHECKING:
     from torch import nn

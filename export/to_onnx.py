@@ -14,7 +14,7 @@ from export.quiet import quiet
 from export.source import Source, example
 from export.toolchains import versions
 from train.contract import Contract
-from train.data import Pixels
+from train.images import Pixels
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,7 +12,7 @@ from export.quiet import quiet
 from export.source import Source, example
 from export.tflite_metadata import LABELS, build, embed
 from train.contract import Contract
-from train.data import Pixels
+from train.images import Pixels
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,7 +12,7 @@ from export.formats import Runner
 from export.plan import Plan
 from export.quiet import quiet
 from export.source import Source, example
-from train.data import Pixels
+from train.images import Pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable

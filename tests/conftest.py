@@ -23,8 +23,9 @@ from export.mobile_form import MobileForm
 from export.wiring import Wiring, trace
 from train.config import TrainConfig
 from train.contract import Contract
-from train.data import load_inputs, read_split
+from train.data import read_split
 from train.files import sha256_file
+from train.images import load_inputs
 from train.layout import CONTRACT
 from train.model import load_run
 from train.results import train_and_test

@@ -9,7 +9,7 @@ from PIL import Image
 from train import cache
 from train.cache import DAYS, cached_pixels
 from train.contract import Contract
-from train.data import load_inputs
+from train.images import load_inputs
 
 CONTRACT = Contract(("a", "b"), side=64)
 

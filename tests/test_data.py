@@ -5,16 +5,9 @@ import pytest
 from PIL import Image
 
 from train.contract import Contract
-from train.data import (
-    drop_bad,
-    find_bad,
-    load_inputs,
-    open_image,
-    read_dataset,
-    read_split,
-    to_input,
-)
+from train.data import drop_bad, read_dataset, read_split
 from train.errors import LesionliteError
+from train.images import find_bad, load_inputs, open_image, to_input
 
 
 def make(folder: Path, *names: str, images: int = 2) -> Path:

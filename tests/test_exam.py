@@ -12,7 +12,8 @@ from benchmark.candidate import Candidate
 from benchmark.exam import Exam
 from benchmark.run import SCRATCH, evaluation_split
 from train.contract import Contract
-from train.data import Split, load_inputs
+from train.data import Split
+from train.images import load_inputs
 from train.layout import CONTRACT
 
 

@@ -18,8 +18,9 @@ from export.precision import PRECISIONS, find_precision
 from export.run import export
 from export.to_tflite import open_interpreter
 from train.contract import Contract
-from train.data import load_inputs, read_split
+from train.data import read_split
 from train.errors import LesionliteError
+from train.images import load_inputs
 from train.layout import CONTRACT
 
 ALL = ExportConfig().pairs()

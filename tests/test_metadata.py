@@ -17,8 +17,8 @@ from export.metadata import DISCLAIMER, describe
 from export.run import export
 from export.tflite_metadata import LABELS
 from train.contract import Contract
-from train.data import load_inputs
 from train.errors import LesionliteError
+from train.images import load_inputs
 from train.layout import CONTRACT
 
 REAL = Path(__file__).parents[2] / "shared" / "data"

@@ -20,8 +20,9 @@ import lesionlite
 from tests.test_readme import README, ROOT
 from train import optimize
 from train.augment import EpochSampler, epoch_seed
-from train.data import Split, load_inputs, read_split
+from train.data import Split, read_split
 from train.errors import LesionliteError
+from train.images import load_inputs
 from train.layout import LAST, METRICS, SCORES, WEIGHTS
 from train.metrics import weighted_f1
 from train.model import all_logits, load_run

@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmark.resize import JPEG, Drift, resized, resizers, verdicts
 from train.contract import Contract
-from train.data import load_inputs
+from train.images import load_inputs
 from train.resample import RESAMPLERS, resampler_of
 
 CONTRACT = Contract(("a", "b"), side=32)

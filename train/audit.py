@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from train.console import say
-from train.data import Dataset, Split, inspect, leave_out
+from train.data import Dataset, Split, leave_out
 from train.errors import LesionliteError
 from train.files import write_text
+from train.images import inspect
 
 GROUPS_CSV = "split.csv"  # what `prepare` leaves in a data folder
 IMAGE_COLUMNS = ("image", "image_id", "file")

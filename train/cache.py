@@ -11,8 +11,8 @@ import numpy as np
 
 from train.console import say
 from train.contract import Contract
-from train.data import Pixels, decode, write_inputs
 from train.files import fingerprint, read_json, sha256_file, size_bytes, write_json
+from train.images import Pixels, decode, write_inputs
 
 MARGIN = 1.15  # at least so much larger than the network's input, because crops are enlarged again
 DAYS = 30

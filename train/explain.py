@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from train.console import track
 from train.contract import Contract
-from train.data import IMAGE_SUFFIXES, Pixels, decode
+from train.data import IMAGE_SUFFIXES
 from train.errors import LesionliteError, unknown_choice
 from train.figures import draw_heat
 from train.files import write_json
+from train.images import Pixels, decode
 from train.layout import is_run
 from train.model import load_run, predict_logits
 

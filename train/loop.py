@@ -20,11 +20,12 @@ from train.confidence import Confidence, fit_confidence
 from train.config import TrainConfig
 from train.console import progress, say
 from train.contract import Contract
-from train.data import Dataset, Pixels, load_inputs
+from train.data import Dataset
 from train.device import pick_device, spare_bf16, use_bf16
 from train.errors import LesionliteError
 from train.figures import draw_curves
 from train.files import write_json, write_text
+from train.images import Pixels, load_inputs
 from train.imbalance import ens_weights
 from train.layout import CONTRACT, CURVES, METRICS, SETTINGS
 from train.metrics import weighted_f1

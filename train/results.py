@@ -8,18 +8,11 @@ import numpy as np
 from train.confidence import softmax
 from train.config import TrainConfig
 from train.contract import Contract
-from train.data import (
-    Domains,
-    Split,
-    drop_bad,
-    load_inputs,
-    read_dataset,
-    read_domains,
-    read_split,
-)
+from train.data import Domains, Split, drop_bad, read_dataset, read_domains, read_split
 from train.figures import draw_confusion, draw_curves, draw_reliability, draw_weights
 from train.files import read_json, write_json
 from train.fit import TrainResult, fit
+from train.images import load_inputs
 from train.layout import (
     CONFUSION,
     CURVES,
