@@ -42,7 +42,7 @@ def test_flags_override_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     other = lesionlite._parse(["build", "--recipe=authors"])
     assert other.training == recipe("authors")  # type: ignore[attr-defined]
     assert lesionlite.main(["train", "data", "--out", "run", "--recipe", "best"]) == 2
-    assert "choose from: paper, authors, demo" in capsys.readouterr().err
+    assert "choose from: paper, authors, recommended, demo" in capsys.readouterr().err
 
 
 def test_help_explains_them_all(capsys: pytest.CaptureFixture[str]) -> None:

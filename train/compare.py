@@ -127,17 +127,15 @@ def compared(vary: str, measures: dict[str, list[Measures]]) -> Table:
 
 
 def _finished(out: Path, config: TrainConfig) -> bool:
-    """Whether that run is there; LesionliteError if it is of other settings."""
-    saved = read_json(out / SETTINGS)
-    if not (isinstance(saved, dict) and saved.get("finished") and (out / SCORES).is_file()):
-        return False
+    """Whether that run is there, with its scores; LesionliteError if it is of other settings."""
+    saved = read_json(out / SETTINGS) or {}
     settings = json.loads(json.dumps(asdict(config)))
-    other = [key for key, value in settings.items() if saved.get(key) != value]
+    other = [key for key, value in settings.items() if saved and saved.get(key) != value]
     if other:
         raise LesionliteError(
             f"{out} holds a run of other settings ({', '.join(other)}); choose another --out"
         )
-    return True
+    return bool(saved.get("finished")) and "domains" in (read_json(out / SCORES) or {})
 
 
 def _train_all(data: Path, missing: dict[Path, TrainConfig], jobs: int) -> None:

@@ -13,8 +13,9 @@ class TrainConfig:
     recipe: str = "paper"
     """Named settings that the other flags begin as. paper: as in the article (side 256, batch 100,
     rate 3e-3). authors: as in their published code (batch 32, rate 3e-4, centre crop of 292, 1.5
-    times the images an epoch, rotation). demo: minutes on two cores, from scratch; what a
-    build without DATA takes."""
+    times the images an epoch, rotation). recommended: what did best on real images, see
+    docs/results.md (sampler alone, moving average of the weights, batch 32, rate 1.5e-3). demo:
+    minutes on two cores, from scratch; what a build without DATA takes."""
     model: str = "mobilevitv2_100"
     """The timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
     weights: str = "timm"
