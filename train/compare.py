@@ -64,7 +64,8 @@ class Compare:
         say(table.markdown())
         write_tables(self.out, [table], "")
         say(f"tables: {self.out}")
-        say(f"next: lesionlite build {self.data} --{self.vary} VALUE --out dist/skin")
+        flag = self.vary.replace("_", "-")
+        say(f"next: lesionlite build {self.data} --{flag} VALUE --out dist/skin")
         return table.document(), 0
 
     @property
