@@ -1,5 +1,6 @@
 """Confidence that means something: a temperature, and when an app should say "not sure"."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,11 +64,12 @@ def fit_confidence(logits: Floats, truth: NDArray[np.int64], coverage: float) ->
     right = logits.argmax(1) == truth
     confidence = after.max(1)
     # As a phone reads it out of the contract: rounded down, so that none falls out by rounding.
-    threshold = np.floor(np.quantile(confidence, 1 - coverage, method="lower") * 1e4) / 1e4
+    lowest = float(np.quantile(confidence, 1 - coverage, method="lower"))
+    threshold = math.floor(lowest * 1e4) / 1e4
     answered = confidence >= threshold
     return Confidence(
         temperature=temperature,
-        unsure_below=float(threshold),
+        unsure_below=threshold,
         coverage=float(answered.mean()),
         accuracy=float(right[answered].mean()),
         accuracy_of_all=float(right.mean()),
