@@ -23,8 +23,6 @@ RECIPES = {
             batch=32,
             lr=1.5e-3,
             imbalance="sampler",
-            ema=0.999,
-            drop_path=0.05,
             rotation=15.0,
         ),
         TrainConfig(
