@@ -54,6 +54,7 @@ def _contracts() -> list[dict[str, Any]]:
     area = {**good, "interpolation": "area", "antialias": False}
     cases += [{"contract": area, "problem": None}]
     cases += [{"contract": {**good, name: value}, "problem": name} for name, value in bad]
+    cases.append({"contract": {**good, "side": 48, "resize_side": 48}, "problem": "side"})
     for name in ("labels", "side", "resize", "interpolation", "unsure_below", "version"):
         without = {key: value for key, value in good.items() if key != name}
         cases.append({"contract": without, "problem": name})

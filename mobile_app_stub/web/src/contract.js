@@ -1,0 +1,52 @@
+// What goes into the model and what its answers are called: the page knows nothing else of it.
+import { Problem } from "./problem.js";
+
+const VERSION = 1;
+const RESIZE_RULES = ["squash", "shortest"];
+const INTERPOLATIONS = ["nearest", "bilinear", "bicubic", "area"];
+
+/**
+ * @typedef {object} Contract
+ * @property {string[]} labels class names, in the order of the probabilities
+ * @property {number} side S: the model takes S x S pixels
+ * @property {"squash"|"shortest"} resize the whole image to S x S, or its shorter side to
+ *   `resize_side` and the S x S centre of that
+ * @property {number} resize_side pixels
+ * @property {"nearest"|"bilinear"|"bicubic"|"area"} interpolation
+ * @property {boolean} antialias whether the filter widens when the image shrinks
+ * @property {number} unsure_below where the largest probability is below it, "not sure" is said
+ * @property {string} note what every reader of a result must know
+ */
+
+/**
+ * Refuse a contract that this page cannot honour.
+ * @param {any} contract parsed contract.json
+ * @returns {Contract}
+ * @throws {Problem} naming the field
+ */
+export function checkContract(contract) {
+  const problem = contract && typeof contract === "object" ? findProblem(contract) : "is no object";
+  if (problem) throw new Problem(`contract.json ${problem}; embed the model again.`);
+  return contract;
+}
+
+function findProblem(c) {
+  if (c.version !== VERSION) return `has version ${c.version}, this app reads version ${VERSION}`;
+  const named = (label) => typeof label === "string" && label !== "";
+  if (!Array.isArray(c.labels) || c.labels.length < 2 || !c.labels.every(named))
+    return "needs at least two labels, none of them empty";
+  if (new Set(c.labels).size !== c.labels.length) return "has labels that are not unique";
+  if (!Number.isInteger(c.side) || c.side < 32 || c.side % 32)
+    return `has side ${c.side}, which must be a multiple of 32`;
+  if (!RESIZE_RULES.includes(c.resize))
+    return `has resize ${c.resize}, which must be one of ${RESIZE_RULES.join(", ")}`;
+  if (!Number.isInteger(c.resize_side) || c.resize_side < c.side)
+    return `has resize_side ${c.resize_side}, which must not be less than side`;
+  if (!INTERPOLATIONS.includes(c.interpolation))
+    return `has interpolation ${c.interpolation}, which must be one of ${INTERPOLATIONS.join(", ")}`;
+  if (c.antialias !== true && ["bilinear", "bicubic"].includes(c.interpolation))
+    return "resizes without antialias, which this app does not do";
+  if (!(c.unsure_below >= 0 && c.unsure_below < 1))
+    return `has unsure_below ${c.unsure_below}, which must be from 0 up to, not including, 1`;
+  return null;
+}
