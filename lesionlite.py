@@ -181,6 +181,14 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "export.commands",
         "Check a folder of artifacts against its manifest: what is missing, changed or not listed.",
     ),
+    "embed": (
+        "export.commands",
+        "Make a phone app that holds artifacts, their contract and their golden vectors.",
+    ),
+    "serve": (
+        "export.commands",
+        "Build the web app that `lesionlite embed --app web` made, and serve it on this machine.",
+    ),
     "benchmark": (
         "benchmark.commands",
         "Prove on labelled images that artifacts predict as PyTorch does, and time them.",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,15 @@ BURST_SECONDS = 0.5
 SETTLED = 0.05  # warm is whose median of one window is that of the window before, to this
 QUIET = 0.1  # of `Latency.noise`: beyond it two candidates cannot be compared
 CONFIDENCE = 0.99
+
+
+class Timeable(Protocol):
+    """What can take a turn: a `Candidate`, or a browser's page."""
+
+    path: Path
+
+    def burst(self, images: Path, seconds: float) -> list[float]:
+        """Times of single queries, in milliseconds, for about so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Latency:
 
 
 def measure(
-    candidates: Sequence[Candidate], images: Path, queries: int, seconds: float, name: str
+    candidates: Sequence[Timeable], images: Path, queries: int, seconds: float, name: str
 ) -> list[Latency]:
     """Time warm candidates in turns.
 

@@ -1,4 +1,4 @@
-"""`lesionlite verify`."""
+"""`lesionlite verify`, `embed` and `serve`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,3 +35,68 @@ class Verify:
             "checks": [vars(check) for check in result.checks],
         }
         return document, 0 if result.passed else 1
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Make a phone app that holds artifacts, their contract and their golden vectors.
+
+    The app checks itself with the golden vectors when it is first started.
+    """
+
+    artifacts: Positional[Path]
+    """Folder that `lesionlite export` wrote."""
+    app: str
+    """Which app: web (an installable page), android (Kotlin), ios (Swift)."""
+    out: Path
+    """Folder of the app; must not be there yet."""
+    precision: str | None = None
+    """Which precision to embed instead of the first that is there and did not fail: web fp16, fp32,
+    w8; android w8a8, fp16, fp32; ios fp16, fp32, w8."""
+    model_only: bool = False
+    """Renew the model in an app that is there, and leave everything else as you edited it."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Fill the template, and say what to do with it."""
+        from export.embed import APPS, embed
+
+        made = embed(self.artifacts, self.app, self.out, self.precision, self.model_only)
+        for row in made.artifacts:
+            say(f"{row.artifact}  {row.size_bytes / 1e6:.1f} MB")
+        for remark in made.remarks:
+            say(remark)
+        say(f"app: {self.out}")
+        say(f"next: {APPS[self.app].next.format(out=self.out)}")
+        document = {
+            "out": str(self.out),
+            "artifacts": [row.artifact for row in made.artifacts],
+            "remarks": list(made.remarks),
+        }
+        return document, 0
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Build the web app that `lesionlite embed --app web` made, and serve it on this machine."""
+
+    app: Positional[Path]
+    """Folder of the app."""
+    port: int = 8000
+    """Of http://localhost; 0 takes a free one."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Build, and serve until Ctrl-C."""
+        from export.serve import SITE, build_site, open_server
+
+        build_site(self.app)
+        with open_server(self.app, self.port) as server:
+            address = f"http://localhost:{server.server_port}"
+            say(f"page: {self.app / SITE}, for any static web server with https")
+            say(f"next: open {address} (Ctrl-C ends it)")
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                say("stopped")
+        return {"app": str(self.app), "site": str(self.app / SITE), "address": address}, 0

@@ -26,11 +26,30 @@ class App:
         formats: as in `export.formats.FORMATS`; an artifact of each is embedded.
         precisions: which one is taken, the first that is there and did not fail.
         assets: where in the app the artifacts, the contract and the golden vectors lie.
+        next: what to do with the filled folder, `{out}`.
     """
 
     formats: tuple[str, ...]
     precisions: tuple[str, ...]
     assets: str
+    next: str = ""
+
+
+APPS = {
+    "web": App(("tflite", "onnx"), ("fp16", "fp32", "w8"), "model", "lesionlite serve {out}"),
+    "android": App(
+        ("tflite",),
+        ("w8a8", "fp16", "fp32"),
+        "app/src/main/assets/model",
+        "open {out} in Android Studio",
+    ),
+    "ios": App(
+        ("coreml",),
+        ("fp16", "fp32", "w8"),
+        "Lesionlite.swiftpm/Model",
+        "open {out}/Lesionlite.swiftpm in Xcode",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -51,10 +70,10 @@ class Embedded:
 def embed(
     folder: Path,
     name: str,
-    apps: Mapping[str, App],
     out: Path,
     precision: str | None = None,
     model_only: bool = False,
+    apps: Mapping[str, App] = APPS,
     templates: Path = TEMPLATES,
 ) -> Embedded:
     """Make an app folder from a template, all or nothing.
@@ -62,10 +81,10 @@ def embed(
     Args:
         folder: what `lesionlite export` wrote.
         name: key of `apps`.
-        apps: the table.
         out: the app's folder; must not be there yet, unless `model_only`.
         precision: instead of the app's own preference.
         model_only: change nothing in `out` but its artifacts, contract and golden vectors.
+        apps: the table.
         templates: folder of the templates.
 
     Raises:

@@ -1,13 +1,17 @@
-"""Serve the built web app on this machine, as any static web server could."""
+"""Build the web app, and serve it on this machine, as any static web server could."""
 
+import shutil
+import subprocess
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from train.console import say
 from train.errors import LesionliteError
 
 SITE = "site"  # what the app's build makes inside its folder
+SCRIPT = "build.mjs"  # and by what
 HOST = "localhost"  # browsers give camera and service worker to it without https
 
 
@@ -37,6 +41,46 @@ class Handler(SimpleHTTPRequestHandler):
         """No line for every file."""
 
 
+def build_site(app: Path) -> None:
+    """Run the app's own build, so that what is served is what its folder holds now.
+
+    The npm packages that it names are installed first, where they are not yet. Without npm, a page
+    that was built before is left as it is.
+
+    Raises:
+        LesionliteError: no such folder, no web app in it, no npm, or what npm says went wrong.
+    """
+    if not app.is_dir():
+        raise LesionliteError(f"there is no folder {app}")
+    if not (app / SCRIPT).is_file():
+        raise LesionliteError(
+            f"{app} holds no web app ({SCRIPT} is missing); make one with "
+            "`lesionlite embed ARTIFACTS --app web --out APP`"
+        )
+    if shutil.which("npm") is None:
+        if (app / SITE / "index.html").is_file():
+            say("npm is not installed: serving the page as it was built before")
+            return
+        raise LesionliteError(
+            f"{app} needs npm to be built, which is not installed; install Node.js 20 or newer"
+        )
+    if not (app / "node_modules").is_dir():
+        say("installing the app's npm packages")
+        _npm(app, "ci")
+    _npm(app, "run", "build")
+
+
+def _npm(app: Path, *arguments: str) -> None:
+    done = subprocess.run(["npm", *arguments], cwd=app, capture_output=True, text=True)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        errors = [line for line in said if "error" in line.lower()] or said or ["it does not say"]
+        raise LesionliteError(
+            f"`npm {' '.join(arguments)}` failed in {app} ({errors[0].strip()}); run it there to "
+            "see more"
+        )
+
+
 def open_server(app: Path, port: int) -> ThreadingHTTPServer:
     """A server of `app`/site that listens on this machine alone; `serve_forever` runs it.
 
@@ -52,7 +96,7 @@ def open_server(app: Path, port: int) -> ThreadingHTTPServer:
         raise LesionliteError(f"there is no folder {app}")
     if not (site / "index.html").is_file():
         raise LesionliteError(
-            f"{app} holds no built page ({SITE}/index.html); run `npm ci && npm run build` in it"
+            f"{app} holds no built page ({SITE}/index.html); run `lesionlite serve {app}`"
         )
     try:
         return ThreadingHTTPServer((HOST, port), partial(Handler, directory=str(site)))

@@ -35,7 +35,8 @@ def fill(folder: Path, tmp_path: Path) -> Embed:
 
     def fill(name: str = "page", **settings: Any) -> Embedded:
         out = settings.pop("out", tmp_path / "app")
-        return embed(folder, name, APPS, out, templates=tmp_path / "templates", **settings)
+        templates = tmp_path / "templates"
+        return embed(folder, name, out, apps=APPS, templates=templates, **settings)
 
     return fill
 

@@ -21,11 +21,11 @@ class Fake:
 def test_candidates_take_turns() -> None:
     turns: list[str] = []
     fakes = [Fake("a", turns), Fake("b", turns)]
-    rows = latency.measure(fakes, Path("x"), 9, 0.0, "")  # type: ignore[arg-type]
+    rows = latency.measure(fakes, Path("x"), 9, 0.0, "")
     assert turns == ["a", "b"] * 3
     assert [row.queries for row in rows] == [9, 9] and rows[0].p50 == 2.0
     turns.clear()
-    latency.measure(fakes, Path("x"), 1, 0.012, "")  # type: ignore[arg-type]
+    latency.measure(fakes, Path("x"), 1, 0.012, "")
     assert turns == ["a", "b"] * 2
 
 

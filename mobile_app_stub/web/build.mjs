@@ -1,0 +1,58 @@
+// Bundle the page into site/, which any static web server can serve: `npm run build`.
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+import { build } from "esbuild";
+
+const OUT = "site";
+const RUNTIMES = {
+  litert: ["@litertjs/core/wasm", /litert_wasm_(|compat_|threaded_)internal\./],
+  onnx: ["onnxruntime-web/dist", /^ort-wasm-simd-threaded\.(mjs|wasm)$/],
+};
+
+rmSync(OUT, { recursive: true, force: true });
+cpSync("static", OUT, { recursive: true });
+cpSync("model", join(OUT, "model"), { recursive: true });
+for (const [name, [folder, pattern]] of Object.entries(RUNTIMES)) {
+  const from = join("node_modules", folder);
+  mkdirSync(join(OUT, name));
+  for (const file of readdirSync(from).filter((f) => pattern.test(f)))
+    cpSync(join(from, file), join(OUT, name, file));
+}
+await bundle(["src/app.js", "src/worker-onnx.js"], "esm");
+await bundle(["src/worker-litert.js"], "iife"); // see src/client.js
+const shell = files(OUT).filter((file) => !Object.keys(RUNTIMES).includes(file.split("/")[0]));
+await bundle(["src/service-worker.js"], "iife", {
+  SHELL: JSON.stringify(["./", ...shell]),
+  VERSION: JSON.stringify(digest(files(OUT))),
+});
+
+function bundle(entryPoints, format, define = {}) {
+  return build({
+    entryPoints,
+    format,
+    define,
+    outdir: OUT,
+    bundle: true,
+    target: "es2022",
+    charset: "utf8",
+    // ONNX Runtime starts its threads from a file of its own: bundled, it would start our worker.
+    conditions: ["onnxruntime-web-use-extern-wasm"],
+    logLevel: "warning",
+  });
+}
+
+/** Files below a folder, as the browser names them, in order. */
+function files(folder) {
+  return readdirSync(folder, { recursive: true })
+    .filter((file) => statSync(join(folder, file)).isFile())
+    .map((file) => file.replaceAll("\\", "/"))
+    .sort();
+}
+
+function digest(names) {
+  const hash = createHash("sha256");
+  for (const name of names) hash.update(name).update(readFileSync(join(OUT, name)));
+  return hash.digest("hex").slice(0, 16);
+}

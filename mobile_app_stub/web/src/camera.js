@@ -1,0 +1,51 @@
+// A photo from the device's camera, shown in a dialog before it is taken.
+import { Problem } from "./problem.js";
+
+const REASONS = {
+  NotAllowedError: "The camera was refused; allow it in the browser's settings, or choose a photo.",
+  NotFoundError: "This device has no camera; choose a photo.",
+  NotReadableError: "The camera is in use by another app; close it, or choose a photo.",
+};
+
+/**
+ * @param {{dialog: HTMLDialogElement, view: HTMLVideoElement, shoot: HTMLElement,
+ *   cancel: HTMLElement}} parts
+ * @returns {Promise<Blob|null>} a PNG, so that nothing is lost; null if the user changed their mind
+ * @throws {Problem} if there is no camera, or it was refused
+ */
+export async function takePhoto({ dialog, view, shoot, cancel }) {
+  const stream = await openCamera();
+  try {
+    view.srcObject = stream;
+    await view.play();
+    dialog.showModal();
+    const taken = await new Promise((resolve) => {
+      shoot.onclick = () => resolve(true);
+      cancel.onclick = () => resolve(false);
+      dialog.oncancel = () => resolve(false); // the escape key, the phone's back button
+    });
+    return taken ? await frame(view) : null;
+  } finally {
+    dialog.close();
+    view.srcObject = null;
+    for (const track of stream.getTracks()) track.stop();
+  }
+}
+
+async function openCamera() {
+  if (!navigator.mediaDevices)
+    throw new Problem("The camera needs a secure page (https); choose a photo.");
+  const video = { facingMode: "environment", width: { ideal: 1920 }, height: { ideal: 1080 } };
+  try {
+    return await navigator.mediaDevices.getUserMedia({ video });
+  } catch (error) {
+    throw new Problem(REASONS[error.name] ?? `The camera cannot be used (${error.message}).`);
+  }
+}
+
+function frame(view) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [view.videoWidth, view.videoHeight];
+  canvas.getContext("2d").drawImage(view, 0, 0);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}

@@ -1,0 +1,49 @@
+// The page's side of a worker: a question is a promise.
+import { Problem } from "./problem.js";
+
+/** LiteRT.js loads its code by importScripts, which only a classic worker has. */
+export const RUNTIMES = {
+  litert: { name: "LiteRT.js", worker: "worker-litert.js", type: "classic" },
+  onnx: { name: "ONNX Runtime Web", worker: "worker-onnx.js", type: "module" },
+};
+
+export class Client {
+  /** @param {keyof typeof RUNTIMES} runtime */
+  constructor(runtime) {
+    const { name, worker, type } = RUNTIMES[runtime];
+    this.waiting = new Map();
+    this.asked = 0;
+    this.worker = new Worker(worker, { type });
+    this.worker.onmessage = ({ data }) => this.#settle(data);
+    this.worker.onerror = () => this.#fail(`${name} cannot be started; connect once, then reload.`);
+  }
+
+  /**
+   * @param {"load"|"classify"|"selfTest"} ask a method of the worker's engine
+   * @param {object} settings its arguments
+   * @returns {Promise<any>} rejects with a Problem
+   */
+  ask(ask, settings = {}) {
+    const id = this.asked++;
+    const answer = new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
+    this.worker.postMessage({ id, ask, ...settings });
+    return answer;
+  }
+
+  close() {
+    this.worker.terminate();
+    this.#fail("Another runtime was chosen.");
+  }
+
+  #settle({ id, answer, problem }) {
+    const { resolve, reject } = this.waiting.get(id);
+    this.waiting.delete(id);
+    if (problem) reject(new Problem(problem));
+    else resolve(answer);
+  }
+
+  #fail(sentence) {
+    for (const { reject } of this.waiting.values()) reject(new Problem(sentence));
+    this.waiting.clear();
+  }
+}

@@ -1,0 +1,115 @@
+// The worker's side: a model in one runtime, asked by messages. `client.js` is the page's side.
+import { checkContract } from "./contract.js";
+import { checkGolden, judge } from "./golden.js";
+import { toInput } from "./photo.js";
+import { Problem } from "./problem.js";
+import { rank } from "./ranking.js";
+
+const MODEL = new URL("model/", self.location);
+const THREADS = 4; // more of them wait for one another in a network this small
+
+/**
+ * Answer the page's messages `{id, ask, ...}` with `{id, answer}` or `{id, problem}`.
+ * @param {{suffix: string, open: Function}} runtime a module like runtime-onnx.js
+ */
+export function serve(runtime) {
+  const engine = new Engine(runtime);
+  let last = Promise.resolve(); // a runtime runs one query at a time
+  self.onmessage = ({ data: { id, ask, ...settings } }) => {
+    last = last.then(() => reply(id, () => engine[ask](settings)));
+  };
+}
+
+async function reply(id, act) {
+  try {
+    self.postMessage({ id, answer: await act() });
+  } catch (error) {
+    if (!(error instanceof Problem)) console.error(error);
+    const known = error instanceof Problem;
+    self.postMessage({
+      id,
+      problem: known ? error.message : `Something unforeseen went wrong (${firstLine(error)}).`,
+    });
+  }
+}
+
+class Engine {
+  constructor(runtime) {
+    this.runtime = runtime;
+  }
+
+  /** Fetch and open the model; at once for every later message. */
+  async load() {
+    this.contract = checkContract(await fetchJson("contract.json"));
+    this.golden = await fetchJson("golden/golden.json");
+    checkGolden(this.golden, this.contract);
+    const found = Object.keys(this.golden.artifacts).find((n) => n.endsWith(this.runtime.suffix));
+    if (!found) throw new Problem(`This app holds no ${this.runtime.suffix} model; embed one.`);
+    this.entry = this.golden.artifacts[found];
+    const model = new Uint8Array(await (await fetchOk(found)).arrayBuffer());
+    await refuseChanged(found, model, this.entry.sha256);
+    const threads = self.crossOriginIsolated ? Math.min(THREADS, navigator.hardwareConcurrency) : 1;
+    try {
+      this.run = await this.runtime.open(model, this.contract, threads);
+    } catch (error) {
+      throw new Problem(`This browser cannot run ${found} (${firstLine(error)}).`);
+    }
+    return { name: found, sha256: this.entry.sha256, threads, note: this.contract.note };
+  }
+
+  /** Classify a photo; milliseconds of the whole and of the model alone. */
+  async classify({ blob }) {
+    const started = performance.now();
+    const input = await toInput(blob, this.contract);
+    const between = performance.now();
+    const probabilities = await this.run(input);
+    const ended = performance.now();
+    return {
+      ...rank(probabilities, this.contract),
+      probabilities,
+      milliseconds: ended - started,
+      modelMilliseconds: ended - between,
+    };
+  }
+
+  /** Run the golden images, as they are, and hold the answers against what they should be. */
+  async selfTest() {
+    const asItIs = { ...this.contract, resize: "squash" }; // they have the input's size
+    const found = [];
+    for (const name of this.golden.images) {
+      const blob = await (await fetchOk(`golden/${name}`)).blob();
+      found.push(await this.run(await toInput(blob, asItIs)));
+    }
+    return { ...judge(this.entry, found), tolerance: this.entry.tolerance };
+  }
+}
+
+async function fetchOk(name) {
+  const response = await fetch(new URL(name, MODEL)).catch(() => null);
+  if (!response?.ok)
+    throw new Problem(`model/${name} cannot be fetched; connect once, or embed the model again.`);
+  return response;
+}
+
+async function fetchJson(name) {
+  try {
+    return await (await fetchOk(name)).json();
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    throw new Problem(`model/${name} is no JSON; embed the model again.`);
+  }
+}
+
+/** One changed bit may change answers without any error. */
+async function refuseChanged(name, model, sha256) {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", model));
+  const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (hex !== sha256)
+    throw new Problem(
+      `The model ${name} is damaged: it is not the file that golden.json knows; embed it again.`,
+    );
+}
+
+function firstLine(error) {
+  return String(error?.message ?? error).split("\n")[0].slice(0, 200);
+}

@@ -1,0 +1,21 @@
+// The ONNX file, run by ONNX Runtime Web on the CPU.
+import { env, InferenceSession, Tensor } from "onnxruntime-web/wasm";
+
+export const suffix = ".onnx";
+
+/**
+ * @param {Uint8Array} model the file
+ * @param {import("./contract.js").Contract} contract
+ * @param {number} threads more than 1 only where the page is isolated
+ * @returns {Promise<(input: Uint8Array) => Promise<Float32Array>>} RGB [S, S, 3] to probabilities
+ */
+export async function open(model, contract, threads) {
+  env.wasm.wasmPaths = new URL("onnx/", self.location).href;
+  env.wasm.numThreads = threads;
+  const session = await InferenceSession.create(model);
+  const shape = [1, contract.side, contract.side, 3];
+  return async (input) => {
+    const answers = await session.run({ [session.inputNames[0]]: new Tensor("uint8", input, shape) });
+    return answers[session.outputNames[0]].data;
+  };
+}

@@ -1,0 +1,20 @@
+// What the self-test said, kept until anything that could change its answers changes.
+import packages from "../package.json" with { type: "json" };
+
+const key = (runtime) => `self-test of ${runtime}`;
+const of = (model) => [model.sha256, navigator.userAgent, model.threads, JSON.stringify(packages.dependencies)];
+
+/**
+ * @param {string} runtime key in RUNTIMES
+ * @param {{sha256: string, threads: number}} model what the engine loaded
+ * @param {{passed: boolean, largest: number, tolerance: number}} verdict
+ */
+export function remember(runtime, model, verdict) {
+  localStorage.setItem(key(runtime), JSON.stringify({ of: of(model), verdict }));
+}
+
+/** The verdict of this model in this browser; null if there is none yet. */
+export function recall(runtime, model) {
+  const kept = JSON.parse(localStorage.getItem(key(runtime)));
+  return JSON.stringify(kept?.of) === JSON.stringify(of(model)) ? kept.verdict : null;
+}

@@ -1,0 +1,4 @@
+import { serve } from "./engine.js";
+import * as runtime from "./runtime-litert.js";
+
+serve(runtime);
