@@ -1,0 +1,154 @@
+package lesionlite.app
+
+import androidx.compose.foundation.Image
+import androidx.compose.foundation.layout.Arrangement
+import androidx.compose.foundation.layout.Column
+import androidx.compose.foundation.layout.FlowRow
+import androidx.compose.foundation.layout.Row
+import androidx.compose.foundation.layout.fillMaxSize
+import androidx.compose.foundation.layout.fillMaxWidth
+import androidx.compose.foundation.layout.navigationBarsPadding
+import androidx.compose.foundation.layout.padding
+import androidx.compose.foundation.layout.size
+import androidx.compose.foundation.rememberScrollState
+import androidx.compose.foundation.verticalScroll
+import androidx.compose.material3.Button
+import androidx.compose.material3.LinearProgressIndicator
+import androidx.compose.material3.MaterialTheme
+import androidx.compose.material3.OutlinedButton
+import androidx.compose.material3.Scaffold
+import androidx.compose.material3.Surface
+import androidx.compose.material3.Text
+import androidx.compose.runtime.Composable
+import androidx.compose.runtime.remember
+import androidx.compose.ui.Modifier
+import androidx.compose.ui.graphics.asImageBitmap
+import androidx.compose.ui.res.stringResource
+import androidx.compose.ui.semantics.LiveRegionMode
+import androidx.compose.ui.semantics.clearAndSetSemantics
+import androidx.compose.ui.semantics.contentDescription
+import androidx.compose.ui.semantics.heading
+import androidx.compose.ui.semantics.liveRegion
+import androidx.compose.ui.semantics.semantics
+import androidx.compose.ui.unit.dp
+import java.text.NumberFormat
+import lesionlite.core.Contract
+import lesionlite.core.Ranked
+import lesionlite.core.Verdict
+
+@Composable
+fun MainScreen(state: UiState, hasCamera: Boolean, onChoose: () -> Unit, onTake: () -> Unit) {
+    Scaffold(bottomBar = { NotMedical() }) { padding ->
+        Column(
+            Modifier
+                .fillMaxSize()
+                .padding(padding)
+                .verticalScroll(rememberScrollState())
+                .padding(16.dp),
+            Arrangement.spacedBy(16.dp)
+        ) {
+            Text(
+                stringResource(R.string.app_name),
+                Modifier.semantics { heading() },
+                style = MaterialTheme.typography.headlineMedium
+            )
+            // A phone that answers wrongly is not asked.
+            val ready = !state.busy && state.selfTest?.passed == true
+            FlowRow(horizontalArrangement = Arrangement.spacedBy(8.dp)) {
+                Button(onChoose, enabled = ready) { Text(stringResource(R.string.choose)) }
+                if (hasCamera) {
+                    OutlinedButton(onTake, enabled = ready) { Text(stringResource(R.string.take)) }
+                }
+            }
+            Text(stringResource(R.string.on_device))
+            state.contract?.note?.takeIf { it.isNotEmpty() }?.let { Text(it) }
+            if (state.busy) Busy()
+            // Read aloud as a whole when it changes.
+            val spoken =
+                Modifier.semantics(mergeDescendants = true) { liveRegion = LiveRegionMode.Polite }
+            Column(spoken) {
+                state.error?.let { Text(it, color = MaterialTheme.colorScheme.error) }
+                if (state.answer != null && state.contract != null) {
+                    AnswerCard(state.answer, state.contract)
+                }
+            }
+            state.selfTest?.let { SelfTest(it) }
+        }
+    }
+}
+
+/** On every screen. */
+@Composable
+fun NotMedical() {
+    Surface(color = MaterialTheme.colorScheme.secondaryContainer) {
+        Text(
+            stringResource(R.string.not_medical),
+            Modifier
+                .fillMaxWidth()
+                .navigationBarsPadding()
+                .padding(16.dp)
+        )
+    }
+}
+
+@Composable
+private fun Busy() {
+    val busy = stringResource(R.string.busy)
+    LinearProgressIndicator(Modifier.fillMaxWidth().semantics { contentDescription = busy })
+}
+
+@Composable
+private fun AnswerCard(answer: Answer, contract: Contract) {
+    Column(verticalArrangement = Arrangement.spacedBy(8.dp)) {
+        Image(
+            remember(answer) { answer.seen.asImageBitmap() },
+            stringResource(R.string.seen),
+            Modifier.size(160.dp)
+        )
+        if (answer.ranking.unsure) {
+            Text(
+                stringResource(R.string.not_sure, percent(contract.unsureBelow)),
+                style = MaterialTheme.typography.titleMedium
+            )
+        }
+        answer.ranking.top.forEach { ClassRow(it) }
+        Text(
+            stringResource(
+                R.string.time,
+                answer.whole.inWholeMilliseconds,
+                answer.inModel.inWholeMilliseconds
+            ),
+            style = MaterialTheme.typography.bodySmall
+        )
+    }
+}
+
+@Composable
+private fun ClassRow(ranked: Ranked) {
+    Column {
+        Row(Modifier.fillMaxWidth(), Arrangement.SpaceBetween) {
+            Text(ranked.label, Modifier.weight(1f))
+            Text(percent(ranked.probability.toDouble()))
+        }
+        LinearProgressIndicator(
+            progress = { ranked.probability },
+            Modifier.fillMaxWidth().clearAndSetSemantics {} // the number is read already
+        )
+    }
+}
+
+@Composable
+private fun SelfTest(verdict: Verdict) {
+    val colors = MaterialTheme.colorScheme
+    Text(
+        stringResource(
+            if (verdict.passed) R.string.self_test_passed else R.string.self_test_failed,
+            verdict.largest
+        ),
+        color = if (verdict.passed) colors.onSurface else colors.error,
+        style = MaterialTheme.typography.bodySmall
+    )
+}
+
+private fun percent(share: Double): String =
+    NumberFormat.getPercentInstance().apply { maximumFractionDigits = 1 }.format(share)

@@ -1,0 +1,83 @@
+package lesionlite.app
+
+import android.app.Application
+import android.graphics.Bitmap
+import android.graphics.ImageDecoder
+import androidx.annotation.StringRes
+import androidx.lifecycle.AndroidViewModel
+import androidx.lifecycle.viewModelScope
+import java.io.IOException
+import kotlin.time.Duration
+import kotlin.time.TimeSource
+import kotlin.time.measureTimedValue
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.flow.update
+import kotlinx.coroutines.launch
+import lesionlite.core.Contract
+import lesionlite.core.Problem
+import lesionlite.core.Ranking
+import lesionlite.core.Verdict
+import lesionlite.core.rank
+
+/** What the screen shows; there is no contract as long as the model is not open. */
+data class UiState(
+    val busy: Boolean = true,
+    val contract: Contract? = null,
+    val selfTest: Verdict? = null,
+    val answer: Answer? = null,
+    val error: String? = null
+)
+
+/** [seen] is what the model was shown; it took [inModel] of the [whole] time. */
+class Answer(val seen: Bitmap, val ranking: Ranking, val whole: Duration, val inModel: Duration)
+
+class MainViewModel(application: Application) : AndroidViewModel(application) {
+    // One thread at a time: the interpreter allows no more.
+    private val worker = Dispatchers.Default.limitedParallelism(1)
+    private var opened: EmbeddedModel? = null // the worker's alone
+    private val _state = MutableStateFlow(UiState())
+    val state = _state.asStateFlow()
+
+    init {
+        work { model ->
+            _state.update { it.copy(contract = model.contract) }
+            val record = SelfTestRecord(application)
+            val verdict = record.read() ?: model.selfTest().also(record::write)
+            _state.update { it.copy(selfTest = verdict) }
+        }
+    }
+
+    fun classify(photo: ImageDecoder.Source) = work { model ->
+        val start = TimeSource.Monotonic.markNow()
+        val input = photo.toInput(model.contract)
+        val (probabilities, inModel) = measureTimedValue { model.classify(input) }
+        val ranking = rank(probabilities, model.contract)
+        val seen = input.toBitmap(model.contract.side)
+        _state.update { it.copy(answer = Answer(seen, ranking, start.elapsedNow(), inModel)) }
+    }
+
+    fun report(@StringRes problem: Int) =
+        _state.update { it.copy(error = getApplication<Application>().getString(problem)) }
+
+    private fun work(task: (EmbeddedModel) -> Unit) {
+        _state.update { it.copy(busy = true, answer = null, error = null) }
+        viewModelScope.launch(worker) {
+            try {
+                task(opened ?: EmbeddedModel(getApplication()).also { opened = it })
+            } catch (problem: Problem) {
+                _state.update { it.copy(error = problem.message) }
+            } catch (_: IOException) {
+                report(R.string.unreadable)
+            }
+            _state.update { it.copy(busy = false) }
+        }
+    }
+
+    override fun onCleared() {
+        // After what is running: a model closed under way would take the app with it.
+        CoroutineScope(worker).launch { opened?.close() }
+    }
+}

@@ -1,0 +1,63 @@
+package lesionlite.app
+
+import android.graphics.Bitmap
+import android.graphics.ColorSpace
+import android.graphics.ImageDecoder
+import android.util.Size
+import lesionlite.core.Contract
+import lesionlite.core.Preprocessor
+
+// A photo of 32 megapixels takes 128 MB as a bitmap. Of a larger one every second pixel (or fourth,
+// ...) is decoded: exactness gives way to memory.
+private const val MAX_PIXELS = 32_000_000L
+private const val STRIP = 64
+
+/**
+ * The model's input from a photo in any format that Android decodes, upright.
+ *
+ * @throws java.io.IOException where it cannot be decoded
+ */
+fun ImageDecoder.Source.toInput(contract: Contract): ByteArray {
+    val bitmap =
+        ImageDecoder.decodeBitmap(this) { decoder, info, _ ->
+            // Pixels are read below, which bitmaps of the graphics memory do not allow.
+            decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE
+            decoder.setTargetColorSpace(ColorSpace.get(ColorSpace.Named.SRGB))
+            val step = sampleSize(info.size)
+            decoder.setTargetSampleSize(step)
+            // Colours under transparency stay as the file has them; Android cannot scale those.
+            decoder.isUnpremultipliedRequired = step == 1
+        }
+    try {
+        return bitmap.toInput(contract)
+    } finally {
+        bitmap.recycle()
+    }
+}
+
+private fun sampleSize(size: Size): Int {
+    val pixels = size.width.toLong() * size.height
+    return generateSequence(1) { it * 2 }.first { pixels / (it * it) <= MAX_PIXELS }
+}
+
+private fun Bitmap.toInput(contract: Contract): ByteArray {
+    val preprocessor = Preprocessor(width, height, contract)
+    val strip = IntArray(width * STRIP)
+    for (top in 0 until height step STRIP) {
+        val rows = minOf(STRIP, height - top)
+        getPixels(strip, 0, width, 0, top, width, rows)
+        preprocessor.add(strip, rows)
+    }
+    return preprocessor.finish()
+}
+
+/** The model's input as a picture, to be shown. */
+fun ByteArray.toBitmap(side: Int): Bitmap {
+    val opaque = 0xFF shl 24
+    val pixels =
+        IntArray(side * side) {
+            val (r, g, b) = List(3) { channel -> this[it * 3 + channel].toInt() and 0xFF }
+            opaque or (r shl 16) or (g shl 8) or b
+        }
+    return Bitmap.createBitmap(pixels, side, side, Bitmap.Config.ARGB_8888)
+}

@@ -1,0 +1,119 @@
+package lesionlite.core
+
+import org.json.JSONArray
+import org.json.JSONException
+import org.json.JSONObject
+
+private const val VERSION = 1
+private const val STRIDE = 32
+
+enum class Resize { SQUASH, SHORTEST }
+
+enum class Interpolation { NEAREST, BILINEAR, BICUBIC, AREA }
+
+/**
+ * What goes into the model and what its answers are called: the app knows nothing else of it.
+ *
+ * @property labels class names, in the order of the probabilities
+ * @property side S: the model takes S x S pixels
+ * @property resize the whole image to S x S, or its shorter side to [resizeSide] and the S x S
+ *   centre of that
+ * @property unsureBelow where the largest probability is below it, "not sure" is said
+ * @property note what every reader of a result must know
+ */
+data class Contract(
+    val labels: List<String>,
+    val side: Int,
+    val resize: Resize,
+    val resizeSide: Int,
+    val interpolation: Interpolation,
+    val unsureBelow: Double,
+    val note: String
+) {
+    /** For images that are S x S already: they go in as they are. */
+    fun withoutResizing(): Contract = copy(resize = Resize.SQUASH, resizeSide = side)
+
+    companion object {
+        /**
+         * Read contract.json.
+         *
+         * @throws Problem naming the field that this app cannot honour
+         */
+        fun parse(text: String): Contract = try {
+            ContractReader(JSONObject(text)).read()
+        } catch (error: JSONException) {
+            throw Problem("contract.json is no JSON object; embed the model again.", error)
+        }
+    }
+}
+
+private class ContractReader(private val json: JSONObject) {
+    fun read(): Contract {
+        val version = json.opt("version")
+        demand(version == VERSION) { "has version $version, this app reads version $VERSION" }
+        val side = whole("side")
+        demand(side >= STRIDE && side % STRIDE == 0) {
+            "has side ${json.opt("side")}, which must be a multiple of $STRIDE"
+        }
+        val resizeSide = whole("resize_side")
+        demand(resizeSide >= side) {
+            "has resize_side ${json.opt("resize_side")}, which must not be less than side"
+        }
+        return Contract(
+            labels = labels(),
+            side = side,
+            resize = choice("resize", Resize.entries),
+            resizeSide = resizeSide,
+            interpolation = interpolation(),
+            unsureBelow = unsureBelow(),
+            note = json.opt("note") as? String ?: ""
+        )
+    }
+
+    private fun labels(): List<String> {
+        val labels = (json.opt("labels") as? JSONArray)?.items { it as? String }.orEmpty()
+        demand(labels.size >= 2 && labels.none { it.isNullOrEmpty() }) {
+            "needs at least two labels, none of them empty"
+        }
+        demand(labels.toSet().size == labels.size) { "has labels that are not unique" }
+        return labels.filterNotNull()
+    }
+
+    private fun interpolation(): Interpolation {
+        val found = choice("interpolation", Interpolation.entries)
+        val widens = found == Interpolation.BILINEAR || found == Interpolation.BICUBIC
+        demand(!widens || json.opt("antialias") == true) {
+            "resizes without antialias, which this app does not do"
+        }
+        return found
+    }
+
+    private fun unsureBelow(): Double {
+        val found = (json.opt("unsure_below") as? Number)?.toDouble() ?: Double.NaN
+        demand(found >= 0 && found < 1) {
+            "has unsure_below ${json.opt("unsure_below")}, " +
+                "which must be from 0 up to, not including, 1"
+        }
+        return found
+    }
+
+    /** An integer; 0, which no field may be, where there is none. */
+    private fun whole(name: String): Int = json.opt(name) as? Int ?: 0
+
+    private fun <T : Enum<T>> choice(name: String, entries: List<T>): T {
+        val value = json.opt(name)
+        return entries.find { it.name.lowercase() == value }
+            ?: refuse("has $name $value, which must be one of ${entries.names()}")
+    }
+
+    private fun demand(honoured: Boolean, otherwise: () -> String) {
+        if (!honoured) refuse(otherwise())
+    }
+
+    private fun refuse(what: String): Nothing =
+        throw Problem("contract.json $what; embed the model again.")
+}
+
+private fun List<Enum<*>>.names() = joinToString { it.name.lowercase() }
+
+internal fun <T> JSONArray.items(read: (Any) -> T): List<T> = List(length()) { read(get(it)) }

@@ -1,0 +1,85 @@
+package lesionlite.core
+
+import java.security.MessageDigest
+import kotlin.math.abs
+import org.json.JSONArray
+import org.json.JSONException
+import org.json.JSONObject
+
+/** Whether the answers are within the tolerance; [largest] is NaN where one is not finite. */
+data class Verdict(val passed: Boolean, val largest: Double)
+
+/**
+ * Images and what the model should answer to them: does this device feed and run the model as the
+ * machine that made it did?
+ *
+ * @property artifact file name of the model
+ * @property images file names, beside golden.json
+ */
+class Golden private constructor(
+    val artifact: String,
+    val images: List<String>,
+    private val sha256: String,
+    private val tolerance: Double,
+    private val expected: List<List<Double>>
+) {
+    /** @throws Problem where [model] is not the file that the answers are of */
+    fun checkModel(model: ByteArray) {
+        val digest = MessageDigest.getInstance("SHA-256").digest(model)
+        if (digest.joinToString("") { "%02x".format(it) } != sha256) {
+            throw Problem("The model file $artifact is damaged; install the app again.")
+        }
+    }
+
+    /** Hold answers, a row for each image, against the ones that the model should give. */
+    fun judge(found: List<FloatArray>): Verdict {
+        val differences =
+            expected.flatMapIndexed { image, row ->
+                row.mapIndexed { label, p -> abs(found[image][label] - p) }
+            }
+        val largest = if (differences.all { it.isFinite() }) differences.max() else Double.NaN
+        return Verdict(passed = largest <= tolerance, largest)
+    }
+
+    companion object {
+        /**
+         * Read golden.json.
+         *
+         * @throws Problem where it does not go with the contract
+         */
+        fun parse(text: String, contract: Contract): Golden = try {
+            read(JSONObject(text), contract)
+        } catch (error: JSONException) {
+            throw Problem("golden.json holds no golden vectors; embed the model again.", error)
+        }
+
+        private fun read(json: JSONObject, contract: Contract): Golden {
+            if (json.getJSONArray("labels").items { it } != contract.labels) {
+                throw Problem(
+                    "golden.json has other labels than contract.json; embed the model again."
+                )
+            }
+            val artifacts = json.getJSONObject("artifacts")
+            val artifact =
+                artifacts.keys().asSequence().singleOrNull()
+                    ?: throw Problem("golden.json is not of one model; embed the model again.")
+            val entry = artifacts.getJSONObject(artifact)
+            val images = json.getJSONArray("images").items { it.toString() }
+            val expected = entry.getJSONArray("probabilities").items {
+                (it as JSONArray).numbers()
+            }
+            if (expected.size != images.size || expected.any { it.size != contract.labels.size }) {
+                throw Problem("golden.json lacks answers; embed the model again.")
+            }
+            return Golden(
+                artifact,
+                images,
+                entry.getString("sha256"),
+                entry.getDouble("tolerance"),
+                expected
+            )
+        }
+
+        private fun JSONArray.numbers() = List(length()) { getDouble(it) }
+    }
+}
