@@ -1,0 +1,10 @@
+import SwiftUI
+
+@main
+struct LesionLiteApp: App {
+    var body: some Scene {
+        WindowGroup {
+            ContentView()
+        }
+    }
+}

@@ -1,0 +1,138 @@
+import Foundation
+
+/// What goes into the model and what its answers are called: the app knows nothing else of it.
+public struct Contract: Decodable, Equatable, Sendable {
+    public enum Resize: String, CaseIterable, Sendable {
+        /// The whole image to S x S, whatever its shape.
+        case squash
+        /// The shorter side to `resizeSide`, and the S x S centre of that.
+        case shortest
+    }
+
+    public enum Interpolation: String, CaseIterable, Sendable {
+        case nearest, bilinear, bicubic, area
+    }
+
+    /// Class names, in the order of the probabilities.
+    public let labels: [String]
+    /// S: the model takes S x S pixels.
+    public let side: Int
+    public let resize: Resize
+    public let resizeSide: Int
+    public let interpolation: Interpolation
+    /// Where the largest probability is below it, "not sure" is said.
+    public let unsureBelow: Double
+    /// What every reader of a result must know; may be empty.
+    public let note: String
+
+    /// Reads contract.json and refuses what this app cannot honour.
+    ///
+    /// - Throws: `Problem` that names the field.
+    public static func read(_ json: Data) throws -> Contract {
+        do {
+            return try JSONDecoder().decode(Contract.self, from: json)
+        } catch let fault as Fault {
+            throw Problem("contract.json \(fault.text); embed the model again.")
+        } catch {
+            throw Problem("contract.json is no contract; embed the model again.")
+        }
+    }
+
+    public init(from decoder: Decoder) throws {
+        let fields = try decoder.container(keyedBy: Field.self)
+        let version = fields.number(.version)
+        if version != 1 {
+            throw Fault("has version \(text(version)), this app reads version 1")
+        }
+        labels = try fields.labels()
+        side = try fields.side()
+        resize = try fields.choice(.resize)
+        resizeSide = try fields.resizeSide(atLeast: side)
+        interpolation = try fields.choice(.interpolation)
+        let widens = fields.flag(.antialias)
+        if !widens, [.bilinear, .bicubic].contains(interpolation) {
+            throw Fault("resizes without antialias, which this app does not do")
+        }
+        unsureBelow = try fields.threshold()
+        note = (try? fields.decode(String.self, forKey: .note)) ?? ""
+    }
+}
+
+/// What is wrong, naming the field.
+private struct Fault: Error {
+    let text: String
+
+    init(_ text: String) {
+        self.text = text
+    }
+}
+
+private enum Field: String, CodingKey {
+    case version, labels, side, resize, interpolation, antialias, note
+    case resizeSide = "resize_side"
+    case unsureBelow = "unsure_below"
+}
+
+// A field that is missing or of another type reads as nil, so that every refusal is a sentence.
+extension KeyedDecodingContainer where Key == Field {
+    fileprivate func number(_ field: Field) -> Double? {
+        try? decode(Double.self, forKey: field)
+    }
+
+    fileprivate func whole(_ field: Field) -> Int? {
+        try? decode(Int.self, forKey: field)
+    }
+
+    fileprivate func flag(_ field: Field) -> Bool {
+        (try? decode(Bool.self, forKey: field)) ?? false
+    }
+
+    fileprivate func labels() throws -> [String] {
+        let labels = (try? decode([String].self, forKey: .labels)) ?? []
+        if labels.count < 2 || labels.contains("") {
+            throw Fault("needs at least two labels, none of them empty")
+        }
+        if Set(labels).count != labels.count {
+            throw Fault("has labels that are not unique")
+        }
+        return labels
+    }
+
+    fileprivate func side() throws -> Int {
+        guard let side = whole(.side), side >= 32, side.isMultiple(of: 32) else {
+            throw Fault("has side \(text(number(.side))), which must be a multiple of 32")
+        }
+        return side
+    }
+
+    fileprivate func resizeSide(atLeast side: Int) throws -> Int {
+        guard let length = whole(.resizeSide), length >= side else {
+            let found = text(number(.resizeSide))
+            throw Fault("has resize_side \(found), which must not be less than side")
+        }
+        return length
+    }
+
+    fileprivate func choice<Choice>(_ field: Field) throws -> Choice
+    where Choice: RawRepresentable & CaseIterable, Choice.RawValue == String {
+        let found = try? decode(String.self, forKey: field)
+        guard let found, let choice = Choice(rawValue: found) else {
+            let choices = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Fault("has \(field.rawValue) \(found ?? "none"), which must be one of \(choices)")
+        }
+        return choice
+    }
+
+    fileprivate func threshold() throws -> Double {
+        guard let threshold = number(.unsureBelow), threshold >= 0, threshold < 1 else {
+            let found = text(number(.unsureBelow))
+            throw Fault("has unsure_below \(found), which must be from 0 up to, not including, 1")
+        }
+        return threshold
+    }
+}
+
+private func text(_ number: Double?) -> String {
+    guard let number else { return "none" }
+    return number == number.rounded() ? String(format: "%.0f", number) : String(number)
+}

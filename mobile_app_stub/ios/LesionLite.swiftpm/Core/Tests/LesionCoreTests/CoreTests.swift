@@ -1,0 +1,115 @@
+import Foundation
+import LesionCore
+import XCTest
+
+final class CoreTests: XCTestCase {
+    private var cases: Cases!
+
+    override func setUpWithError() throws {
+        cases = try Cases.load()
+    }
+
+    func testContractsAreTakenOrRefusedByASentenceThatNamesTheField() throws {
+        for example in cases.contracts {
+            let read = { try Contract.read(example.contract.data) }
+            if let field = example.problem {
+                XCTAssertThrowsError(try read()) { error in
+                    XCTAssertTrue((error as? Problem)?.message.contains(field) == true, "\(error)")
+                }
+            } else {
+                XCTAssertEqual(try read().note, "drawn")
+            }
+        }
+    }
+
+    func testWhatIsNoContractIsRefused() {
+        for text in ["", "null", "[]", "{"] {
+            XCTAssertThrowsError(try Contract.read(Data(text.utf8))) { error in
+                XCTAssertTrue(error is Problem)
+            }
+        }
+    }
+
+    func testAProblemIsShownAsItsSentence() {
+        let error: Error = Problem("No image.")
+        XCTAssertEqual(error.localizedDescription, "No image.")
+    }
+
+    func testGeometry() throws {
+        for example in cases.geometry {
+            let contract = try Contract.read(example.contract.data)
+            let found = Geometry(width: example.width, height: example.height, contract)
+            XCTAssertEqual([found.width, found.height], example.scaled)
+            XCTAssertEqual([found.left, found.top], example.crop)
+        }
+    }
+
+    func testInputsAreEqualToTheByte() throws {
+        for example in cases.inputs {
+            let contract = try Contract.read(example.contract.data)
+            var preprocessor = Preprocessor(
+                width: example.width, height: example.height, contract)
+            Array(example.pixels).withUnsafeBufferPointer { preprocessor.add($0, channels: 3) }
+            XCTAssertEqual(preprocessor.finish(), Array(example.expected))
+        }
+    }
+
+    func testStripsOfRGBXGiveWhatTheWholeImageOfRGBGives() throws {
+        let example = cases.inputs[4]
+        let rgb = Array(example.pixels)
+        var rgbx: [UInt8] = []
+        for pixel in stride(from: 0, to: rgb.count, by: 3) {
+            rgbx += rgb[pixel..<pixel + 3] + [255]
+        }
+        let contract = try Contract.read(example.contract.data)
+        var preprocessor = Preprocessor(width: example.width, height: example.height, contract)
+        let strip = 7 * example.width * 4
+        for start in stride(from: 0, to: rgbx.count, by: strip) {
+            let rows = Array(rgbx[start..<min(start + strip, rgbx.count)])
+            rows.withUnsafeBufferPointer { preprocessor.add($0, channels: 4) }
+        }
+        XCTAssertEqual(preprocessor.finish(), Array(example.expected))
+    }
+
+    func testRanking() throws {
+        for example in cases.ranking {
+            let contract = try Contract.read(example.contract.data)
+            let found = Ranking(example.probabilities, contract)
+            XCTAssertEqual(found.top.map(\.label), example.top.map(\.label))
+            XCTAssertEqual(found.top.map(\.probability), example.top.map(\.probability))
+            XCTAssertEqual(found.unsure, example.unsure)
+        }
+    }
+
+    func testGoldenAnswersPassWithinTheToleranceAndFailBeyond() throws {
+        let contract = try Contract.read(cases.contracts[0].contract.data)
+        for example in cases.golden {
+            let golden = try Golden.read(example.golden.data, contract)
+            XCTAssertEqual(golden.artifact, example.artifact)
+            let verdict = golden.judge(example.found.map { $0.map { $0 ?? .nan } })
+            XCTAssertEqual(verdict.passed, example.passed)
+            if let largest = example.largest {
+                XCTAssertEqual(verdict.largest, largest)
+            } else {
+                XCTAssertTrue(verdict.largest.isNaN)
+            }
+        }
+    }
+
+    func testTooFewAnswersFail() throws {
+        let contract = try Contract.read(cases.contracts[0].contract.data)
+        let golden = try Golden.read(cases.golden[0].golden.data, contract)
+        XCTAssertFalse(golden.judge([]).passed)
+        XCTAssertFalse(golden.judge([golden.probabilities[0]]).passed)
+    }
+
+    func testGoldenVectorsOfAnotherContractAreRefused() throws {
+        let two = try Contract.read(try XCTUnwrap(cases.ranking.last).contract.data)
+        let json = try cases.golden[0].golden.data
+        for (text, field) in [(json, "labels"), (Data("null".utf8), "golden")] {
+            XCTAssertThrowsError(try Golden.read(text, two)) { error in
+                XCTAssertTrue((error as? Problem)?.message.contains(field) == true, "\(error)")
+            }
+        }
+    }
+}
