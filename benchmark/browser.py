@@ -34,8 +34,10 @@ from train.files import read_json, write_json
 from train.layout import CONTRACT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
-FLAGS += ("--disable-component-update", "--disable-sync")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
 WORKERS = {  # by suffix: the app's worker, its kind, what runs in it
     ".tflite": ("worker-litert.js", "classic", "LiteRT.js"),
     ".onnx": ("worker-onnx.js", "module", "ONNX Runtime Web"),
@@ -60,8 +62,11 @@ ASK = """<!doctype html><input type="file" id="files" multiple><script>
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
+def chromium(*flags: str) -> Iterator[Any]:
     """A headless Chromium, driven by playwright.
+
+    Args:
+        flags: of Chromium, beside `FLAGS`.
 
     Raises:
         LesionliteError: if one of them is not installed.
@@ -74,7 +79,7 @@ def chromium() -> Iterator[Any]:
     except ImportError:
         raise LesionliteError("playwright is not installed: pip install playwright") from None
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         yield browser
         browser.close()
 
@@ -205,11 +210,17 @@ def compare(found: NDArray[np.float32], reference: NDArray[np.float32]) -> tuple
 
 
 def benchmark_in_browser(
-    app: Path, artifacts: Sequence[Path], run: Path, photos: Sequence[Path], seconds: float
+    browser: Any,
+    app: Path,
+    artifacts: Sequence[Path],
+    run: Path,
+    photos: Sequence[Path],
+    seconds: float,
 ) -> list[Row]:
     """Ask and time artifacts in the browser.
 
     Args:
+        browser: from `chromium`.
         app: a built web app.
         artifacts: TFLite and ONNX files of one folder.
         run: the run they were made from.
@@ -226,7 +237,7 @@ def benchmark_in_browser(
         side = reference.contract.side
         np.save(images, np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8))
         natives = [stack.enter_context(Candidate(path, THREADS)) for path in artifacts]
-        opened = stack.enter_context(pages(stack.enter_context(chromium()), app, artifacts))
+        opened = stack.enter_context(pages(browser, app, artifacts))
         answers = [page.classify(photos) for page in opened]
         for native in natives:
             native.open()
@@ -281,13 +292,15 @@ class Options:
             raise LesionliteError(f"{self.artifacts} holds no {' or '.join(WORKERS)} artifact")
         split = evaluation_split(self.data, Contract.read(self.run_folder / CONTRACT))
         chosen = [split.files[i] for i in range(0, len(split), max(1, len(split) // self.photos))]
-        rows = benchmark_in_browser(
-            self.app, able, self.run_folder, chosen[: self.photos], self.seconds
-        )
+        chosen = chosen[: self.photos]
+        with chromium() as browser:
+            rows = benchmark_in_browser(
+                browser, self.app, able, self.run_folder, chosen, self.seconds
+            )
         for row in rows:
             say(row.line())
         say(f"next: lesionlite serve {self.app}")
-        return {"photos": min(self.photos, len(chosen)), "rows": [asdict(row) for row in rows]}, 0
+        return {"photos": len(chosen), "rows": [asdict(row) for row in rows]}, 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+import export.embed as embed_module
+import lesionlite
 from benchmark.golden import add_golden
 from export.embed import App, Embedded, embed
 from export.manifest import GOLDEN, Manifest
@@ -39,6 +41,41 @@ def fill(folder: Path, tmp_path: Path) -> Embed:
         return embed(folder, name, out, apps=APPS, templates=templates, **settings)
 
     return fill
+
+
+@pytest.mark.parametrize("name", embed_module.APPS)
+def test_the_apps_that_there_are(name: str, folder: Path, tmp_path: Path) -> None:
+    report(folder)
+    made = embed(folder, name, tmp_path / "app")
+    row = embed_module.APPS[name]
+    assert not made.remarks
+    assert [one.precision for one in made.artifacts] == [row.precisions[0]] * len(row.formats)
+    model = tmp_path / "app" / row.assets
+    assert {path.name for path in model.iterdir()} == {
+        *(one.artifact for one in made.artifacts),
+        "contract.json",
+        "golden",
+    }
+    assert (tmp_path / "app" / "README.md").is_file() and "{out}" in row.next
+    built = [path for path in (tmp_path / "app").rglob("*") if path.name in embed_module.BUILT]
+    assert built == []
+
+
+def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "app")
+    command = ["embed", str(folder), "--app", "ios", "--out", out]
+    assert lesionlite.main([*command, "--precision", "fp32", "--json"]) == 0
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert document["out"] == out and document["artifacts"][0].endswith("-fp32.mlpackage")
+    assert f"next: open {out}/LesionLite.swiftpm in Xcode" in said.err
+    assert lesionlite.main(command) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert lesionlite.main(["embed", str(folder), "--app", "windows", "--out", out + "2"]) == 2
+    assert "choose from: web, android, ios" in capsys.readouterr().err
+    assert lesionlite.main(["embed", out, "--app", "web", "--out", out + "2"]) == 2
+    assert "nothing was exported" in capsys.readouterr().err
+    assert not Path(out + "2").exists()
 
 
 def report(folder: Path, **statuses: str) -> None:

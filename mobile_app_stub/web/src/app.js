@@ -7,7 +7,11 @@ import { recall, remember } from "./verdicts.js";
 
 const MEGAPIXELS = 100; // more, 4 bytes a pixel, is beyond the memory that phones give a page
 const SLOW = 12; // megapixels; more take a moment that should be explained
-const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat(undefined, {
+  style: "percent",
+  minimumFractionDigits: 1,
+  maximumFractionDigits: 1,
+});
 const part = (id) => document.getElementById(id);
 let client; // of the chosen runtime
 let chosen; // its key in RUNTIMES
@@ -19,7 +23,8 @@ async function start() {
     part("update").hidden = false;
     part("renew").onclick = renew;
   });
-  await choose(localStorage.getItem("runtime") in RUNTIMES ? localStorage.getItem("runtime") : "litert");
+  const last = localStorage.getItem("runtime");
+  await choose(last in RUNTIMES ? last : "litert");
 }
 
 function listen() {
@@ -58,7 +63,7 @@ async function attempt(act) {
 }
 
 function allow(on) {
-  const trusted = model && recall(chosen, model)?.passed;
+  const trusted = model && recall(chosen, model); // a device that answers wrongly is not asked
   part("choose").disabled = part("take").disabled = !(on && trusted);
   part("again").disabled = !(on && model);
 }
@@ -121,7 +126,8 @@ async function classify(photo) {
     );
   say(megapixels > SLOW ? `Reading ${Math.round(megapixels)} megapixels …` : "Looking …");
   const answer = await client.ask("classify", { blob: photo });
-  const took = `${Math.round(answer.milliseconds)} ms, ${Math.round(answer.modelMilliseconds)} of them in the model`;
+  const [whole, inModel] = [answer.milliseconds, answer.modelMilliseconds].map(Math.round);
+  const took = `${whole} ms, ${inModel} of them in the model`;
   say(`${answer.unsure ? "Not sure: no class is likely enough" : "Likeliest first"} (${took}).`);
   part("result").classList.toggle("unsure", answer.unsure);
   part("classes").replaceChildren(...answer.top.map(row));

@@ -10,10 +10,11 @@ const of = (model) => [model.sha256, navigator.userAgent, model.threads, JSON.st
  * @param {{passed: boolean, largest: number, tolerance: number}} verdict
  */
 export function remember(runtime, model, verdict) {
-  localStorage.setItem(key(runtime), JSON.stringify({ of: of(model), verdict }));
+  if (!verdict.passed) localStorage.removeItem(key(runtime)); // the next visit tries again
+  else localStorage.setItem(key(runtime), JSON.stringify({ of: of(model), verdict }));
 }
 
-/** The verdict of this model in this browser; null if there is none yet. */
+/** The verdict of this model in this browser; null unless it has passed. */
 export function recall(runtime, model) {
   const kept = JSON.parse(localStorage.getItem(key(runtime)));
   return JSON.stringify(kept?.of) === JSON.stringify(of(model)) ? kept.verdict : null;
