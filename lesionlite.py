@@ -22,6 +22,7 @@ from train.recipes import recipe
 if TYPE_CHECKING:
     from benchmark.predictor import Predictor
     from benchmark.report import Report
+    from export.embed import Embedded
     from export.manifest import Artifact
     from export.verify import Verification
     from train.commands import Command
@@ -36,6 +37,7 @@ __all__ = [
     "TrainConfig",
     "benchmark",
     "build",
+    "embed",
     "ens_weights",
     "evaluate",
     "export",
@@ -100,6 +102,19 @@ def verify(folder: Path | str) -> "Verification":
     from export.verify import verify as check_folder
 
     return check_folder(Path(folder))
+
+
+def embed(
+    artifacts: Path | str, app: str, out: Path | str, precision: str | None = None
+) -> "Embedded":
+    """Make a phone app (web, android, ios) in `out` that holds artifacts; see `export.embed`.
+
+    Raises:
+        LesionliteError: nothing to embed, what failed or was changed, or an app that is there.
+    """
+    from export.embed import embed as fill_template
+
+    return fill_template(Path(artifacts), app, Path(out), precision)
 
 
 def benchmark(
@@ -236,13 +251,7 @@ def _parse(arguments: Sequence[str]) -> "Command":
         raise SystemExit(0 if arguments else 2)
     if arguments[0] not in COMMANDS:
         raise unknown_choice("command", arguments[0], COMMANDS)
-    if "TORCHELASTIC_RUN_ID" in os.environ and (
-        arguments[0] != "train" or "--profile" in arguments
-    ):
-        raise LesionliteError(
-            "torchrun shares out training alone (lesionlite train, without --profile); run "
-            f"`lesionlite {arguments[0]}` by itself"
-        )
+    _refuse_torchrun(arguments)
     import tyro
 
     from train.commands import take_defaults
@@ -267,6 +276,15 @@ def _parse(arguments: Sequence[str]) -> "Command":
         take_defaults(recipe("demo"))
         command = parse()
     return command
+
+
+def _refuse_torchrun(arguments: Sequence[str]) -> None:
+    alone = arguments[0] != "train" or "--profile" in arguments
+    if "TORCHELASTIC_RUN_ID" in os.environ and alone:
+        raise LesionliteError(
+            "torchrun shares out training alone (lesionlite train, without --profile); run "
+            f"`lesionlite {arguments[0]}` by itself"
+        )
 
 
 def _print_help() -> None:

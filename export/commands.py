@@ -51,8 +51,7 @@ class Embed:
     out: Path
     """Folder of the app; must not be there yet."""
     precision: str | None = None
-    """Which precision to embed instead of the first that is there and did not fail: web w8, fp32,
-    fp16; android w8a8, fp16, fp32; ios fp16, fp32, w8."""
+    """Which precision to embed, instead of the first of the app's own list that did not fail."""
     model_only: bool = False
     """Renew the model in an app that is there, and leave everything else as you edited it."""
     json: Json = False

@@ -81,6 +81,17 @@ def _npm(app: Path, *arguments: str) -> None:
         )
 
 
+def built_site(app: Path) -> Path:
+    """Where the built page of an app lies; LesionliteError if there is none."""
+    if not app.is_dir():
+        raise LesionliteError(f"there is no folder {app}")
+    if not (app / SITE / "index.html").is_file():
+        raise LesionliteError(
+            f"{app} holds no built page ({SITE}/index.html); run `lesionlite serve {app}`"
+        )
+    return app / SITE
+
+
 def open_server(app: Path, port: int) -> ThreadingHTTPServer:
     """A server of `app`/site that listens on this machine alone; `serve_forever` runs it.
 
@@ -91,13 +102,7 @@ def open_server(app: Path, port: int) -> ThreadingHTTPServer:
     Raises:
         LesionliteError: no such folder, not built yet, or the port is taken.
     """
-    site = app / SITE
-    if not app.is_dir():
-        raise LesionliteError(f"there is no folder {app}")
-    if not (site / "index.html").is_file():
-        raise LesionliteError(
-            f"{app} holds no built page ({SITE}/index.html); run `lesionlite serve {app}`"
-        )
+    site = built_site(app)
     try:
         return ThreadingHTTPServer((HOST, port), partial(Handler, directory=str(site)))
     except (OSError, OverflowError) as error:

@@ -1,11 +1,14 @@
 """What the tests of the apps' sources share: where they lie, a fault to plant, a parser."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tree_sitter
+
+from export.serve import build_site
 
 STUB = Path(__file__).parents[1] / "mobile_app_stub"
 
@@ -38,3 +41,15 @@ def syntax_errors(grammar: Any, text: str) -> list[Any]:
             errors.append(node.start_point)
         nodes += node.children
     return errors
+
+
+def rebuild_web(app: Path, folder: Path, file: str, right: str, wrong: str) -> Path:
+    """The web app with a fault in its source, built in another folder."""
+    for name in ("src", "static", "model"):
+        shutil.copytree(app / name, folder / name)
+    for name in ("build.mjs", "package.json"):
+        shutil.copy(app / name, folder)
+    (folder / "node_modules").symlink_to(app / "node_modules")
+    replace(folder / "src" / file, right, wrong)
+    build_site(folder)
+    return folder

@@ -5,8 +5,10 @@ With pytest-xdist (`make test`) its workers share it, too: whichever comes first
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # threads of two workers that wait actively on two cores
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -15,11 +17,15 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from PIL import Image
 
 from benchmark.golden import export_with_golden
+from benchmark.page import BROWSERS, chromium
 from export.config import ExportConfig
+from export.embed import embed
 from export.manifest import MANIFEST
 from export.mobile_form import MobileForm
+from export.serve import build_site
 from export.wiring import Wiring, trace
 from train.config import TrainConfig
 from train.contract import Contract
@@ -29,7 +35,7 @@ from train.images import load_inputs
 from train.layout import CONTRACT
 from train.model import load_run
 from train.results import train_and_test
-from train.synthetic import draw_dataset
+from train.synthetic import LOOKS, draw, draw_dataset
 
 TINY = TrainConfig(
     model="mobilevitv2_050",
@@ -112,6 +118,47 @@ def form(run: Path) -> MobileForm:
 def wiring(form: MobileForm, images: np.ndarray) -> Wiring:
     """The form's."""
     return trace(form, torch.from_numpy(images[:1]))
+
+
+@pytest.fixture(scope="session")
+def web_app(artifacts: Path, shared: Shared) -> Path:
+    """The web app as a user makes it, with exact models, built."""
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed; .ci/run installs it")
+
+    def make(folder: Path) -> None:
+        embed(artifacts, "web", folder, "fp32")
+        build_site(folder)
+
+    return shared("web-app", make)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, with a camera that is none."""
+    if not any(map(shutil.which, BROWSERS)):
+        pytest.skip("chromium is not installed; .ci/run installs it")
+    with chromium("--use-fake-device-for-media-stream") as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def photos(shared: Shared) -> list[Path]:
+    """100 drawn photos as phones make them: JPEG, oblong, some of them lying on their side."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        rng = np.random.default_rng(1)
+        for index in range(100):
+            image = Image.fromarray(np.asarray(draw(index % len(LOOKS), rng, 240), np.uint8))
+            wide, high = (int(n) for n in rng.integers(150, 640, 2))
+            exif = Image.Exif()
+            exif[0x0112] = (1, 6, 8, 3)[index % 4]
+            image.resize((wide, high)).save(
+                folder / f"{index:03}.jpg", quality=int(rng.integers(60, 96)), exif=exif
+            )
+
+    return sorted(shared("photos", make).glob("*.jpg"))
 
 
 def relist(folder: Path) -> None:

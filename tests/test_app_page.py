@@ -12,47 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.browser import BROWSERS, benchmark_in_browser, chromium, compare, pages
 from benchmark.predictor import load
-from export.embed import embed
 from export.serve import SITE, build_site, open_server
-from tests.app_sources import replace
-from tests.conftest import Shared
+from tests.app_sources import rebuild_web
 from train.contract import Contract
-from train.synthetic import LOOKS, draw
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 READY = "Choose or take a photo."
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("npm") and any(map(shutil.which, BROWSERS))),
-    reason="npm or chromium is not installed; .ci/run installs both",
-)
-
-
-@pytest.fixture(scope="session")
-def app(artifacts: Path, shared: Shared) -> Path:
-    """The app as a user makes it, with exact models, built."""
-
-    def make(folder: Path) -> None:
-        embed(artifacts, "web", folder, "fp32")
-        build_site(folder)
-
-    return shared("web-app", make)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium("--use-fake-device-for-media-stream") as browser:
-        yield browser
 
 
 @contextmanager
-def served(app: Path, port: int = 0) -> Iterator[str]:
-    with open_server(app, port) as server:
+def served(web_app: Path, port: int = 0) -> Iterator[str]:
+    with open_server(web_app, port) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -63,9 +36,9 @@ def served(app: Path, port: int = 0) -> Iterator[str]:
 
 
 @pytest.fixture
-def copy(app: Path, tmp_path: Path) -> Path:
-    """The built app, to plant faults in."""
-    shutil.copytree(app / SITE, tmp_path / "app" / SITE)
+def copy(web_app: Path, tmp_path: Path) -> Path:
+    """The built web_app, to plant faults in."""
+    shutil.copytree(web_app / SITE, tmp_path / "app" / SITE)
     return tmp_path / "app"
 
 
@@ -108,88 +81,11 @@ def choose_runtime(page: Any, name: str) -> None:
     says(page, "status", READY)
 
 
-@pytest.fixture(scope="session")
-def photos(shared: Shared) -> list[Path]:
-    """100 drawn photos as phones make them: JPEG, oblong, some of them lying on their side."""
-
-    def make(folder: Path) -> None:
-        folder.mkdir()
-        rng = np.random.default_rng(1)
-        for index in range(100):
-            image = Image.fromarray(np.asarray(draw(index % len(LOOKS), rng, 240), np.uint8))
-            wide, high = (int(n) for n in rng.integers(150, 640, 2))
-            exif = Image.Exif()
-            exif[0x0112] = (1, 6, 8, 3)[index % 4]
-            image.resize((wide, high)).save(
-                folder / f"{index:03}.jpg", quality=int(rng.integers(60, 96)), exif=exif
-            )
-
-    return sorted(shared("photos", make).glob("*.jpg"))
-
-
-@pytest.fixture(scope="session")
-def real_photos() -> list[Path]:
-    if not SHARED.is_dir():
-        pytest.skip("needs the shared images")
-    photos = sorted((SHARED / "ham10000" / "images").glob("*.jpg"))[::200][:50]
-    return photos + sorted((SHARED / "infectious" / "images").rglob("*.jpg"))[::33][:50]
-
-
-@pytest.mark.parametrize("kind", ["photos", "real_photos"])
-def test_100_photos_are_answered_as_pytorch_does(
-    kind: str,
-    browser: Any,
-    app: Path,
-    artifacts: Path,
-    run: Path,
-    request: pytest.FixtureRequest,
-) -> None:
-    photos = request.getfixturevalue(kind)
-    assert len(photos) == 100
-    wanted = load(run).predict(photos)
-    both = [next(artifacts.glob(f"*-fp32{suffix}")) for suffix in (".tflite", ".onnx")]
-    with pages(browser, app, both) as opened:
-        for page in opened:
-            agreement, median_abs_dp = compare(page.classify(photos)[0], wanted)
-            assert agreement >= 0.98 and median_abs_dp < 0.02, page.runtime
-
-
-def rebuilt(app: Path, folder: Path, file: str, right: str, wrong: str) -> Path:
-    """The app with a fault in its source, built."""
-    for name in ("src", "static", "model"):
-        shutil.copytree(app / name, folder / name)
-    for name in ("build.mjs", "package.json"):
-        shutil.copy(app / name, folder)
-    (folder / "node_modules").symlink_to(app / "node_modules")
-    replace(folder / "src" / file, right, wrong)
-    build_site(folder)
-    return folder
-
-
-def test_photos_prepared_wrongly_are_noticed(
-    app: Path, tmp_path: Path, browser: Any, artifacts: Path, run: Path, photos: list[Path]
-) -> None:
-    negative = rebuilt(app, tmp_path, "photo.js", ".data, 4)", ".data.map((v) => 255 - v), 4)")
-    (artifact,) = artifacts.glob("*-fp32.onnx")
-    with pages(browser, negative, [artifact]) as (page,):
-        agreement, median_abs_dp = compare(page.classify(photos)[0], load(run).predict(photos))
-    assert agreement < 0.98 and median_abs_dp > 0.02
-
-
-def test_the_browser_is_timed_beside_the_native_runtime(
-    browser: Any, app: Path, artifacts: Path, run: Path, photos: list[Path]
-) -> None:
-    (artifact,) = artifacts.glob("*-fp32.tflite")
-    (row,) = benchmark_in_browser(browser, app, [artifact], run, photos[:4], 0.2)
-    assert row.agreement == 1 and row.photo_ms > row.p50_ms > 0 and row.native_p50_ms > 0
-    assert "LiteRT.js, 2 threads" in row.line()
-
-
 @pytest.mark.parametrize("runtime", ["LiteRT.js", "ONNX Runtime Web"])
 def test_the_page_tests_itself_and_answers(
-    runtime: str, app: Path, visit: Visit, run: Path, photos: list[Path]
+    runtime: str, web_app: Path, visit: Visit, run: Path, photos: list[Path]
 ) -> None:
-    with served(app) as address:
+    with served(web_app) as address:
         page = visit(address)
         asked: list[str] = []
         page.context.on("request", lambda request: asked.append(request.url))
@@ -294,14 +190,14 @@ def test_a_model_that_the_runtime_refuses(copy: Path, visit: Visit) -> None:
 
 
 def test_photos_that_are_none_or_too_large(
-    app: Path, visit: Visit, photos: list[Path], tmp_path: Path
+    web_app: Path, visit: Visit, photos: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "half.jpg").write_bytes(photos[0].read_bytes()[:200])
     with Image.open(photos[0]) as image:
         image.resize((8660, 5774)).save(tmp_path / "50.jpg")
     Image.new("L", (12000, 9000)).save(tmp_path / "108.png")
-    with served(app) as address:
+    with served(web_app) as address:
         page = visit(address)
         says(page, "status", READY)
         for name in ("text.jpg", "half.jpg"):
@@ -321,19 +217,8 @@ def test_photos_that_are_none_or_too_large(
         assert page.locator("#classes li").count() == 0  # the last photo's answer is gone
 
 
-def test_50_megapixels_are_answered_as_pytorch_does(
-    app: Path, browser: Any, artifacts: Path, run: Path, photos: list[Path], tmp_path: Path
-) -> None:
-    with Image.open(photos[0]) as image:
-        image.resize((8660, 5774)).save(tmp_path / "50.jpg")
-    (artifact,) = artifacts.glob("*-fp32.tflite")
-    with pages(browser, app, [artifact]) as (page,):
-        found, _ = page.classify([tmp_path / "50.jpg"])
-    assert compare(found, load(run).predict([tmp_path / "50.jpg"]))[1] < 0.001
-
-
-def test_the_camera(app: Path, visit: Visit) -> None:
-    with served(app) as address:
+def test_the_camera(web_app: Path, visit: Visit) -> None:
+    with served(web_app) as address:
         page = visit(address)
         says(page, "status", READY)
         page.click("#take")
@@ -351,8 +236,8 @@ def test_the_camera(app: Path, visit: Visit) -> None:
         assert page.locator("#classes li").count() == 3
 
 
-def test_no_camera(app: Path, visit: Visit) -> None:
-    with served(app) as address:
+def test_no_camera(web_app: Path, visit: Visit) -> None:
+    with served(web_app) as address:
         page = visit(address)
         says(page, "status", READY)
         for error, words in (("NotFoundError", "no camera"), ("NotReadableError", "another app")):
@@ -365,8 +250,8 @@ def test_no_camera(app: Path, visit: Visit) -> None:
             says(page, "problem", words)
 
 
-def test_the_second_visit_needs_no_network(app: Path, visit: Visit, photos: list[Path]) -> None:
-    with served(app) as address:
+def test_the_second_visit_needs_no_network(web_app: Path, visit: Visit, photos: list[Path]) -> None:
+    with served(web_app) as address:
         page = visit(address)
         says(page, "status", READY)
         choose_runtime(page, "ONNX Runtime Web")
@@ -379,6 +264,15 @@ def test_the_second_visit_needs_no_network(app: Path, visit: Visit, photos: list
         says(page, "status", "in the model")
         page.click("#again")
         says(page, "verdict", "passed")
+
+
+def test_a_hard_reload(web_app: Path, visit: Visit) -> None:
+    with served(web_app) as address:
+        page = visit(address)
+        says(page, "status", READY)
+        page.context.new_cdp_session(page).send("Page.reload", {"ignoreCache": True})
+        page.wait_for_function("navigator.serviceWorker.controller === null")
+        says(page, "status", READY)
 
 
 def test_a_new_version_waits_until_it_is_wanted(copy: Path, visit: Visit) -> None:
@@ -401,10 +295,10 @@ AXE = """async () => (await axe.run()).violations.map(({ id, nodes }) =>
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_use_it(
-    scheme: str, app: Path, visit: Visit, photos: list[Path], tmp_path: Path
+    scheme: str, web_app: Path, visit: Visit, photos: list[Path], tmp_path: Path
 ) -> None:
-    axe = (app / "node_modules" / "axe-core" / "axe.min.js").read_text()
-    with served(app) as address:
+    axe = (web_app / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    with served(web_app) as address:
         page = visit(address, color_scheme=scheme, bypass_csp=True)
         page.evaluate(axe)
         says(page, "status", READY)
@@ -430,8 +324,8 @@ def test_everybody_can_use_it(
         assert found >= {"color-contrast", "button-name"}
 
 
-def test_the_command_serves_until_it_is_stopped(app: Path, visit: Visit) -> None:
-    command = [sys.executable, "-m", "lesionlite", "serve", str(app), "--port", "0", "--json"]
+def test_the_command_serves_until_it_is_stopped(web_app: Path, visit: Visit) -> None:
+    command = [sys.executable, "-m", "lesionlite", "serve", str(web_app), "--port", "0", "--json"]
     root = Path(__file__).parents[1]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=root, **pipes) as server:  # type: ignore[call-overload]
@@ -443,8 +337,8 @@ def test_the_command_serves_until_it_is_stopped(app: Path, visit: Visit) -> None
     assert server.returncode == 0 and json.loads(said)["address"] == address
 
 
-def test_buttons_are_large_and_in_sight(app: Path, visit: Visit, photos: list[Path]) -> None:
-    with served(app) as address:
+def test_buttons_are_large_and_in_sight(web_app: Path, visit: Visit, photos: list[Path]) -> None:
+    with served(web_app) as address:
         page = visit(address)
         says(page, "status", READY)
         page.set_input_files("#file", photos[0])
@@ -456,19 +350,19 @@ def test_buttons_are_large_and_in_sight(app: Path, visit: Visit, photos: list[Pa
 
 
 def test_the_lines_of_the_readme(
-    app: Path, visit: Visit, tmp_path: Path, run: Path, photos: list[Path]
+    web_app: Path, visit: Visit, tmp_path: Path, run: Path, photos: list[Path]
 ) -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     (lines,) = re.findall(r"```js\n(.*?)```", readme, re.S)
     (name,) = re.findall(r"model/([\w-]+\.onnx)", lines)
-    assert (app / "model" / name).is_file()
+    assert (web_app / "model" / name).is_file()
     imports = re.findall(r"^import .*$", lines, re.M)
     rest = lines
     for line in imports:
         rest = rest.replace(line, "")
     text = "\n".join(imports) + "\nglobalThis.ask = async (file) => {\n" + rest
     (tmp_path / "readme.js").write_text(text + "return { top, unsure };\n};\n")
-    again = rebuilt(app, tmp_path, "app.js", "start();\n", 'import "../readme.js";\n')
+    again = rebuild_web(web_app, tmp_path, "app.js", "start();\n", 'import "../readme.js";\n')
     with served(again) as address:
         page = visit(address)
         page.set_input_files("#file", photos[0])
@@ -481,8 +375,24 @@ def test_the_lines_of_the_readme(
     assert answer["unsure"] == bool(expected.max() < model.contract.unsure_below)
 
 
-def test_it_can_be_installed(app: Path) -> None:
-    site = app / SITE
+def test_what_nobody_foresaw_is_said(web_app: Path, visit: Visit) -> None:
+    with served(web_app) as address:
+        page = visit(address)
+        says(page, "status", READY)
+        page.evaluate("Storage.prototype.setItem = () => { throw new Error('refused'); }; 0")
+        page.evaluate("document.getElementById('about').open = true")
+        page.click("#again")  # its verdict cannot be kept
+        says(page, "problem", "Something unforeseen went wrong (Error: refused)")
+
+
+def test_it_can_be_installed(web_app: Path, visit: Visit) -> None:
+    with served(web_app) as address:
+        page = visit(address)
+        says(page, "status", READY)
+        session = page.context.new_cdp_session(page)
+        found = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+        assert [e["errorId"] for e in found] in ([], ["in-incognito"])
+    site = web_app / SITE
     manifest = json.loads((site / "app.webmanifest").read_text())
     assert manifest["display"] == "standalone" and manifest["start_url"] == "./"
     for icon in manifest["icons"]:
@@ -494,18 +404,18 @@ def test_it_can_be_installed(app: Path) -> None:
     assert {"192x192", "512x512"} <= {icon["sizes"] for icon in manifest["icons"]}
 
 
-def test_the_same_build_twice(app: Path, tmp_path: Path) -> None:
+def test_the_same_build_twice(web_app: Path, tmp_path: Path) -> None:
     def files(folder: Path) -> dict[str, bytes]:
         return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*.js")}
 
-    once = rebuilt(app, tmp_path, "ranking.js", "SHOWN = 3", "SHOWN = 2")
+    once = rebuild_web(web_app, tmp_path, "ranking.js", "SHOWN = 3", "SHOWN = 2")
     before = files(once / SITE)
     build_site(once)
     assert before == files(once / SITE)
     version = "service-worker.js"  # another page, another version of the cache
-    assert before[version] != (app / SITE / version).read_bytes()
+    assert before[version] != (web_app / SITE / version).read_bytes()
 
 
-def test_the_contract_on_the_page_is_the_models(app: Path, run: Path) -> None:
-    model = app / SITE / "model"
+def test_the_contract_on_the_page_is_the_models(web_app: Path, run: Path) -> None:
+    model = web_app / SITE / "model"
     assert Contract.read(model / "contract.json") == Contract.read(run / "contract.json")

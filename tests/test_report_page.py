@@ -1,7 +1,5 @@
 """report.html in a real browser, at phone width and in the dark."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +8,6 @@ import pytest
 from benchmark.report_html import html
 from tests.test_report import made_up
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-background-networking "
-FLAGS += "--disable-component-update --disable-sync"
 CONTRAST = """() => {
   const luminance = (colour) => {
     const [r, g, b] = colour.match(/[0-9.]+/g).map(Number).map((v) => v / 255)
@@ -26,16 +21,6 @@ CONTRAST = """() => {
   });
   return [paper, Math.min(...ratios)];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed; .ci/run installs it")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
 
 
 def opened(browser: Any, text: str, folder: Path, width: int, scheme: str) -> tuple[Any, list[str]]:

@@ -28,6 +28,9 @@ async function start() {
 }
 
 function listen() {
+  addEventListener("unhandledrejection", ({ reason }) => {
+    part("problem").textContent = `Something unforeseen went wrong (${reason}); reload the page.`;
+  });
   part("choose").onclick = () => part("file").click();
   part("file").onchange = ({ target }) => {
     if (target.files.length) attempt(() => classify(target.files[0]));

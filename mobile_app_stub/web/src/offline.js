@@ -1,7 +1,7 @@
 // The page without a network: a service worker that keeps it.
 
 /**
- * Register it, and wait until it controls this page: what is fetched from then on is kept.
+ * Register it, and wait until what this page fetches from then on is kept.
  * @param {(renew: () => void) => void} onUpdate called when a newer version waits to be used
  */
 export async function keepOffline(onUpdate) {
@@ -21,15 +21,16 @@ export async function keepOffline(onUpdate) {
       if (worker.state === "installed" && workers.controller) offer(worker);
     };
   };
-  if (!workers.controller) await controlled(workers, registration);
+  // A page that was reloaded past its service worker has none, and does not wait for one either.
+  const { active, waiting, installing } = registration;
+  if (!workers.controller) await settled(active ?? waiting ?? installing);
 }
 
-/** Or until the installation failed: then the page works with the network alone. */
-function controlled(workers, registration) {
+/** Until it controls this page, or its installation failed: then the network must do. */
+function settled(worker) {
+  const done = () => ["activated", "redundant"].includes(worker.state);
   return new Promise((resolve) => {
-    workers.addEventListener("controllerchange", resolve, { once: true });
-    const worker = registration.installing ?? registration.waiting ?? registration.active;
-    worker?.addEventListener("statechange", () => worker.state === "redundant" && resolve());
-    if (workers.controller || !worker) resolve();
+    if (done()) resolve();
+    worker.addEventListener("statechange", () => done() && resolve());
   });
 }

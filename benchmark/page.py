@@ -1,0 +1,151 @@
+"""Artifacts in a browser: Chromium, by playwright, and a page that asks the web app's workers."""
+
+import base64
+import io
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.manifest import GOLDEN
+from export.serve import SITE, built_site, open_server
+from train.console import track
+from train.errors import LesionliteError
+from train.files import read_json, write_json
+from train.layout import CONTRACT
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+WORKERS = {  # by suffix: the app's worker, its kind, what runs in it
+    ".tflite": ("worker-litert.js", "classic", "LiteRT.js"),
+    ".onnx": ("worker-onnx.js", "module", "ONNX Runtime Web"),
+}
+# A page with nothing in it but questions to a worker; `app.js` asks the same ones.
+ASK = """<!doctype html><input type="file" id="files" multiple><script>
+  const open = (script, type) => { window.worker = new Worker(script, { type }); };
+  const ask = (ask, settings) => new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => data.problem ? reject(data.problem) : resolve(data.answer);
+    worker.onerror = () => reject("the worker cannot be started");
+    worker.postMessage({ id: 0, ask, ...settings });
+  });
+  const decoded = async (base64) => (await fetch(`data:image/png;base64,${base64}`)).blob();
+  const burst = async (base64, seconds) => {
+    const blob = await decoded(base64), found = [], end = performance.now() + 1000 * seconds;
+    do { found.push(await ask("classify", { blob })); } while (performance.now() < end);
+    return found.map((one) => one.modelMilliseconds);
+  };
+  const classify = (index) => ask("classify", { blob: files.files[index] });
+</script>"""
+
+
+@contextmanager
+def chromium(*flags: str) -> Iterator[Any]:
+    """A headless Chromium, driven by playwright.
+
+    Args:
+        flags: of Chromium, beside `FLAGS`.
+
+    Raises:
+        LesionliteError: if one of them is not installed.
+    """
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        raise LesionliteError(
+            f"no browser is installed; one of these is needed: {', '.join(BROWSERS)}"
+        )
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise LesionliteError("playwright is not installed: pip install playwright") from None
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
+        yield browser
+        browser.close()
+
+
+class Page:
+    """One artifact in a page of its own, and so in a process of its own; use inside `pages`."""
+
+    def __init__(self, path: Path, page: Any, address: str) -> None:
+        """Open the page and load the artifact; LesionliteError is what the worker says."""
+        self.path, self.page = path, page
+        script, kind, self.runtime = WORKERS[path.suffix]
+        page.goto(f"{address}/{path.name}/ask.html")
+        page.evaluate(f"open('{script}', '{kind}')")
+        self.threads: int = self._evaluate("ask('load')")["threads"]
+
+    def burst(self, images: Path, seconds: float) -> list[float]:
+        """Milliseconds that the model took for the first of uint8 [N, S, S, 3], again and again."""
+        from PIL import Image
+
+        png = io.BytesIO()
+        Image.fromarray(np.load(images)[0]).save(png, "png")
+        image = base64.b64encode(png.getvalue()).decode()
+        return [float(ms) for ms in self._evaluate(f"burst('{image}', {seconds})")]
+
+    def classify(self, files: Sequence[Path]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Answers [N, C] to photos, and the milliseconds [N] of decoding, resizing and model."""
+        self.page.set_input_files("#files", list(files))
+        indices = track(range(len(files)), f"{self.path.name}, {self.runtime}", len(files))
+        answers = [self._evaluate(f"classify({index})") for index in indices]
+        probabilities = [answer["probabilities"] for answer in answers]
+        times = [answer["milliseconds"] for answer in answers]
+        return np.array(probabilities, np.float32), np.array(times)
+
+    def _evaluate(self, code: str) -> Any:
+        from playwright.sync_api import Error
+
+        try:
+            return self.page.evaluate(code)
+        except Error as error:
+            raise LesionliteError(f"{self.path.name} in the browser: {error.message}") from error
+
+
+@contextmanager
+def pages(browser: Any, app: Path, artifacts: Sequence[Path]) -> Iterator[list[Page]]:
+    """A page for each artifact, served from a copy of the app's site that holds it alone.
+
+    Raises:
+        LesionliteError: no built app, or an artifact that cannot be loaded.
+    """
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        built, site = built_site(app.resolve()), Path(folder) / SITE
+        site.mkdir()
+        (site / "index.html").touch()
+        for artifact in artifacts:
+            _lay(site / artifact.name, built, artifact.resolve())
+        server = stack.enter_context(open_server(Path(folder), 0))
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        stack.callback(server.shutdown)
+        address = f"http://localhost:{server.server_port}"
+        yield [
+            Page(path, stack.enter_context(browser.new_context()).new_page(), address)
+            for path in artifacts
+        ]
+
+
+def _lay(place: Path, site: Path, artifact: Path) -> None:
+    """The app's site with another model: links, but for the golden vectors' list."""
+    (place / "model" / GOLDEN).mkdir(parents=True)
+    for part in site.iterdir():
+        if part.name != "model":
+            (place / part.name).symlink_to(part)
+    (place / "ask.html").write_text(ASK)
+    for name in (artifact.name, CONTRACT):
+        (place / "model" / name).symlink_to(artifact.parent / name)
+    golden = artifact.parent / GOLDEN
+    for image in golden.glob("*.png"):
+        (place / "model" / GOLDEN / image.name).symlink_to(image)
+    document = read_json(golden / "golden.json")
+    document["artifacts"] = {artifact.name: document["artifacts"][artifact.name]}
+    write_json(place / "model" / GOLDEN / "golden.json", document)
