@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.manifest import GOLDEN
+from export.embed import golden_of
+from export.manifest import GOLDEN, read_manifest
 from export.serve import SITE, built_site, open_server
 from train.console import track
 from train.errors import LesionliteError
-from train.files import read_json, write_json
+from train.files import write_json
 from train.layout import CONTRACT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -143,9 +144,7 @@ def _lay(place: Path, site: Path, artifact: Path) -> None:
     (place / "ask.html").write_text(ASK)
     for name in (artifact.name, CONTRACT):
         (place / "model" / name).symlink_to(artifact.parent / name)
-    golden = artifact.parent / GOLDEN
-    for image in golden.glob("*.png"):
-        (place / "model" / GOLDEN / image.name).symlink_to(image)
-    document = read_json(golden / "golden.json")
-    document["artifacts"] = {artifact.name: document["artifacts"][artifact.name]}
-    write_json(place / "model" / GOLDEN / "golden.json", document)
+    golden = golden_of(artifact.parent, read_manifest(artifact))
+    for image in golden["images"]:
+        (place / "model" / GOLDEN / image).symlink_to(artifact.parent / GOLDEN / image)
+    write_json(place / "model" / GOLDEN / "golden.json", golden)

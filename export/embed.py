@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def embed(
     _refuse_place(out, model_only)
     chosen, remarks = _choose(folder, app, precision)
     contract = _contract(folder, chosen)
-    golden = _golden(folder, chosen)
+    golden = golden_of(folder, chosen)
     if model_only:
         with replacing(out / app.assets) as temporary:
             _place(temporary, folder, chosen, contract, golden)
@@ -197,8 +197,12 @@ def _contract(folder: Path, chosen: list[Artifact]) -> Contract:
     return contracts[0]
 
 
-def _golden(folder: Path, chosen: list[Artifact]) -> dict[str, Any]:
-    """golden.json with the answers of the embedded artifacts alone."""
+def golden_of(folder: Path, chosen: Sequence[Artifact]) -> dict[str, Any]:
+    """What golden.json of a folder of artifacts says, with the answers of the chosen ones alone.
+
+    Raises:
+        LesionliteError: no golden vectors, changed ones, or none of a chosen artifact.
+    """
     place = folder / GOLDEN
     again = "make them again with `lesionlite export`"
     if not place.is_dir() or Manifest.read(folder).golden_sha256 != sha256_file(place):

@@ -1,5 +1,6 @@
 """TFLite and ONNX files in Chromium: PyTorch's answers to photos, and times beside native ones."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,19 @@ def test_50_megapixels_are_answered_as_pytorch_does(
     with pages(browser, web_app, [artifact]) as (page,):
         found, _ = page.classify([tmp_path / "50.jpg"])
     assert compare(found, load(run).predict([tmp_path / "50.jpg"]))[1] < 0.001
+
+
+def test_without_golden_vectors(
+    web_app: Path, browser: Any, artifacts: Path, tmp_path: Path
+) -> None:
+    (artifact,) = artifacts.glob("*-fp32.onnx")
+    for file in (artifact, artifacts / "contract.json", artifacts / "manifest.json"):
+        shutil.copy(file, tmp_path)
+    with (
+        pytest.raises(LesionliteError, match="golden vectors .* are missing"),
+        pages(browser, web_app, [tmp_path / artifact.name]),
+    ):
+        pass
 
 
 def test_what_cannot_be_measured(
