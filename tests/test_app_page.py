@@ -302,10 +302,11 @@ def test_everybody_can_use_it(
         page = visit(address, color_scheme=scheme, bypass_csp=True)
         page.evaluate(axe)
         says(page, "status", READY)
+        page.bring_to_front()
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.id") == "choose"
         with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
+            page.keyboard.press("Enter", delay=100)  # as long as a finger's
         chooser.value.set_files(photos[0])
         says(page, "status", "in the model")
         page.evaluate("document.getElementById('about').open = true")
