@@ -20,9 +20,9 @@ from tyro.conf import Positional, arg
 from benchmark.candidate import Candidate
 from benchmark.foreign import noise
 from benchmark.latency import QUIET, Latency, measure
-from benchmark.page import WORKERS, Page, chromium, pages
+from benchmark.page import RUNTIMES, Page, chromium, pages
 from benchmark.predictor import load
-from benchmark.run import evaluation_split
+from benchmark.run import artifact_folder, evaluation_split
 from export.manifest import read_manifest
 from export.serve import built_site
 from train.commands import Json, Outcome
@@ -157,17 +157,16 @@ class Options:
         """Measure, and show a line for each artifact."""
         refuse_settings(self, [("photos", self.photos >= 1, "1 or more")])
         built_site(self.app)
-        folder = self.artifacts if self.artifacts.suffix not in WORKERS else self.artifacts.parent
+        folder = artifact_folder(self.artifacts)
         names = [row.artifact for row in read_manifest(self.artifacts)]
-        able = [folder / name for name in names if Path(name).suffix in WORKERS]
+        able = [folder / name for name in names if Path(name).suffix in RUNTIMES]
         if not able:
             raise LesionliteError(
-                f"{self.artifacts} holds no {' or '.join(WORKERS)} artifact; make them with "
+                f"{self.artifacts} holds no {' or '.join(RUNTIMES)} artifact; make them with "
                 "`lesionlite export --formats tflite onnx`"
             )
         split = evaluation_split(self.data, Contract.read(self.run_folder / CONTRACT))
-        chosen = [split.files[i] for i in range(0, len(split), max(1, len(split) // self.photos))]
-        chosen = chosen[: self.photos]
+        chosen = split.files[:: max(1, len(split) // self.photos)][: self.photos]
         with chromium() as browser:
             rows = benchmark_in_browser(
                 browser, self.app, able, self.run_folder, chosen, self.seconds

@@ -3,7 +3,6 @@
 import base64
 import io
 import shutil
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from export.embed import golden_of
 from export.manifest import GOLDEN, read_manifest
-from export.serve import SITE, built_site, open_server
+from export.serve import SITE, built_site, serving
 from train.console import track
 from train.errors import LesionliteError
 from train.files import write_json
@@ -26,25 +25,21 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
-WORKERS = {  # by suffix: the app's worker, its kind, what runs in it
-    ".tflite": ("worker-litert.js", "classic", "LiteRT.js"),
-    ".onnx": ("worker-onnx.js", "module", "ONNX Runtime Web"),
-}
-# A page with nothing in it but questions to a worker; `app.js` asks the same ones.
-ASK = """<!doctype html><input type="file" id="files" multiple><script>
-  const open = (script, type) => { window.worker = new Worker(script, { type }); };
-  const ask = (ask, settings) => new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => data.problem ? reject(data.problem) : resolve(data.answer);
-    worker.onerror = () => reject("the worker cannot be started");
-    worker.postMessage({ id: 0, ask, ...settings });
-  });
-  const decoded = async (base64) => (await fetch(`data:image/png;base64,${base64}`)).blob();
-  const burst = async (base64, seconds) => {
-    const blob = await decoded(base64), found = [], end = performance.now() + 1000 * seconds;
-    do { found.push(await ask("classify", { blob })); } while (performance.now() < end);
+RUNTIMES = {".tflite": "litert", ".onnx": "onnx"}  # by suffix: the app's name of what runs it
+# A page with nothing in it but the app's own client, and questions to it.
+ASK = """<!doctype html><input type="file" id="files" multiple><script type="module">
+  import { Client, RUNTIMES } from "./client.js";
+  const fetched = async (url) => (await fetch(url)).blob();
+  window.start = (runtime) => {
+    window.client = new Client(runtime);
+    return RUNTIMES[runtime].name;
+  };
+  window.burst = async (image, seconds) => {
+    const blob = await fetched(image), found = [], end = performance.now() + 1000 * seconds;
+    do { found.push(await client.ask("classify", { blob })); } while (performance.now() < end);
     return found.map((one) => one.modelMilliseconds);
   };
-  const classify = (index) => ask("classify", { blob: files.files[index] });
+  window.classify = (index) => client.ask("classify", { blob: files.files[index] });
 </script>"""
 
 
@@ -79,10 +74,9 @@ class Page:
     def __init__(self, path: Path, page: Any, address: str) -> None:
         """Open the page and load the artifact; LesionliteError is what the worker says."""
         self.path, self.page = path, page
-        script, kind, self.runtime = WORKERS[path.suffix]
         page.goto(f"{address}/{path.name}/ask.html")
-        page.evaluate(f"open('{script}', '{kind}')")
-        self.threads: int = self._evaluate("ask('load')")["threads"]
+        self.runtime: str = self._evaluate(f"start('{RUNTIMES[path.suffix]}')")
+        self.threads: int = self._evaluate("client.ask('load')")["threads"]
 
     def burst(self, images: Path, seconds: float) -> list[float]:
         """Milliseconds that the model took for the first of uint8 [N, S, S, 3], again and again."""
@@ -90,7 +84,7 @@ class Page:
 
         png = io.BytesIO()
         Image.fromarray(np.load(images)[0]).save(png, "png")
-        image = base64.b64encode(png.getvalue()).decode()
+        image = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
         return [float(ms) for ms in self._evaluate(f"burst('{image}', {seconds})")]
 
     def classify(self, files: Sequence[Path]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -124,11 +118,7 @@ def pages(browser: Any, app: Path, artifacts: Sequence[Path]) -> Iterator[list[P
         (site / "index.html").touch()
         for artifact in artifacts:
             _lay(site / artifact.name, built, artifact.resolve())
-        server = stack.enter_context(open_server(Path(folder), 0))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        stack.callback(server.shutdown)
-        address = f"http://localhost:{server.server_port}"
+        address = stack.enter_context(serving(Path(folder)))
         yield [
             Page(path, stack.enter_context(browser.new_context()).new_page(), address)
             for path in artifacts

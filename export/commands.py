@@ -87,11 +87,11 @@ class Serve:
 
     def run(self) -> Outcome:
         """Build, and serve until Ctrl-C."""
-        from export.serve import SITE, build_site, open_server
+        from export.serve import SITE, address_of, build_site, open_server
 
         build_site(self.app)
         with open_server(self.app, self.port) as server:
-            address = f"http://localhost:{server.server_port}"
+            address = address_of(server)
             say(f"page: {self.app / SITE}, for any static web server with https")
             say(f"next: open {address} (Ctrl-C ends it)")
             try:

@@ -32,7 +32,7 @@ class App:
     formats: tuple[str, ...]
     precisions: tuple[str, ...]
     assets: str
-    next: str = ""
+    next: str
 
 
 APPS = {

@@ -2,9 +2,12 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from train.console import say
@@ -109,3 +112,25 @@ def open_server(app: Path, port: int) -> ThreadingHTTPServer:
         raise LesionliteError(
             f"port {port} cannot be used ({error}); choose another --port, 0 takes a free one"
         ) from error
+
+
+def address_of(server: ThreadingHTTPServer) -> str:
+    """Where a browser finds it."""
+    return f"http://{HOST}:{server.server_port}"
+
+
+@contextmanager
+def serving(app: Path) -> Iterator[str]:
+    """Serve `app`/site while inside, by a thread; gives the address.
+
+    Raises:
+        LesionliteError: as `open_server`.
+    """
+    with open_server(app, 0) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield address_of(server)
+        finally:
+            server.shutdown()
+            thread.join()

@@ -25,8 +25,9 @@ from export.config import ExportConfig
 from export.embed import embed
 from export.manifest import MANIFEST
 from export.mobile_form import MobileForm
-from export.serve import build_site
+from export.serve import SITE, build_site
 from export.wiring import Wiring, trace
+from tests.web_page import Visit
 from train.config import TrainConfig
 from train.contract import Contract
 from train.data import read_split
@@ -159,6 +160,31 @@ def photos(shared: Shared) -> list[Path]:
             )
 
     return sorted(shared("photos", make).glob("*.jpg"))
+
+
+@pytest.fixture
+def site_copy(web_app: Path, tmp_path: Path) -> Path:
+    """The built app, to plant faults in."""
+    shutil.copytree(web_app / SITE, tmp_path / "app" / SITE)
+    return tmp_path / "app"
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Visit]:
+    """Opens an address as somebody who was never there, on a phone's screen."""
+    contexts = []
+
+    def visit(address: str, **settings: Any) -> Any:
+        screen = {"width": 360, "height": 640}
+        context = browser.new_context(**{"viewport": screen, "locale": "en-GB", **settings})
+        contexts.append(context)
+        page = context.new_page()
+        page.goto(address)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
 
 
 def relist(folder: Path) -> None:

@@ -55,5 +55,7 @@ def test_a_planted_fault_fails(name: str, copy: Path) -> None:
 
 def test_no_constant_of_a_model_in_the_code() -> None:
     for file in (STUB / "web" / "src").glob("*.js"):
-        text = file.read_text()
-        assert not re.findall(r"Melanoma|Monkeypox|(?<!SHA-)\b(?:224|256|384)\b", text), file
+        text = re.sub("sha-?256", "", file.read_text(), flags=re.IGNORECASE)
+        assert not [
+            word for word in ("Melanoma", "Monkeypox", "256", "224", "384") if word in text
+        ], file

@@ -17,8 +17,8 @@ from train.contract import Contract
 from train.errors import LesionliteError
 
 APPS = {
-    "page": App(("tflite", "onnx"), ("fp16", "fp32"), "model"),
-    "apple": App(("coreml",), ("fp32",), "App/Resources"),
+    "page": App(("tflite", "onnx"), ("fp16", "fp32"), "model", ""),
+    "apple": App(("coreml",), ("fp32",), "App/Resources", ""),
 }
 Embed = Callable[..., Embedded]
 

@@ -1,6 +1,5 @@
 """The static server of the web app."""
 
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from export.serve import build_site, open_server
+from export.serve import build_site, open_server, serving
 from train.errors import LesionliteError
 
 
@@ -23,12 +22,8 @@ def app(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def address(app: Path) -> Iterator[str]:
-    with open_server(app, 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://localhost:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(app) as address:
+        yield address
 
 
 @pytest.mark.parametrize(

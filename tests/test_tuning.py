@@ -40,9 +40,8 @@ def test_bad_grids_are_mended(
     pixels = torch.from_numpy(images)
     judge = search.Judge(form, wiring, pixels)
     before = {name: value.clone() for name, value in form.state_dict().items()}
-    tuned = tune(form, wiring, plan, pixels, judge.reference, 60, rate=0.1)
-    # By how much depends on what two epochs make of a network, which differs between processors.
-    assert judge.judged(tuned).divergence < judge.judged(plan).divergence / 1.1
+    tuned = tune(form, wiring, plan, pixels, judge.reference, 150, rate=0.1)
+    assert judge.judged(tuned).divergence < judge.judged(plan).divergence / 1.5
     assert sum(tuned.grids[n].scale < plan.grids[n].scale for n in plan.grids) > 50
     assert tuned.grids.keys() == plan.grids.keys() and tuned.layers == plan.layers
     assert tuned.corrections.keys() == plan.corrections.keys()

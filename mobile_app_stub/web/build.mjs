@@ -20,7 +20,8 @@ for (const [name, [folder, pattern]] of Object.entries(RUNTIMES)) {
   for (const file of readdirSync(from).filter((f) => pattern.test(f)))
     cpSync(join(from, file), join(OUT, name, file));
 }
-await bundle(["src/app.js", "src/worker-onnx.js"], "esm");
+// client.js by itself, too: `python -m benchmark.browser` of lesionlite asks the workers by it.
+await bundle(["src/app.js", "src/client.js", "src/worker-onnx.js"], "esm");
 await bundle(["src/worker-litert.js"], "iife"); // see src/client.js
 const shell = files(OUT).filter((file) => !Object.keys(RUNTIMES).includes(file.split("/")[0]));
 await bundle(["src/service-worker.js"], "iife", {

@@ -24,12 +24,9 @@ async function reply(id, act) {
   try {
     self.postMessage({ id, answer: await act() });
   } catch (error) {
-    if (!(error instanceof Problem)) console.error(error);
-    const known = error instanceof Problem;
-    self.postMessage({
-      id,
-      problem: known ? error.message : `Something unforeseen went wrong (${firstLine(error)}).`,
-    });
+    if (error instanceof Problem) return self.postMessage({ id, problem: error.message });
+    console.error(error);
+    self.postMessage({ id, problem: `Something unforeseen went wrong (${firstLine(error)}).` });
   }
 }
 
@@ -38,7 +35,7 @@ class Engine {
     this.runtime = runtime;
   }
 
-  /** Fetch and open the model; at once for every later message. */
+  /** Fetch and open the model: the first thing to ask for. */
   async load() {
     this.contract = checkContract(await fetchJson("contract.json"));
     this.golden = await fetchJson("golden/golden.json");

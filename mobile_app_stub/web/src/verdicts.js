@@ -2,7 +2,10 @@
 import packages from "../package.json" with { type: "json" };
 
 const key = (runtime) => `self-test of ${runtime}`;
-const of = (model) => [model.sha256, navigator.userAgent, model.threads, JSON.stringify(packages.dependencies)];
+const of = ({ sha256, threads }) => [
+  ...[sha256, navigator.userAgent, threads],
+  JSON.stringify(packages.dependencies),
+];
 
 /**
  * @param {string} runtime key in RUNTIMES

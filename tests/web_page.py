@@ -1,0 +1,26 @@
+"""What the tests of the web app's page share: how it is opened, read, and told what to do."""
+
+from collections.abc import Callable
+from typing import Any
+
+READY = "Choose or take a photo."
+Visit = Callable[..., Any]
+"""Opens an address as somebody who was never there; see the fixture `visit`."""
+
+
+def says(page: Any, part: str, text: str) -> str:
+    """Wait until a part of the page says this; all that it says."""
+    page.wait_for_function(
+        "([part, text]) => document.getElementById(part).textContent.includes(text)",
+        arg=[part, text],
+        timeout=60_000,
+    )
+    return str(page.text_content(f"#{part}"))
+
+
+def choose_runtime(page: Any, name: str) -> None:
+    if not page.locator("#about").get_attribute("open"):
+        page.evaluate("document.getElementById('about').open = true")
+    page.get_by_label(name).check()
+    says(page, "details", name)
+    says(page, "status", READY)
