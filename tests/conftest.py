@@ -25,9 +25,9 @@ from export.config import ExportConfig
 from export.embed import embed
 from export.manifest import MANIFEST
 from export.mobile_form import MobileForm
-from export.serve import SITE, build_site
+from export.serve import SITE, build_site, serving
 from export.wiring import Wiring, trace
-from tests.web_page import Visit
+from tests.web_page import READY, Visit, says
 from train.config import TrainConfig
 from train.contract import Contract
 from train.data import read_split
@@ -185,6 +185,15 @@ def visit(browser: Any) -> Iterator[Visit]:
     yield visit
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def page(web_app: Path, visit: Visit) -> Iterator[Any]:
+    """The web app, visited for the first time, and ready."""
+    with serving(web_app) as address:
+        opened = visit(address)
+        says(opened, "status", READY)
+        yield opened
 
 
 def relist(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -120,72 +121,58 @@ def test_a_model_that_the_runtime_refuses(site_copy: Path, visit: Visit) -> None
         assert page.locator("#choose").is_enabled()
 
 
-def test_photos_that_are_none_or_too_large(
-    web_app: Path, visit: Visit, photos: list[Path], tmp_path: Path
-) -> None:
+def test_photos_that_are_none_or_too_large(page: Any, photos: list[Path], tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "half.jpg").write_bytes(photos[0].read_bytes()[:200])
     with Image.open(photos[0]) as image:
         image.resize((8660, 5774)).save(tmp_path / "50.jpg")
     Image.new("L", (12000, 9000)).save(tmp_path / "108.png")
-    with serving(web_app) as address:
-        page = visit(address)
-        says(page, "status", READY)
-        for name in ("text.jpg", "half.jpg"):
-            page.set_input_files("#file", tmp_path / name)
-            says(page, "problem", "no image that the browser can show; choose a photo.")
-            assert page.locator("#choose").is_enabled()
+    for name in ("text.jpg", "half.jpg"):
+        page.set_input_files("#file", tmp_path / name)
+        says(page, "problem", "no image that the browser can show; choose a photo.")
+        assert page.locator("#choose").is_enabled()
+    page.evaluate(
+        "window.said = []; new MutationObserver(() => said.push(document.getElementById("
+        "'status').textContent)).observe(document.getElementById('status'), {childList: true})"
+    )
+    page.set_input_files("#file", tmp_path / "50.jpg")
+    says(page, "status", "in the model")
+    assert "Reading 50 megapixels …" in page.evaluate("said")
+    assert page.text_content("#problem") == ""
+    page.set_input_files("#file", tmp_path / "108.png")
+    says(page, "problem", "This photo has 108 megapixels; choose one of at most 100.")
+    assert page.locator("#classes li").count() == 0  # the last photo's answer is gone
+
+
+def test_the_camera(page: Any) -> None:
+    page.click("#take")
+    says(page, "problem", "The camera was refused; allow it in the browser's settings")
+    assert page.locator("#take").is_enabled()
+    page.context.grant_permissions(["camera"])
+    page.click("#take")
+    page.locator("#camera[open]").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#camera[open]").wait_for(state="hidden")
+    assert page.locator("#classes li").count() == 0
+    page.click("#take")
+    page.click("#shoot")
+    says(page, "status", "in the model")
+    assert page.locator("#classes li").count() == 3
+
+
+def test_no_camera(page: Any) -> None:
+    for error, words in (("NotFoundError", "no camera"), ("NotReadableError", "another app")):
         page.evaluate(
-            "window.said = []; new MutationObserver(() => said.push(document.getElementById("
-            "'status').textContent)).observe(document.getElementById('status'), {childList: true})"
+            "name => { navigator.mediaDevices.getUserMedia = async () => { throw new "
+            "DOMException('', name); }; }",
+            error,
         )
-        page.set_input_files("#file", tmp_path / "50.jpg")
-        says(page, "status", "in the model")
-        assert "Reading 50 megapixels …" in page.evaluate("said")
-        assert page.text_content("#problem") == ""
-        page.set_input_files("#file", tmp_path / "108.png")
-        says(page, "problem", "This photo has 108 megapixels; choose one of at most 100.")
-        assert page.locator("#classes li").count() == 0  # the last photo's answer is gone
-
-
-def test_the_camera(web_app: Path, visit: Visit) -> None:
-    with serving(web_app) as address:
-        page = visit(address)
-        says(page, "status", READY)
         page.click("#take")
-        says(page, "problem", "The camera was refused; allow it in the browser's settings")
-        assert page.locator("#take").is_enabled()
-        page.context.grant_permissions(["camera"])
-        page.click("#take")
-        page.locator("#camera[open]").wait_for()
-        page.keyboard.press("Escape")
-        page.locator("#camera[open]").wait_for(state="hidden")
-        assert page.locator("#classes li").count() == 0
-        page.click("#take")
-        page.click("#shoot")
-        says(page, "status", "in the model")
-        assert page.locator("#classes li").count() == 3
+        says(page, "problem", words)
 
 
-def test_no_camera(web_app: Path, visit: Visit) -> None:
-    with serving(web_app) as address:
-        page = visit(address)
-        says(page, "status", READY)
-        for error, words in (("NotFoundError", "no camera"), ("NotReadableError", "another app")):
-            page.evaluate(
-                "name => { navigator.mediaDevices.getUserMedia = async () => { throw new "
-                "DOMException('', name); }; }",
-                error,
-            )
-            page.click("#take")
-            says(page, "problem", words)
-
-
-def test_what_nobody_foresaw_is_said(web_app: Path, visit: Visit) -> None:
-    with serving(web_app) as address:
-        page = visit(address)
-        says(page, "status", READY)
-        page.evaluate("Storage.prototype.setItem = () => { throw new Error('refused'); }; 0")
-        page.evaluate("document.getElementById('about').open = true")
-        page.click("#again")  # its verdict cannot be kept
-        says(page, "problem", "Something unforeseen went wrong (Error: refused)")
+def test_what_nobody_foresaw_is_said(page: Any) -> None:
+    page.evaluate("Storage.prototype.setItem = () => { throw new Error('refused'); }; 0")
+    page.evaluate("document.getElementById('about').open = true")
+    page.click("#again")  # its verdict cannot be kept
+    says(page, "problem", "Something unforeseen went wrong (Error: refused)")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -33,13 +34,10 @@ def test_the_second_visit_needs_no_network(web_app: Path, visit: Visit, photos: 
         says(page, "verdict", "passed")
 
 
-def test_a_hard_reload(web_app: Path, visit: Visit) -> None:
-    with serving(web_app) as address:
-        page = visit(address)
-        says(page, "status", READY)
-        page.context.new_cdp_session(page).send("Page.reload", {"ignoreCache": True})
-        page.wait_for_function("navigator.serviceWorker.controller === null")
-        says(page, "status", READY)
+def test_a_hard_reload(page: Any) -> None:
+    page.context.new_cdp_session(page).send("Page.reload", {"ignoreCache": True})
+    page.wait_for_function("navigator.serviceWorker.controller === null")
+    says(page, "status", READY)
 
 
 def test_a_new_version_waits_until_it_is_wanted(site_copy: Path, visit: Visit) -> None:
@@ -106,16 +104,13 @@ def test_the_command_serves_until_it_is_stopped(web_app: Path, visit: Visit) -> 
     assert server.returncode == 0 and json.loads(said)["address"] == address
 
 
-def test_buttons_are_large_and_in_sight(web_app: Path, visit: Visit, photos: list[Path]) -> None:
-    with serving(web_app) as address:
-        page = visit(address)
-        says(page, "status", READY)
-        page.set_input_files("#file", photos[0])
-        says(page, "status", "in the model")
-        for button in page.locator(".actions button:visible").all():
-            box = button.bounding_box()
-            assert box["height"] >= 44 and box["y"] + box["height"] <= 640
-        assert page.locator("#classes li").first.bounding_box()["y"] < 640
+def test_buttons_are_large_and_in_sight(page: Any, photos: list[Path]) -> None:
+    page.set_input_files("#file", photos[0])
+    says(page, "status", "in the model")
+    for button in page.locator(".actions button:visible").all():
+        box = button.bounding_box()
+        assert box["height"] >= 44 and box["y"] + box["height"] <= 640
+    assert page.locator("#classes li").first.bounding_box()["y"] < 640
 
 
 def test_the_lines_of_the_readme(
@@ -144,13 +139,10 @@ def test_the_lines_of_the_readme(
     assert answer["unsure"] == bool(expected.max() < model.contract.unsure_below)
 
 
-def test_it_can_be_installed(web_app: Path, visit: Visit) -> None:
-    with serving(web_app) as address:
-        page = visit(address)
-        says(page, "status", READY)
-        session = page.context.new_cdp_session(page)
-        found = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
-        assert [e["errorId"] for e in found] in ([], ["in-incognito"])
+def test_it_can_be_installed(web_app: Path, page: Any) -> None:
+    session = page.context.new_cdp_session(page)
+    found = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    assert [e["errorId"] for e in found] in ([], ["in-incognito"])
     site = web_app / SITE
     manifest = json.loads((site / "app.webmanifest").read_text())
     assert manifest["display"] == "standalone" and manifest["start_url"] == "./"
