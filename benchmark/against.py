@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import RegressionConfig
+from train.documents import read_json
 from train.errors import LesionliteError
-from train.files import read_json
 
 Document = dict[str, Any]
 

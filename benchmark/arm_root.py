@@ -92,7 +92,7 @@ def build_root() -> Path:
     folder = arm_folder()
     if (folder / "system").is_dir():
         return folder
-    with replacing(folder) as temporary, progress() as bar:
+    with replacing(folder, ours=True) as temporary, progress() as bar:
         task = bar.add_task("Arm system", total=4, note="Python")
         (temporary / "system").mkdir(parents=True)
         with tempfile.TemporaryDirectory() as scratch:
@@ -155,7 +155,7 @@ def _for_core(folder: Path, core: str) -> Path:
     root = folder / core
     cpu = root / "sys" / "devices" / "system" / "cpu"
     if not root.is_dir():
-        with replacing(root) as temporary:
+        with replacing(root, ours=True) as temporary:
             (temporary / cpu.relative_to(root)).mkdir(parents=True)
             for name in ("possible", "present"):
                 (temporary / cpu.relative_to(root) / name).write_text("0\n")

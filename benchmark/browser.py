@@ -28,8 +28,9 @@ from export.serve import built_site
 from train.commands import Json, Outcome
 from train.console import respond, say
 from train.contract import Contract
-from train.errors import LesionliteError, refuse_settings
+from train.errors import LesionliteError
 from train.layout import CONTRACT
+from train.settings import refuse_settings
 
 THREADS = 2
 

@@ -20,9 +20,11 @@ from export.toolchains import versions
 from train import checkpoint
 from train.config import TrainConfig
 from train.console import say
+from train.documents import read_json
 from train.errors import LesionliteError
-from train.files import fingerprint, read_json, sha256_file, write_json
+from train.files import fingerprint, sha256_file, write_json
 from train.layout import CONTRACT, SETTINGS, WEIGHTS, is_run
+from train.outputs import writing_into
 from train.recipes import recipe
 
 STEPS = "steps.json"
@@ -74,8 +76,19 @@ def build(
     Raises:
         LesionliteError: see `fit`, `export` and `benchmark`.
     """
-    if out.exists() and not out.is_dir():
-        raise LesionliteError(f"{out} is a file; --out must be a folder")
+    with writing_into(out, DATA=data):
+        return _build(out, data, run, training, exporting, benchmarking, images)
+
+
+def _build(
+    out: Path,
+    data: Path | None,
+    run: Path | None,
+    training: TrainConfig | None,
+    exporting: ExportConfig | None,
+    benchmarking: BenchmarkConfig | None,
+    images: int,
+) -> dict[str, Any]:
     if run is not None and not is_run(run):
         raise LesionliteError(f"{run} is no run: it has no {SETTINGS}")
     if data is None:

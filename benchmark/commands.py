@@ -70,7 +70,8 @@ class Predict:
     def run(self) -> Outcome:
         """Predict, and show the likeliest classes."""
         from benchmark.predictor import load
-        from train.errors import LesionliteError, refuse_settings
+        from train.errors import LesionliteError
+        from train.settings import refuse_settings
 
         if not self.images:
             raise LesionliteError("no image is named; give one or more files after the model")

@@ -5,7 +5,8 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Literal
 
-from train.errors import LesionliteError, refuse_settings
+from train.errors import LesionliteError
+from train.settings import refuse_settings, refuse_types
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class BenchmarkConfig:
         Raises:
             LesionliteError: naming the setting, its value, and what it may be.
         """
+        refuse_types(self)
         rules = (
             ("threads", self.threads >= 1, "1 or more"),
             ("queries", self.queries >= 1, "1 or more"),
@@ -117,6 +119,7 @@ class RegressionConfig:
         Raises:
             LesionliteError: naming the setting, its value, and what it may be.
         """
+        refuse_types(self)
         rules = (
             ("max_slowdown", self.max_slowdown >= 1, "1 or more"),
             ("max_growth", self.max_growth >= 1, "1 or more"),
@@ -146,6 +149,7 @@ class PeersConfig:
         Raises:
             LesionliteError: naming the setting, its value, and what it may be.
         """
+        refuse_types(self)
         rules = (
             ("threads", bool(self.threads) and min(self.threads) >= 1, "numbers of 1 or more"),
             ("seconds", self.seconds > 0, "more than 0"),

@@ -55,7 +55,7 @@ class Exam:
             say("going on where an interrupted benchmark stopped")
         else:
             inputs = decode(split.files, contract)
-            write_inputs(self.images, inputs, len(split), "reading test images")
+            write_inputs(self.images, inputs, len(split), "reading test images", ours=True)
 
     def ask(
         self, candidate: Candidate, name: str, images: Path | None = None
@@ -85,7 +85,7 @@ class Exam:
         who = fingerprint([sha256_file(candidate.path), candidate.kind, images.name])
         path = self._folder / f"answers-{who[:16]}.npy"
         if not path.exists():
-            with replacing(path) as temporary:
+            with replacing(path, ours=True) as temporary:
                 np.save(temporary, np.full((len(self.truth), len(self.labels)), np.nan, np.float32))
         return path
 

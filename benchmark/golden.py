@@ -20,6 +20,7 @@ from train.console import track
 from train.errors import LesionliteError
 from train.files import replacing, sha256_file, write_json
 from train.images import Pixels
+from train.outputs import writing_into
 from train.synthetic import LOOKS, draw
 
 IMAGES, THREADS = 8, 2
@@ -35,8 +36,9 @@ def export_with_golden(
     run: Path, out: Path, config: ExportConfig, data: Path | None = None
 ) -> list[Artifact]:
     """Write the selected artifacts, and golden vectors beside them; see `export.run.export`."""
-    made = export(run, out, config, data)
-    add_golden(out)
+    with writing_into(out, RUN=run, DATA=data):
+        made = export(run, out, config, data)
+        add_golden(out)
     return made
 
 
@@ -51,7 +53,7 @@ def add_golden(folder: Path) -> None:
     """
     manifest = Manifest.read(folder)
     rows = manifest.artifacts
-    with replacing(folder / GOLDEN) as temporary:
+    with writing_into(folder), replacing(folder / GOLDEN) as temporary:
         temporary.mkdir()
         answers: dict[str, Any] = {}
         contract = read_contract(folder / rows[0].artifact)
@@ -63,7 +65,8 @@ def add_golden(folder: Path) -> None:
             answers[row.artifact] = _ask(folder, row, images)
         document = {"how_to": HOW_TO, "labels": contract.labels, "images": names}
         write_json(temporary / ANSWERS, {**document, "artifacts": answers})
-    replace(manifest, golden_sha256=sha256_file(folder / GOLDEN)).write(folder)
+    with writing_into(folder):
+        replace(manifest, golden_sha256=sha256_file(folder / GOLDEN)).write(folder)
 
 
 def draw_golden(side: int) -> Pixels:

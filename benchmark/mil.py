@@ -25,8 +25,8 @@ from torch import Tensor
 from benchmark.mil_graph import TYPES, Graph, shape_of, type_of
 from benchmark.mil_ops import COMPRESSED, OPS
 from benchmark.mil_spatial import UnknownOp
+from train.documents import read_json
 from train.errors import LesionliteError
-from train.files import read_json
 
 __all__ = ["Program", "UnknownOp", "load"]
 

@@ -30,11 +30,13 @@ from export.quiet import quiet
 from train.console import progress, respond
 from train.contract import Contract
 from train.data import drop_bad, read_split
+from train.documents import read_json
 from train.errors import LesionliteError, unknown_choice
-from train.files import read_json, replacing, sha256_file, size_bytes
+from train.files import replacing, sha256_file, size_bytes
 from train.images import load_inputs
 from train.layout import WEIGHTS
 from train.model import load_run
+from train.outputs import writing_into
 
 Ours = dict[tuple[str, str], File]
 
@@ -69,7 +71,8 @@ def peers(
         if files:
             images = scratch / "calibration.npy"
             np.save(images, load_inputs(files, contract, "reading calibration images"))
-        defaults = _convert_all(selected, ours, run, images, out / "defaults")
+        with writing_into(out):
+            defaults = _convert_all(selected, ours, run, images, out / "defaults")
         query = Query(scratch / "image.npy", (1, 3, contract.side, contract.side), products)
         np.save(query.images, noise((1, contract.side, contract.side, 3), np.uint8))
         rounds = tuple(

@@ -6,6 +6,7 @@ from typing import Any
 from benchmark.comparison import Document
 from train.console import say
 from train.files import write_json, write_text
+from train.outputs import writing_into
 
 PEERS_JSON, PEERS_MD = "peers.json", "peers.md"
 BUSY = 1.3  # of `Limit.unrest`: beyond it something else had the processor
@@ -13,8 +14,9 @@ BUSY = 1.3  # of `Limit.unrest`: beyond it something else had the processor
 
 def write(document: Document, folder: Path) -> None:
     """Write peers.json and peers.md into `folder`."""
-    write_json(folder / PEERS_JSON, document)
-    write_text(folder / PEERS_MD, markdown(document))
+    with writing_into(folder):
+        write_json(folder / PEERS_JSON, document)
+        write_text(folder / PEERS_MD, markdown(document))
 
 
 def _word(value: float | None, form: str) -> str:

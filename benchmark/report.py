@@ -20,6 +20,7 @@ from benchmark.statistics import RESAMPLES, SEED
 from export.precision import PRECISIONS
 from export.toolchains import versions
 from train.files import write_json, write_text
+from train.outputs import writing_into
 
 Document = dict[str, Any]
 REPORT_JSON = "report.json"
@@ -162,10 +163,11 @@ class Report:
     def write(self, folder: Path) -> None:
         """Write report.json, report.csv, report.md and report.html into `folder`."""
         document = self.document()
-        write_json(folder / REPORT_JSON, document)
-        write_text(folder / "report.csv", csv_text(document))
-        write_text(folder / "report.md", markdown(document))
-        write_text(folder / "report.html", html(document))
+        with writing_into(folder):
+            write_json(folder / REPORT_JSON, document)
+            write_text(folder / "report.csv", csv_text(document))
+            write_text(folder / "report.md", markdown(document))
+            write_text(folder / "report.html", html(document))
 
 
 def _gate(config: BenchmarkConfig) -> str:

@@ -140,7 +140,7 @@ def _drifts(
     classes = len(exam.labels)
     for name in resizers(contract):
         file = exam.images.with_name(f"{name}.npy")
-        write_inputs(file, resized(split.files, contract, name), len(split), name)
+        write_inputs(file, resized(split.files, contract, name), len(split), name, ours=True)
         for one in judged:
             if one.candidate is None or one.answers is None:
                 continue

@@ -6,7 +6,8 @@ from export.formats import FORMATS, Format, find_format
 from export.metadata import Metadata, describe
 from export.precision import PRECISIONS, find_precision
 from train.contract import Contract
-from train.errors import LesionliteError, refuse_settings, unknown_choice
+from train.errors import LesionliteError, unknown_choice
+from train.settings import refuse_settings, refuse_types
 
 RULES = ("mse", "percentile", "min-max")  # in the order of their functions in export.ranges
 
@@ -47,6 +48,7 @@ class ExportConfig:
         Raises:
             LesionliteError: listing the right names.
         """
+        refuse_types(self)
         for name in self.formats:
             find_format(name)
         for name in self.precisions:

@@ -10,8 +10,9 @@ from typing import Any
 from export.formats import read_contract
 from export.manifest import GOLDEN, Artifact, Manifest, refuse_changed
 from train.contract import Contract
+from train.documents import read_json
 from train.errors import LesionliteError, unknown_choice
-from train.files import read_json, replacing, sha256_file
+from train.files import replacing, sha256_file
 
 TEMPLATES = Path(__file__).parents[1] / "mobile_app_stub"
 CASES = "cases.json"  # lies beside the templates; the unit tests of every app's core read it

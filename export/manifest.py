@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from export.formats import FORMATS, format_of
+from train.documents import read_json
 from train.errors import LesionliteError
-from train.files import read_json, sha256_file, write_json
+from train.files import sha256_file, write_json
 
 MANIFEST, CALIBRATION, GOLDEN = "manifest.json", "calibration.txt", "golden"
 

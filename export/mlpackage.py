@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from train.files import write_text
-
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
 DEBUG = "executorch_debug_handle_mapping.json"  # written for programs of torch.export; 0.4 MB
 
@@ -35,4 +33,4 @@ def pin(package: Path) -> None:
     manifest["itemInfoEntries"] = {names[old]: entry for old, entry in entries.items()}
     manifest["rootModelIdentifier"] = names[manifest["rootModelIdentifier"]]
     # In coremltools' own style, because it writes this file again whenever it opens a package.
-    write_text(file, json.dumps(manifest, indent=4, sort_keys=True) + "\n")
+    file.write_text(json.dumps(manifest, indent=4, sort_keys=True) + "\n", encoding="utf-8")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from export.affine import Affine
+from train.documents import read_json
 from train.errors import LesionliteError
-from train.files import read_json, write_text
+from train.files import write_text
 
 PLAN, PLAN_FIGURE = "plan.json", "plan.png"
 

@@ -15,11 +15,12 @@ from export.source import Source
 from export.toolchains import versions
 from train.console import progress, say
 from train.contract import Contract
-from train.errors import LesionliteError
-from train.files import read_json, replacing, sha256_file, size_bytes, write_text
+from train.documents import read_json
+from train.files import replacing, sha256_file, size_bytes, write_text
 from train.images import Pixels
 from train.layout import CONTRACT, SETTINGS, WEIGHTS
 from train.model import load_run
+from train.outputs import writing_into
 
 
 def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None) -> list[Artifact]:
@@ -35,8 +36,11 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
         LesionliteError: no run, a toolchain that is not installed, or w8a8 asked for without
             images that it can be calibrated on.
     """
-    if out.exists() and not out.is_dir():
-        raise LesionliteError(f"{out} is a file; --out must be a folder")
+    with writing_into(out, RUN=run, DATA=data):
+        return _export(run, out, config, data)
+
+
+def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> list[Artifact]:
     refuse_missing_packages(config.formats)
     network, contract = load_run(run)
     calibration, files = (

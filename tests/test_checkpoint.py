@@ -47,6 +47,6 @@ def test_a_damaged_one_is_noticed(
 
 
 def test_what_a_killed_write_left_is_swept(two: Path) -> None:
-    (two / ".tmp-123-last.pt").write_bytes(b"half")
+    (two / ".lesionlite-half-123-last.pt").write_bytes(b"half")
     checkpoint.sweep(two)
     assert sorted(path.name for path in two.iterdir()) == [LAST, PREVIOUS]

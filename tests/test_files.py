@@ -5,14 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from train.files import fingerprint, read_json, replacing, sha256_file, write_json, write_text
+from train.documents import read_json
+from train.files import fingerprint, replacing, sha256_file, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "x.txt"
     write_text(file, "old")
     for failure in (ValueError, KeyboardInterrupt):
-        with pytest.raises(failure), replacing(file) as temporary:
+        with pytest.raises(failure), replacing(file, ours=True) as temporary:
             temporary.write_text("half")
             raise failure
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
@@ -20,7 +21,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 
 def test_a_folder_takes_a_folders_place(tmp_path: Path) -> None:
     for text in ("old", "new"):
-        with replacing(tmp_path / "x.mlpackage") as temporary:
+        with replacing(tmp_path / "x.mlpackage", ours=True) as temporary:
             assert temporary.suffix == ".mlpackage"
             temporary.mkdir()
             (temporary / "data").write_text(text)
@@ -55,9 +56,6 @@ def test_hashes_tell_changes(tmp_path: Path) -> None:
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1})
 
 
-def test_json_that_cannot_be_read_is_none(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"a": [1]})
-    assert read_json(tmp_path / "x.json") == {"a": [1]}
-    (tmp_path / "y.json").write_text("{")
-    assert read_json(tmp_path / "y.json") is None
-    assert read_json(tmp_path / "z.json") is None
+def test_json_is_read_back_with_null_for_what_json_lacks(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": [1, float("nan")], "b": float("inf")})
+    assert read_json(tmp_path / "x.json") == {"a": [1, None], "b": None}

@@ -11,7 +11,8 @@ import numpy as np
 
 from train.console import say
 from train.contract import Contract
-from train.files import fingerprint, read_json, sha256_file, size_bytes, write_json
+from train.documents import read_json
+from train.files import fingerprint, sha256_file, size_bytes, write_json
 from train.images import Pixels, decode, write_inputs
 
 MARGIN = 1.15  # at least so much larger than the network's input, because crops are enlarged again
@@ -43,8 +44,8 @@ def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
     file = cache_folder() / f"pixels-{key}.npy"
     seal = file.with_suffix(".json")
     if not (file.is_file() and read_json(seal) == {"sha256": sha256_file(file)}):
-        write_inputs(file, decode(files, large), len(files), "decoding once")
-        write_json(seal, {"sha256": sha256_file(file)})
+        write_inputs(file, decode(files, large), len(files), "decoding once", ours=True)
+        write_json(seal, {"sha256": sha256_file(file)}, ours=True)
         say(f"decoded pixels: {file} ({size_bytes(file) / 1e9:.1f} GB; may be deleted)")
         _forget_old(file.parent)
     os.utime(file)

@@ -11,6 +11,7 @@ from train.console import say
 from train.errors import LesionliteError
 from train.files import replacing
 from train.layout import LAST, PREVIOUS
+from train.outputs import list_as_ours
 
 
 def keep(run: Path, state: dict[str, Any]) -> None:
@@ -18,6 +19,7 @@ def keep(run: Path, state: dict[str, Any]) -> None:
     with replacing(run / LAST) as temporary:
         torch.save(state, temporary)
         if (run / LAST).exists():
+            list_as_ours(run / PREVIOUS)
             os.replace(run / LAST, run / PREVIOUS)
 
 
@@ -59,9 +61,3 @@ def discard(run: Path) -> None:
     """Delete all: the run is finished."""
     for name in (LAST, PREVIOUS):
         (run / name).unlink(missing_ok=True)
-
-
-def sweep(run: Path) -> None:
-    """Delete what killed writes left behind."""
-    for file in run.glob(".tmp-*"):
-        file.unlink(missing_ok=True)

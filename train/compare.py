@@ -21,10 +21,12 @@ from tyro.conf import OmitArgPrefixes, Positional
 from train.commands import Json, Outcome, default_training, take_defaults
 from train.config import TrainConfig
 from train.console import respond, say, track
-from train.errors import LesionliteError, refuse_settings, unknown_choice
-from train.files import read_json
+from train.documents import read_json
+from train.errors import LesionliteError, unknown_choice
 from train.layout import SCORES, SETTINGS
+from train.outputs import writing_into
 from train.recipes import named_in, recipe
+from train.settings import refuse_settings
 from train.tables import Table, write_tables
 
 Measures = dict[str, float]
@@ -55,6 +57,10 @@ class Compare:
             self, [("seeds", self.seeds >= 1, "1 or more"), ("jobs", self.jobs >= 1, "1 or more")]
         )
         plan = self.plan()
+        with writing_into(self.out, DATA=self.data):
+            return self._run(plan)
+
+    def _run(self, plan: dict[Path, TrainConfig]) -> Outcome:
         missing = {out: c for out, c in plan.items() if not _finished(out, c)}
         _train_all(self.data, missing, self.jobs)
         measures = {out: _measures(out) for out in plan}
@@ -160,7 +166,6 @@ def _train_one(data: Path, out: Path, config: TrainConfig, threads: int) -> None
     from train.results import score_test_split, train_and_test
 
     torch.set_num_threads(threads)
-    out.parent.mkdir(parents=True, exist_ok=True)
     with (
         out.with_name(out.name + ".log").open("w") as log,
         redirect_stdout(log),

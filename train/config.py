@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from train.errors import refuse_settings
+from train.settings import refuse_settings, refuse_types
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ class TrainConfig:
         Raises:
             LesionliteError: naming the setting, its value, and what it may be.
         """
+        refuse_types(self)
         rules = (
             ("side", self.side >= 32 and self.side % 32 == 0, "a multiple of 32"),
             ("epochs", self.epochs >= 0, "0 or more"),

@@ -5,16 +5,18 @@ checkpoint, embedded in every artifact, copied into every app. No stage keeps a 
 """
 
 import json
-import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
+from unicodedata import category
 
+from train.documents import Mismatch, parse_json, read_json, structure
 from train.errors import LesionliteError
 
 VERSION = 1
-RESIZE_RULES = ("squash", "shortest")
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area")
+NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's controls, surrogates, separators
+MAX_SIDE, MAX_RESIZE_SIDE = 1024, 4096  # pixels: a phone's memory holds no more at every layer
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,22 @@ class Contract:
         Raises:
             LesionliteError: naming the field, its value, and what it may be.
         """
-        if not self.resize_side:
+        problem = self._wrong_type()
+        if not problem and not self.resize_side:
             object.__setattr__(self, "resize_side", self.side)
-        problem = self._problem()
+        problem = problem or self._problem()
         if problem:
             raise LesionliteError(f"the contract is not valid: {problem}")
+
+    def _wrong_type(self) -> str | None:
+        hints = get_type_hints(type(self))
+        for field in fields(self):
+            try:
+                value = structure(getattr(self, field.name), hints[field.name], field.name)
+            except Mismatch as error:
+                return str(error)
+            object.__setattr__(self, field.name, value)  # a list of JSON becomes a tuple
+        return None
 
     def _problem(self) -> str | None:
         if self.version != VERSION:
@@ -73,20 +86,21 @@ class Contract:
             return f"a classifier needs at least 2 labels, not {len(self.labels)}"
         if len(set(self.labels)) != len(self.labels) or not all(self.labels):
             return "labels must be unique and not empty"
-        if self.side < 32 or self.side % 32:
-            return f"side is {self.side}, it must be a multiple of 32"
-        if self.resize not in RESIZE_RULES:
-            return f"resize is {self.resize!r}, choose from: {', '.join(RESIZE_RULES)}"
-        if self.resize_side < self.side:
-            return f"resize_side {self.resize_side} is smaller than side {self.side}"
+        unfit = [label for label in self.labels if set(map(category, label)) & NOT_IN_A_LINE]
+        if unfit:  # labels.txt, and every app's list, has a label a line
+            return f"label {unfit[0]!r} holds characters that do not fit into a line of text"
+        if not 32 <= self.side <= MAX_SIDE or self.side % 32:
+            return f"side is {self.side}, it must be a multiple of 32, at most {MAX_SIDE}"
+        if not self.side <= self.resize_side <= MAX_RESIZE_SIDE:
+            return (
+                f"resize_side is {self.resize_side}, it must be from side ({self.side}) to "
+                f"{MAX_RESIZE_SIDE}"
+            )
         if self.resize == "squash" and self.resize_side != self.side:
             return "resize_side differs from side, which only resize 'shortest' allows"
-        if self.interpolation not in INTERPOLATIONS:
-            known = ", ".join(INTERPOLATIONS)
-            return f"interpolation is {self.interpolation!r}, choose from: {known}"
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            return "mean and std need three numbers each, std above zero"
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
+        if min(self.std) <= 0:
+            return f"std is {', '.join(map(str, self.std))}, each must be above zero"
+        if self.temperature <= 0:
             return f"temperature is {self.temperature}, it must be above zero"
         if not 0 <= self.unsure_below < 1:
             return f"unsure_below is {self.unsure_below}, it must be from 0 up to, not including, 1"
@@ -107,23 +121,20 @@ class Contract:
         Raises:
             LesionliteError: if the text is no contract, or one that is not valid.
         """
-        try:
-            values: dict[str, Any] = json.loads(text)
-            known = {field.name for field in fields(cls)}
-            unknown = sorted(set(values) - known)
-            if unknown:
-                raise LesionliteError(f"unknown fields {', '.join(unknown)}")
-            for name in ("labels", "mean", "std"):
-                if name in values:
-                    values[name] = tuple(values[name])
-            return cls(**values)
-        except (ValueError, TypeError, AttributeError, LesionliteError) as error:
-            raise LesionliteError(f"{source} holds no usable contract: {error}") from error
+        return cls._from_document(lambda: parse_json(text, "its text"), source)
 
     @classmethod
     def read(cls, path: Path) -> "Contract":
         """Read `path`; LesionliteError if it is missing or no contract."""
+        document = read_json(path)
+        if document is None:
+            raise LesionliteError(f"there is no contract at {path}")
+        return cls._from_document(lambda: document, str(path))
+
+    @classmethod
+    def _from_document(cls, read: Callable[[], Any], source: str) -> "Contract":
         try:
-            return cls.from_json(path.read_text(encoding="utf-8"), str(path))
-        except FileNotFoundError:
-            raise LesionliteError(f"there is no contract at {path}") from None
+            contract: Contract = structure(read(), cls)
+            return contract
+        except (Mismatch, LesionliteError) as error:
+            raise LesionliteError(f"{source} holds no usable contract: {error}") from error

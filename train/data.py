@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from train.documents import read_json
 from train.errors import LesionliteError
-from train.files import read_json
 from train.images import find_bad
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}

@@ -8,18 +8,6 @@ class LesionliteError(Exception):
     """The user can mend this: the message says what is wrong, where, what to do. Exit code 2."""
 
 
-def refuse_settings(settings: object, rules: Iterable[tuple[str, bool, str]]) -> None:
-    """Refuse a record of settings whose fields break a rule: name, whether it is kept, the rule.
-
-    Raises:
-        LesionliteError: naming the flag, its value, and what it may be.
-    """
-    for name, good, wanted in rules:
-        if not good:
-            flag = "--" + name.replace("_", "-")
-            raise LesionliteError(f"{flag} is {getattr(settings, name)}; it must be {wanted}")
-
-
 def unknown_choice(what: str, given: str, choices: Iterable[str]) -> LesionliteError:
     """The error for a wrong name: it lists the right ones, the likeliest first.
 

@@ -19,6 +19,7 @@ from train.files import write_json
 from train.images import Pixels, decode
 from train.layout import is_run
 from train.model import load_run, predict_logits
+from train.outputs import writing_into
 
 EXPLANATIONS = "explanations.json"
 FINE = 7  # cells across, as the last maps of the networks in the paper have at 224 pixels
@@ -66,6 +67,13 @@ def explain(
             "have: name the run that it was made from"
         )
     files = list(_named(images))
+    with writing_into(out, RUN=run, **{f"IMAGE {i}": path for i, path in enumerate(images)}):
+        return _explain(run, files, out, label, layer)
+
+
+def _explain(
+    run: Path, files: Sequence[tuple[Path, Path]], out: Path, label: str | None, layer: str
+) -> list[Explanation]:
     network, contract = load_run(run)
     if label is not None and label not in contract.labels:
         raise unknown_choice("class", label, contract.labels)

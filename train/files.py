@@ -10,14 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from train import outputs
+from train.documents import to_json
+from train.errors import LesionliteError
+
 ALMOST_FULL = 32 << 20  # bytes: too few for the larger of our files
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _is_full(folder: Path) -> bool:
@@ -25,46 +22,103 @@ def _is_full(folder: Path) -> bool:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, ours: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes `path`'s place, else it vanishes.
 
     Works for files and for folders (a Core ML package is one). The temporary name keeps the
     suffix, which some toolchains insist on. Ctrl-C counts as failure.
+
+    Args:
+        path: where something of ours may lie already; see `train.outputs`.
+        ours: whether the caller knows that whatever lies there is lesionlite's.
+
+    Raises:
+        LesionliteError: something of the user's lies there, or a folder where a file is to lie.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    _remove(temporary)
+    if not ours:
+        outputs.refuse_foreign(path)
+    outputs.sweep_beside(path)
+    temporary = path.with_name(f"{outputs.HALF}{os.getpid()}-{path.name}")
+    outputs.remove(temporary)
     try:
         yield temporary
-        if path.is_dir():  # os.replace does not put one folder over another
-            _remove(path)
-        os.replace(temporary, path)
+        _put(temporary, path)
+    except LesionliteError:
+        raise
     except Exception as error:
-        # safetensors, torch and the toolchains wrap a full disk in errors of their own.
-        if not isinstance(error, OSError) and _is_full(path.parent):
+        # safetensors, torch and the toolchains wrap a full disk in errors of their own, and a
+        # copy's error names the file that was read.
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or (not isinstance(error, OSError) and _is_full(path.parent)):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise
     finally:
-        _remove(temporary)
+        outputs.remove(temporary)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, all or nothing."""
-    with replacing(path) as temporary:
+def _put(temporary: Path, path: Path) -> None:
+    is_folder = path.is_dir() and not path.is_symlink()
+    if os.path.lexists(path) and is_folder != temporary.is_dir():
+        found, wanted = ("folder", "file") if is_folder else ("file", "folder")
+        raise LesionliteError(f"{path} is a {found}, and a {wanted} of that name is to be written")
+    outputs.list_as_ours(path)  # before: a killed command must be able to write it again
+    if not is_folder:
+        os.replace(temporary, path)
+        return
+    aside = path.with_name(f"{outputs.OLD}{os.getpid()}-{path.name}")
+    os.replace(path, aside)  # there is no way to put one folder over another
+    os.replace(temporary, path)
+    outputs.remove(aside)
+
+
+def write_text(path: Path, text: str, ours: bool = False) -> None:
+    """Write `text` as UTF-8, all or nothing; see `replacing`."""
+    with replacing(path, ours) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, document: Any) -> None:
-    """Write a JSON document, all or nothing."""
-    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+def write_json(path: Path, document: Any, ours: bool = False) -> None:
+    """Write a JSON document, all or nothing; see `replacing`."""
+    write_text(path, to_json(document) + "\n", ours)
 
 
-def read_json(path: Path) -> Any:
-    """The JSON document at `path`, or None if there is none that can be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
+def inside(folder: Path, name: str, source: object) -> Path:
+    """The file called `name` in `folder`. Every name that is read from a file comes through here.
+
+    Args:
+        folder: that the file must lie in.
+        name: as it was read.
+        source: where it was read, named in errors.
+
+    Raises:
+        LesionliteError: if it is no plain name: a path would lead out of the folder.
+    """
+    plain = name not in ("", ".", "..") and not set(name) & set("/\\\0") and name.isprintable()
+    if not plain:
+        raise LesionliteError(
+            f"{source} names {name!r}, which is no plain file name; it may name files in {folder} "
+            "alone"
+        )
+    return folder / name
+
+
+def need_folder(path: Path, what: str = "") -> Path:
+    """`path`, if it is a folder.
+
+    Args:
+        path: that the user named.
+        what: whose folder it is, as "--ham10000: "; stands before the sentence.
+
+    Raises:
+        LesionliteError: if nothing or a file is there.
+    """
+    if path.is_dir():
+        return path
+    if os.path.lexists(path):
+        kind = "a broken link" if not path.exists() else "no folder"
+        raise LesionliteError(f"{what}{path} is {kind}; name a folder")
+    raise LesionliteError(f"{what}there is no folder {path}")
 
 
 def sha256_file(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Train on a data folder: check it, make the contract, fit or resume."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from train.config import TrainConfig
 from train.console import say
 from train.contract import Contract
 from train.data import Dataset, read_dataset
+from train.documents import read_json
 from train.errors import LesionliteError
-from train.files import read_json
 from train.layout import SETTINGS
 from train.loop import Trainer
+from train.outputs import writing_into
 from train.ranks import ALONE, Ranks, by_first
 
 
@@ -42,7 +44,12 @@ def fit(
     Raises:
         LesionliteError: bad data or settings, or a run that is already there.
     """
+    with ExitStack() as stack:
+        by_first(ranks, lambda: stack.enter_context(writing_into(run, DATA=data)))
+        return _fit(data, run, config, resume, ranks)
 
+
+def _fit(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Ranks) -> TrainResult:
     def look() -> tuple[Dataset, list[Path]]:
         _check_run_folder(run, config, resume)
         _check_batch(config, ranks)
@@ -57,7 +64,6 @@ def fit(
         note=dataset.note,
     )
     trainer = Trainer(dataset, contract, config, run, ranks)
-    by_first(ranks, lambda: run.mkdir(parents=True, exist_ok=True))
     if resume:
         trainer.restore()
     trainer.fit()
@@ -90,8 +96,6 @@ def _check_batch(config: TrainConfig, ranks: Ranks) -> None:
 
 
 def _check_run_folder(run: Path, config: TrainConfig, resume: bool) -> None:
-    if run.exists() and not run.is_dir():
-        raise LesionliteError(f"{run} is a file; --out must be a folder")
     started = checkpoint.exists(run)
     if started and not resume:
         raise LesionliteError(

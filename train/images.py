@@ -104,14 +104,16 @@ def load_inputs(files: Sequence[Path], contract: Contract, description: str = ""
     return out
 
 
-def write_inputs(path: Path, inputs: Iterable[Pixels], total: int, description: str) -> None:
+def write_inputs(
+    path: Path, inputs: Iterable[Pixels], total: int, description: str, ours: bool = False
+) -> None:
     """Write uint8 [S, S, 3] images to a .npy file [N, S, S, 3], all or nothing, with progress.
 
     They are never in memory all at once.
     """
     inputs = iter(inputs)
     first = next(inputs)
-    with replacing(path) as temporary:
+    with replacing(path, ours) as temporary:
         out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (total, *first.shape))
         _fill(out, chain([first], inputs), description)
         out.flush()

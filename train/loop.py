@@ -105,7 +105,6 @@ class Trainer:
         Raises:
             LesionliteError: if what was kept is damaged.
         """
-        by_first(self.ranks, partial(checkpoint.sweep, self.run))
         state = by_first(self.ranks, partial(checkpoint.newest, self.run, torch.device("cpu")))
         if state is None:
             return

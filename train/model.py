@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from train import cvnets
 from train.console import track
 from train.contract import Contract
+from train.documents import read_json
 from train.errors import LesionliteError, unknown_choice
-from train.files import read_json, replacing, write_json, write_text
+from train.files import replacing, write_json, write_text
 from train.images import Pixels
 from train.layout import CONTRACT, SETTINGS, WEIGHTS
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from train.console import track
 from train.divide import divide
+from train.documents import read_json
 from train.errors import LesionliteError, unknown_choice
-from train.files import fingerprint, read_json, replacing, write_json
+from train.files import fingerprint, replacing, write_json
 from train.kaggle import lesions_of, local_folder, merged
 from train.rows import image_name, read_table
 from train.sources import (

@@ -9,8 +9,9 @@ from train.confidence import softmax
 from train.config import TrainConfig
 from train.contract import Contract
 from train.data import Domains, Split, drop_bad, read_dataset, read_domains, read_split
+from train.documents import read_json
 from train.figures import draw_confusion, draw_curves, draw_reliability, draw_weights
-from train.files import read_json, write_json
+from train.files import write_json
 from train.fit import TrainResult, fit
 from train.images import load_inputs
 from train.layout import (
@@ -25,6 +26,7 @@ from train.layout import (
 from train.loop import read_metrics
 from train.metrics import Scores, score
 from train.model import all_logits, load_run
+from train.outputs import writing_into
 from train.ranks import joined
 from train.tables import class_distribution, class_table, overall_table, write_tables
 
@@ -47,7 +49,8 @@ def score_test_split(data: Path, run: Path, config: TrainConfig) -> Scores | Non
     if test is None:
         return None
     (test,), _ = drop_bad([test], config.skip_bad)
-    return evaluate_run(run, test, read_domains(data))
+    with writing_into(run, DATA=data):
+        return evaluate_run(run, test, read_domains(data))
 
 
 def evaluate_run(run: Path, split: Split, domains: Domains) -> Scores:
@@ -81,6 +84,13 @@ def write_results(
     Returns:
         What could not be drawn, and why, a sentence each.
     """
+    with writing_into(out, model=model, FOLDER=folder):
+        return _write_results(out, model, folder, scores, contract)
+
+
+def _write_results(
+    out: Path, model: Path, folder: Path, scores: Scores, contract: Contract
+) -> list[str]:
     write_scores(out, scores, contract.note)
     draw_reliability(scores, contract.note, out / RELIABILITY)
     first = class_distribution(folder, contract.labels)

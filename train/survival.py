@@ -20,6 +20,7 @@ from train.console import respond, say
 from train.errors import LesionliteError
 from train.files import sha256_file
 from train.layout import CONTRACT, METRICS, WEIGHTS
+from train.outputs import HALF
 
 SAME = (WEIGHTS, CONTRACT, METRICS)
 FLAGS = (
@@ -95,7 +96,7 @@ def _kill_once(process: "subprocess.Popen[str]", run: Path, after: float, in_wri
     deadline = time.monotonic() + after
     with process:
         while process.poll() is None:
-            if in_writing and any(run.glob(".tmp-*.pt")):
+            if in_writing and any(run.glob(f"{HALF}*.pt")):
                 break
             if not in_writing and time.monotonic() > deadline:
                 break
@@ -104,7 +105,7 @@ def _kill_once(process: "subprocess.Popen[str]", run: Path, after: float, in_wri
         process.communicate()
     if process.returncode != -signal.SIGKILL:
         raise LesionliteError("training ended before it could be killed; take more images")
-    writing = [path.name for path in run.glob(".tmp-*")] if run.exists() else []
+    writing = [path.name for path in run.glob(f"{HALF}*")] if run.exists() else []
     return f"in writing {writing[0]}" if writing else "in between"
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from train.console import track
+from train.documents import read_json
 from train.errors import LesionliteError
-from train.files import read_json, replacing, write_json
+from train.files import replacing, write_json
 from train.prepare import CLASSES
 
 NOTE = "drawn images, of no medical meaning"
