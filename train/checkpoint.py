@@ -31,10 +31,10 @@ def newest(run: Path, device: torch.device) -> dict[str, Any] | None:
     """
     files = [run / name for name in (LAST, PREVIOUS) if (run / name).exists()]
     for file in files:
-        if _is_whole(file):
-            state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+        problem, state = _read(file, device)
+        if state is not None:
             return state
-        say(f"{file} is damaged (its checksums are not those of its content); using the one before")
+        say(f"{file} is damaged ({problem}); using the one before")
     if files:
         raise LesionliteError(
             f"no checkpoint in {run} is whole; delete the folder and train anew (the best network "
@@ -43,13 +43,21 @@ def newest(run: Path, device: torch.device) -> dict[str, Any] | None:
     return None
 
 
-def _is_whole(file: Path) -> bool:
-    """Torch writes a ZIP archive, which has a CRC-32 of every tensor in it."""
+def _read(file: Path, device: torch.device) -> tuple[str, dict[str, Any] | None]:
+    """What is wrong with a checkpoint, and what it holds (None if something is wrong).
+
+    Torch writes a ZIP archive, which has a CRC-32 of every tensor in it.
+    """
+    if not file.is_file():  # a pipe would be waited for without end
+        return "it is no regular file", None
     try:
         with zipfile.ZipFile(file) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError):
-        return False
+            if archive.testzip() is not None:
+                return "its checksums are not those of its content", None
+        state = torch.load(file, map_location=device, weights_only=True)
+    except Exception:  # zipfile's and torch's readers raise a dozen kinds for damaged archives
+        return "it is no archive of tensors", None
+    return ("", state) if isinstance(state, dict) else ("it holds no checkpoint", None)
 
 
 def exists(run: Path) -> bool:
