@@ -48,5 +48,5 @@ def test_a_damaged_one_is_noticed(
 
 def test_what_a_killed_write_left_is_swept(two: Path) -> None:
     (two / ".lesionlite-half-123-last.pt").write_bytes(b"half")
-    checkpoint.sweep(two)
+    checkpoint.keep(two, {"epoch": 3})
     assert sorted(path.name for path in two.iterdir()) == [LAST, PREVIOUS]

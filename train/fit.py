@@ -77,7 +77,7 @@ def fit(
     Raises:
         LesionliteError: bad data or settings, or a run that is already there.
     """
-    weights = None if config.weights in ("timm", "none") else Path(config.weights)
+    weights = Path(config.weights) if Path(config.weights).is_file() else None
     with ExitStack() as stack:
         by_first(ranks, lambda: stack.enter_context(writing_into(run, DATA=data, weights=weights)))
         return _fit(data, run, config, resume, ranks)

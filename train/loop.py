@@ -24,7 +24,7 @@ from train.device import pick_device, spare_bf16, use_bf16
 from train.errors import LesionliteError
 from train.figures import draw_curves
 from train.files import write_json, write_text
-from train.history import read_history, write_history
+from train.history import write_history
 from train.images import Pixels, load_inputs
 from train.imbalance import ens_weights
 from train.layout import CONTRACT, CURVES, OF_TRAINING, SETTINGS
@@ -97,7 +97,9 @@ class Trainer:
             self.ranks, lambda: build_network(config.model, classes, config.drop_path)
         )
         as_they_are = config.epochs == 0
-        start = partial(start_weights, network, config.model, config.weights, as_they_are)
+        start = partial(
+            start_weights, network, config.model, config.weights, as_they_are, config.weights_ema
+        )
         say(by_first(self.ranks, start))
         return network
 
@@ -110,26 +112,9 @@ class Trainer:
         state = by_first(self.ranks, partial(checkpoint.newest, self.run, torch.device("cpu")))
         if state is None:
             return
-        attempt(self.ranks, partial(self._take, state))
+        attempt(self.ranks, partial(checkpoint.take, self, state))
         say(f"resuming after epoch {self.epoch}")
         by_first(self.ranks, self._write_again)
-
-    def _take(self, state: dict[str, Any]) -> None:
-        try:
-            self.network.load_state_dict(state["network"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.schedule.load_state_dict(state["schedule"])
-            self.epoch, self.best_epoch = int(state["epoch"]), int(state["best_epoch"])
-            self.best_f1 = float(state["best_f1"])
-            self.history = list(state.get("history") or read_history(self.run)[: self.epoch])
-            if self.average is not None:
-                self.average.module.load_state_dict(state["average"])
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            first = str(error).strip().splitlines()[-1].strip()
-            raise LesionliteError(
-                f"the checkpoint in {self.run} is not one of these settings ({first}); train into "
-                "another --out, or delete the folder"
-            ) from error
 
     def _write_again(self) -> None:
         """What a killed process may not have come to write after its last checkpoint."""
@@ -142,18 +127,7 @@ class Trainer:
 
     def keep(self) -> None:
         """Save all that `restore` needs, all or nothing."""
-        state = {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "epoch": self.epoch,
-            "best_f1": self.best_f1,
-            "best_epoch": self.best_epoch,
-            "history": self.history,
-        }
-        if self.average is not None:
-            state["average"] = self.average.module.state_dict()
-        checkpoint.keep(self.run, state)
+        checkpoint.keep(self.run, checkpoint.state_of(self))
 
     @property
     def result(self) -> nn.Module:
