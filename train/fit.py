@@ -99,8 +99,7 @@ def _fit(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Ranks)
     trainer = Trainer(found.dataset, found.contract, config, run, ranks)
     if resume:
         trainer.restore()
-    by_first(ranks, lambda: write_memory(run, found.memory))
-    trainer.fit()
+    trainer.fit(begin=lambda: write_memory(run, found.memory))
     best = None if trainer.best_f1 < 0 else trainer.best_f1
     return TrainResult(run, trainer.epoch, best, skipped, found.dataset, found.domains)
 

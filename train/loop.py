@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
@@ -146,11 +147,17 @@ class Trainer:
             "confidence": confidence.document() if confidence else None,
         }
 
-    def fit(self) -> None:
-        """Train until the epochs are used up or validation stops improving."""
+    def fit(self, begin: Callable[[], object] = lambda: None) -> None:
+        """Train until the epochs are used up or validation stops improving.
+
+        Args:
+            begin: what the first process writes once all is checked.
+        """
         self.val_pixels = attempt(self.ranks, self._read_validation)
         if self.config.epochs == 0:
             self._validate()  # nothing is written of a network whose answers are not finite
+        by_first(self.ranks, begin)
+        if self.config.epochs == 0:
             by_first(self.ranks, self._save)
         while self.epoch < self.config.epochs and not self._out_of_patience():
             row = self._epoch()
