@@ -33,7 +33,7 @@ def save_figure(figure: Any, file: Path) -> None:
         figure.savefig(temporary)
 
 
-def plain(text: str) -> str:
+def as_is(text: str) -> str:
     """A text that matplotlib prints as it is: a pair of dollars would be a formula."""
     return text.replace("$", r"\$")
 
@@ -71,7 +71,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], note: str, file: Path) -> 
         axis.legend()
         axis.grid(alpha=0.3)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    figure.suptitle(plain(note), fontsize=9)
+    figure.suptitle(as_is(note), fontsize=9)
     save_figure(figure, file)
 
 
@@ -90,7 +90,7 @@ def draw_confusion(scores: Scores, note: str, file: Path) -> list[str]:
         return missing
     counts = np.array(scores.confusion)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    labels = [plain(row.label) for row in scores.classes]
+    labels = [as_is(row.label) for row in scores.classes]
     size = 3 + 0.45 * len(labels)
     figure = new_figure(size, size * 0.9)
     axis = figure.subplots()
@@ -98,7 +98,7 @@ def draw_confusion(scores: Scores, note: str, file: Path) -> list[str]:
     axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axis.set_yticks(range(len(labels)), labels)
     axis.set(xlabel="predicted", ylabel="true")
-    title = f"weighted F1 {scores.weighted_f1:.3f}, {scores.images} images\n{plain(note)}"
+    title = f"weighted F1 {scores.weighted_f1:.3f}, {scores.images} images\n{as_is(note)}"
     axis.set_title(title.strip())
     for row, column in zip(*np.nonzero(counts), strict=True):
         colour = "white" if shares[row, column] > 0.5 else "black"
@@ -138,7 +138,7 @@ def draw_weights(
     ):
         bars = axis.barh(places + shift, values, height=0.4, label=name)
         axis.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
-    axis.set_yticks(places, [f"{plain(labels[i])} ({counts[i]:,})" for i in order])
+    axis.set_yticks(places, [f"{as_is(labels[i])} ({counts[i]:,})" for i in order])
     axis.margins(x=0.08)
     axis.set(xlabel="weight in the loss", title="Loss weights of the classes (training images)")
     axis.grid(axis="x", alpha=0.3)
@@ -165,7 +165,7 @@ def draw_reliability(scores: Scores, note: str, file: Path) -> None:
     above.scatter(confidence, [b.accuracy for b in bins], s=sizes, zorder=3)
     above.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
     error = f"calibration error {scores.calibration_error:.3f}, {scores.images} images"
-    above.set_title(f"{error}\n{plain(note)}".strip())
+    above.set_title(f"{error}\n{as_is(note)}".strip())
     above.legend()
     below.bar(confidence, [b.images for b in bins], width=0.05)
     below.set(xlabel="confidence of the answer", ylabel="images")
@@ -190,5 +190,5 @@ def draw_heat(pixels: NDArray[np.uint8], heat: NDArray[np.float32], title: str, 
     under.imshow(heat, cmap="inferno", alpha=0.2 + 0.4 * heat, vmin=0, vmax=1)
     for axis in (plain, under):
         axis.set_axis_off()
-    figure.suptitle(plain(title))
+    figure.suptitle(as_is(title))
     save_figure(figure, file)

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,8 @@ def _load(file: Path) -> Any:
             return load_file(file)
         # timm's train.py saves its arguments, too: a record that torch's restricted reader makes
         # by setting attributes (`_weights_only_unpickler`, NEWOBJ and BUILD), so nothing runs.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of a dozen kinds, some of torch's own
         if isinstance(error, UnpicklingError) and _is_torchs(file):
