@@ -1,4 +1,6 @@
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,14 +8,18 @@ import torch
 from train import checkpoint
 from train.errors import LesionliteError
 from train.layout import LAST, PREVIOUS
+from train.outputs import MARK, writing_into
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def two(tmp_path: Path) -> Path:
-    for epoch in (1, 2):
-        checkpoint.keep(tmp_path, {"epoch": epoch, "weights": torch.full((5000,), float(epoch))})
+    """A run folder with two checkpoints."""
+    with writing_into(tmp_path):
+        for epoch in (1, 2):
+            state = {"epoch": epoch, "weights": torch.full((5000,), float(epoch))}
+            checkpoint.keep(tmp_path, state)
     return tmp_path
 
 
@@ -48,5 +54,54 @@ def test_a_damaged_one_is_noticed(
 
 def test_what_a_killed_write_left_is_swept(two: Path) -> None:
     (two / ".lesionlite-half-123-last.pt").write_bytes(b"half")
-    checkpoint.sweep(two)
-    assert sorted(path.name for path in two.iterdir()) == [LAST, PREVIOUS]
+    with writing_into(two):
+        pass
+    assert sorted(path.name for path in two.iterdir()) == [MARK, LAST, PREVIOUS]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "list", "text", "pickle"])
+def test_what_is_no_checkpoint_is_passed_over(two: Path, kind: str) -> None:
+    (two / LAST).unlink()
+    if kind == "fifo":
+        os.mkfifo(two / LAST)
+    elif kind == "list":
+        torch.save([1], two / LAST)
+    elif kind == "pickle":  # whole, but more than tensors
+        torch.save({"epoch": Path("x")}, two / LAST)
+    else:
+        (two / LAST).write_text("no archive")
+    assert epoch_of(two) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"epoch": None}, "not one of these settings"),
+        ({"network": {}}, "not one of these settings"),
+        ({"optimizer": {"param_groups": []}}, "not one of these settings"),
+        ({"history": 3}, "history"),
+    ],
+)
+def test_a_checkpoint_of_another_shape_is_a_sentence(
+    tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    network = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.AdamW(network.parameters())
+    trainer = SimpleNamespace(
+        run=tmp_path,
+        network=network,
+        optimizer=optimizer,
+        schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
+        average=None,
+        epoch=1,
+        best_f1=0.5,
+        best_epoch=1,
+        history=[{"epoch": 1}],
+    )
+    state = checkpoint.state_of(trainer)  # type: ignore[arg-type]
+    checkpoint.take(trainer, state)  # type: ignore[arg-type]
+    with pytest.raises(LesionliteError, match=said):
+        checkpoint.take(trainer, {**state, **change})  # type: ignore[arg-type]
+    del state["best_f1"]
+    with pytest.raises(LesionliteError, match="it lacks 'best_f1'"):
+        checkpoint.take(trainer, state)  # type: ignore[arg-type]

@@ -1,7 +1,17 @@
+import math
+
 import numpy as np
 import pytest
 
-from train.confidence import COLDEST, HOTTEST, fit_confidence, fit_temperature, softmax
+from train.confidence import (
+    COLDEST,
+    HOTTEST,
+    SUREST,
+    fit_confidence,
+    fit_temperature,
+    softmax,
+)
+from train.contract import Contract
 
 Case = tuple[np.ndarray, np.ndarray]
 
@@ -35,3 +45,29 @@ def test_the_threshold_leaves_the_coverage_asked_for(overconfident: Case, covera
     assert found.accuracy >= found.accuracy_of_all
     assert (found.accuracy > found.accuracy_of_all + 0.1) == (coverage == 0.5)
     assert f"leaves {found.coverage:.0%}" in found.sentence()
+
+
+@pytest.mark.parametrize("coverage", [0.001, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("images", [1, 2, 16])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 15.0, 100.0, 1e30])
+def test_every_finite_answer_makes_a_valid_contract(
+    scale: float, images: int, coverage: float
+) -> None:
+    truth = np.arange(images) % 2
+    logits = (scale * np.eye(2)[truth]).astype(np.float32)
+    for answers in (logits, -logits, logits.astype(np.float64)):
+        found = fit_confidence(answers, truth, coverage)
+        assert all(math.isfinite(value) for value in found.document().values())
+        assert found.coverage >= coverage and 0 <= found.unsure_below < 1
+        Contract(("a", "b"), temperature=found.temperature, unsure_below=found.unsure_below)
+
+
+def test_a_perfect_network_is_asked_for_less_than_certainty() -> None:
+    truth = np.array([0, 1] * 8)
+    found = fit_confidence(np.float32(40 * np.eye(2)[truth]), truth, 1.0)
+    assert found.unsure_below == SUREST and found.accuracy == found.coverage == 1
+
+
+def test_a_double_just_below_a_step_still_gets_an_answer() -> None:
+    found = fit_confidence(np.log(np.array([[0.7, 0.3 - 1e-17]])), np.array([1]), 1.0)
+    assert found.coverage == 1 and np.isfinite(found.accuracy)

@@ -97,10 +97,10 @@ def test_its_thousand_classes_make_way(tmp_path: Path) -> None:
 def test_another_width_or_network_of_theirs_is_refused(tmp_path: Path) -> None:
     file = save_as_apple(network_of_chance(1000), tmp_path / "mobilevitv2-0.5.pt")
     wider = build_network("mobilevitv2_075", 1000)
-    with pytest.raises(LesionliteError, match="does not fit the network.*--model"):
+    with pytest.raises(LesionliteError, match=f"does not fit the network.*pass --model {NAME}"):
         start_weights(wider, "mobilevitv2_075", str(file), False)
     first = {"conv_1.block.conv.weight": torch.zeros(16, 3, 3, 3)}
     first["layer_3.1.global_rep.0.pre_norm_mha.0.weight"] = torch.zeros(144)  # MobileViT, not v2
     torch.save(first, tmp_path / "mobilevit_s.pt")
-    with pytest.raises(LesionliteError, match="does not fit the network.*--model"):
+    with pytest.raises(LesionliteError, match="does not fit the network.*it is no MobileViTv2"):
         start_weights(build_network(NAME, 1000), NAME, str(tmp_path / "mobilevit_s.pt"), False)

@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from train.errors import LesionliteError
 from train.layout import CONTRACT, SETTINGS, WEIGHTS
-from train.model import build_network, load_run, read_state, start_weights
+from train.model import build_network, load_run, start_weights
+from train.states import read_state
 
 
 def copy(run: Path, tmp_path: Path) -> Path:

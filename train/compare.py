@@ -4,13 +4,12 @@
 flag of `lesionlite train`. Interrupted, it goes on where it was when called again.
 """
 
-import json
 import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, stdev
@@ -18,13 +17,16 @@ from typing import Any
 
 from tyro.conf import OmitArgPrefixes, Positional
 
+from train.audit import inspected
 from train.commands import Json, Outcome, default_training, take_defaults
 from train.config import TrainConfig
 from train.console import respond, say, track
-from train.documents import read_json
+from train.data import read_dataset
+from train.documents import read_json, read_record
 from train.errors import LesionliteError, unknown_choice
-from train.layout import SCORES, SETTINGS
-from train.outputs import writing_into
+from train.layout import SCORES, is_run, read_settings
+from train.memory import Memory, is_finished_with, other_settings, remember
+from train.outputs import list_as_ours, refuse_foreign, writing_into
 from train.recipes import named_in, recipe
 from train.settings import refuse_settings
 from train.tables import Table, write_tables
@@ -54,14 +56,26 @@ class Compare:
     def run(self) -> Outcome:
         """Train what is missing, and show the table."""
         refuse_settings(
-            self, [("seeds", self.seeds >= 1, "1 or more"), ("jobs", self.jobs >= 1, "1 or more")]
+            self,
+            [
+                ("seeds", 1 <= self.seeds <= 1000, "from 1 to 1000"),
+                ("jobs", 1 <= self.jobs <= 256, "from 1 to 256"),
+                ("values", len(self.values) > 0, "one value or more"),
+            ],
         )
         plan = self.plan()
         with writing_into(self.out, DATA=self.data):
             return self._run(plan)
 
     def _run(self, plan: dict[Path, TrainConfig]) -> Outcome:
-        missing = {out: c for out, c in plan.items() if not _finished(out, c)}
+        memory = None
+        if any(is_run(out) for out in plan):
+            dataset, *_ = inspected(read_dataset(self.data), self.config.skip_bad)
+            memory = remember(dataset, self.data)
+        missing = {out: c for out, c in plan.items() if not _finished(out, c, memory)}
+        for out in missing:  # here, for this process alone has the list
+            refuse_foreign(_log(out))
+            list_as_ours(_log(out))
         _train_all(self.data, missing, self.jobs)
         measures = {out: _measures(out) for out in plan}
         table = compared(
@@ -79,7 +93,8 @@ class Compare:
         return range(self.seeds)
 
     def _folder(self, value: str, seed: int) -> Path:
-        return self.out / f"{value}-{seed}"
+        plain = "".join("_" if c in "/\\\0" or not c.isprintable() else c for c in value)
+        return self.out / f"{plain[-60:]}-{seed}"
 
     def plan(self) -> dict[Path, TrainConfig]:
         """The settings of every run by its folder, one seed of all values after another.
@@ -92,6 +107,12 @@ class Compare:
         known = [f.name.replace("_", "-") for f in fields(self.config)]
         if flag not in known:
             raise unknown_choice("setting", self.vary, known)
+        names = [self._folder(value, 0).name.removesuffix("-0") for value in self.values]
+        if len(set(names)) < len(names):
+            raise LesionliteError(
+                f"--values gives the same folder twice: {', '.join(names)}; each value needs one "
+                "of its own"
+            )
         return {
             self._folder(value, seed): _with(replace(self.config, seed=seed), flag, value)
             for seed in self._seeds
@@ -133,16 +154,25 @@ def compared(vary: str, measures: dict[str, list[Measures]]) -> Table:
     return Table("compare", f"{vary}, on the test split", (vary, "seeds", *unique), tuple(rows))
 
 
-def _finished(out: Path, config: TrainConfig) -> bool:
+def _finished(out: Path, config: TrainConfig, memory: Memory | None) -> bool:
     """Whether that run is there, with its scores; LesionliteError if it is of other settings."""
-    saved = read_json(out / SETTINGS) or {}
-    settings = json.loads(json.dumps(asdict(config)))
-    other = [key for key, value in settings.items() if saved and saved.get(key) != value]
+    saved = read_settings(out)
+    other = other_settings(saved, config) if saved else []
     if other:
         raise LesionliteError(
             f"{out} holds a run of other settings ({', '.join(other)}); choose another --out"
         )
-    return bool(saved.get("finished")) and "domains" in (read_json(out / SCORES) or {})
+    if not saved.get("finished") or memory is None:
+        return False
+    why = is_finished_with(out, config, memory)
+    if why:
+        raise LesionliteError(f"{why}; choose another --out")
+    return "domains" in (read_json(out / SCORES) or {})
+
+
+def _log(out: Path) -> Path:
+    """Where a run's words go: beside it."""
+    return out.with_name(out.name + ".log")
 
 
 def _train_all(data: Path, missing: dict[Path, TrainConfig], jobs: int) -> None:
@@ -163,30 +193,41 @@ def _train_one(data: Path, out: Path, config: TrainConfig, threads: int) -> None
     """Train one run (or go on with it), what it says going to a file beside it."""
     import torch
 
-    from train.results import score_test_split, train_and_test
+    from train.results import train_and_test
 
     torch.set_num_threads(threads)
     with (
-        out.with_name(out.name + ".log").open("w") as log,
+        _log(out).open("w", encoding="utf-8", errors="backslashreplace") as log,
         redirect_stdout(log),
         redirect_stderr(log),
     ):
-        if (read_json(out / SETTINGS) or {}).get("finished"):  # but not scored
-            score_test_split(data, out, config)
-        else:
-            train_and_test(data, out, config, resume=True)
+        train_and_test(data, out, config, resume=True)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What is compared of a test.json."""
+
+    weighted_f1: float
+    macro_f1: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class _Test(_Scores):
+    domains: dict[str, _Scores] = field(default_factory=dict)
 
 
 def _measures(out: Path) -> Measures:
-    scores = read_json(out / SCORES)
-    if scores is None:
+    if not (out / SCORES).exists():
         raise LesionliteError(f"{out} has no {SCORES}: the data folder needs a test/ to compare on")
-    domains = {f"weighted F1, {n}": s["weighted_f1"] for n, s in scores["domains"].items()}
+    scores = read_record(out / SCORES, _Test, extra=True, advice="delete the folder")
+    domains = {f"weighted F1, {n}": s.weighted_f1 for n, s in scores.domains.items()}
     return {
-        "weighted F1": scores["weighted_f1"],
+        "weighted F1": scores.weighted_f1,
         **domains,
-        "macro F1": scores["macro_f1"],
-        "accuracy": scores["accuracy"],
+        "macro F1": scores.macro_f1,
+        "accuracy": scores.accuracy,
     }
 
 

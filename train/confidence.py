@@ -11,6 +11,7 @@ from train.metrics import calibration_error, reliability
 
 Floats = NDArray[np.floating[Any]]
 COLDEST, HOTTEST = 0.2, 5.0  # beyond them the validation set is too small or too easy to tell
+SUREST = 0.9999  # the contract's threshold lies below 1: that confidence itself gets an answer
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,20 @@ class Confidence:
 
 
 def fit_confidence(logits: Floats, truth: NDArray[np.int64], coverage: float) -> Confidence:
-    """Fit both on validation images.
+    """Fit both on validation images. The result always fits into a contract.
 
     Args:
-        logits: [N, C].
+        logits: [N, C], finite, of one image or more.
         truth: class indices, [N].
         coverage: share of the images that shall get an answer.
     """
     temperature = fit_temperature(logits, truth)
     before, after = softmax(logits), softmax(logits / temperature)
     right = logits.argmax(1) == truth
-    confidence = after.max(1)
+    confidence = after.max(1).astype(np.float32)
     # As a phone reads it out of the contract: rounded down, so that none falls out by rounding.
     lowest = float(np.quantile(confidence, 1 - coverage, method="lower"))
-    threshold = math.floor(lowest * 1e4) / 1e4
+    threshold = min(SUREST, math.floor(lowest * 1e4) / 1e4)
     answered = confidence >= threshold
     return Confidence(
         temperature=temperature,

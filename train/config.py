@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from train.contract import MAX_RESIZE_SIDE, MAX_SIDE
 from train.settings import refuse_settings, refuse_types
+
+# Far beyond what is of use: a number that was meant otherwise shall not fill the memory.
+MOST_EPOCHS, MOST_BATCH, MOST_DRAWS, MOST_WORKERS = 100_000, 65_536, 1000, 256
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,11 @@ class TrainConfig:
     """The timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
     weights: str = "timm"
     """Where to start: `timm` downloads ImageNet weights, `none` starts from scratch, or a FILE
-    (a timm state dict in .safetensors or .pt, or Apple's ml-cvnets checkpoint in .pt)."""
+    (a timm state dict in .safetensors or .pt, a checkpoint of timm's train.py, of Lightning and
+    the like, or Apple's ml-cvnets checkpoint in .pt)."""
+    weights_ema: bool = True
+    """Of a FILE that holds weights and their moving average, take the weights; by default the
+    average is taken, as timm's tools do."""
     side: int = 256
     """Side of the network's square input in pixels, a multiple of 32."""
     resize: Literal["squash", "shortest"] = "squash"
@@ -68,8 +76,8 @@ class TrainConfig:
     """Share of validation images that get an answer: below the confidence that leaves so many, apps
     say "not sure"."""
     cache: bool = True
-    """Keep decoded training images in the cache folder (3 bytes a pixel), so that no epoch but the
-    first has to decode; --no-cache decodes every time, from the full-size images."""
+    """Decode training images in every epoch, from the full-size files; by default they are decoded
+    once, and kept in the cache folder (3 bytes a pixel)."""
     workers: int = -1
     """Processes that decode and augment images; -1 means none on a CPU, where they would compete
     with the arithmetic, and one per core (at most 8) beside a GPU."""
@@ -90,16 +98,34 @@ class TrainConfig:
         """
         refuse_types(self)
         rules = (
-            ("side", self.side >= 32 and self.side % 32 == 0, "a multiple of 32"),
-            ("epochs", self.epochs >= 0, "0 or more"),
-            ("batch", self.batch >= 2, "2 or more (BatchNorm needs company)"),
+            (
+                "side",
+                32 <= self.side <= MAX_SIDE and self.side % 32 == 0,
+                f"a multiple of 32, at most {MAX_SIDE} (a phone's memory holds no more)",
+            ),
+            (
+                "resize_side",
+                self.resize_side == 0 or self.side <= self.resize_side <= MAX_RESIZE_SIDE,
+                f"0, or from --side ({self.side}) to {MAX_RESIZE_SIDE}",
+            ),
+            (
+                "resize_side",
+                self.resize == "shortest" or self.resize_side in (0, self.side),
+                "0 with --resize squash; --resize shortest cuts the centre out",
+            ),
+            ("epochs", 0 <= self.epochs <= MOST_EPOCHS, f"from 0 to {MOST_EPOCHS}"),
+            (
+                "batch",
+                2 <= self.batch <= MOST_BATCH,
+                f"from 2 (BatchNorm needs company) to {MOST_BATCH}",
+            ),
             ("lr", self.lr > 0, "above 0"),
             ("weight_decay", self.weight_decay >= 0, "0 or more"),
             ("warmup", 0 <= self.warmup < 1, "from 0 up to, not including, 1"),
             ("clip", self.clip > 0, "above 0"),
             ("patience", self.patience >= 1, "1 or more"),
             ("beta", 0 <= self.beta < 1, "from 0 up to, not including, 1"),
-            ("draws", self.draws > 0, "above 0"),
+            ("draws", 0 < self.draws <= MOST_DRAWS, f"above 0, at most {MOST_DRAWS}"),
             ("crop", 0 < self.crop <= 1, "above 0, at most 1"),
             ("rotation", 0 <= self.rotation <= 180, "from 0 to 180"),
             ("jitter", 0 <= self.jitter < 1, "from 0 up to, not including, 1"),
@@ -108,6 +134,7 @@ class TrainConfig:
             ("layer_decay", 0 < self.layer_decay <= 1, "above 0, at most 1"),
             ("ema", 0 <= self.ema < 1, "from 0 up to, not including, 1"),
             ("coverage", 0 < self.coverage <= 1, "above 0, at most 1"),
-            ("workers", self.workers >= -1, "-1 or more"),
+            ("workers", -1 <= self.workers <= MOST_WORKERS, f"from -1 to {MOST_WORKERS}"),
+            ("seed", 0 <= self.seed < 2**63, "from 0 to 9223372036854775807 (2^63 - 1)"),
         )
         refuse_settings(self, rules)

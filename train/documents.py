@@ -77,7 +77,7 @@ def parse_json(text: str | bytes, source: str) -> Any:
         raise LesionliteError(f"{source} is damaged: it is no JSON document ({what})") from error
 
 
-def to_json(document: Any, indent: int = 2) -> str:
+def to_json(document: Any, indent: int | None = 2) -> str:
     """A JSON text. A number that is not finite becomes null, for JSON has no such numbers."""
     try:
         return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)

@@ -1,5 +1,6 @@
 """The pictures of a run: curves, loss weights, confusion matrix, reliability."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from train.files import replacing
 from train.imbalance import ens_weights
 from train.metrics import Scores
+from train.outputs import is_ours, remove
+
+MOST_CLASSES = 60  # that a picture with a row for each can show; 1,000 took two minutes
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -20,6 +24,30 @@ def new_figure(width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), layout="constrained", dpi=120)
     FigureCanvasAgg(figure)
     return figure
+
+
+def save_figure(figure: Any, file: Path) -> None:
+    """Write a figure, all or nothing. A letter that the font lacks is a box, not a warning."""
+    with replacing(file) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figure.savefig(temporary)
+
+
+def as_is(text: str) -> str:
+    """A text that matplotlib prints as it is: a pair of dollars would be a formula."""
+    return text.replace("$", r"\$")
+
+
+def _too_many(classes: int, file: Path) -> list[str]:
+    """Why a picture of so many classes is not drawn; one that lies there of others goes."""
+    if classes <= MOST_CLASSES:
+        return []
+    if is_ours(file):
+        remove(file)
+    return [
+        f"no {file.name}: {classes} classes do not fit into a picture (at most {MOST_CLASSES}); "
+        "the tables have them all"
+    ]
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], note: str, file: Path) -> None:
@@ -43,22 +71,26 @@ def draw_curves(history: Sequence[Mapping[str, Any]], note: str, file: Path) -> 
         axis.legend()
         axis.grid(alpha=0.3)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    figure.suptitle(note, fontsize=9)
-    with replacing(file) as temporary:
-        figure.savefig(temporary)
+    figure.suptitle(as_is(note), fontsize=9)
+    save_figure(figure, file)
 
 
-def draw_confusion(scores: Scores, note: str, file: Path) -> None:
+def draw_confusion(scores: Scores, note: str, file: Path) -> list[str]:
     """Draw the confusion matrix, rows (true classes) normalized, counts written in.
 
     Args:
         scores: of the test set.
         note: a caveat to print under the title, or "".
         file: PNG to write.
+
+    Returns:
+        Why it is not drawn; [] if it is.
     """
+    if missing := _too_many(len(scores.classes), file):
+        return missing
     counts = np.array(scores.confusion)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    labels = [row.label for row in scores.classes]
+    labels = [as_is(row.label) for row in scores.classes]
     size = 3 + 0.45 * len(labels)
     figure = new_figure(size, size * 0.9)
     axis = figure.subplots()
@@ -66,15 +98,18 @@ def draw_confusion(scores: Scores, note: str, file: Path) -> None:
     axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axis.set_yticks(range(len(labels)), labels)
     axis.set(xlabel="predicted", ylabel="true")
-    axis.set_title(f"weighted F1 {scores.weighted_f1:.3f}, {scores.images} images\n{note}".strip())
+    title = f"weighted F1 {scores.weighted_f1:.3f}, {scores.images} images\n{as_is(note)}"
+    axis.set_title(title.strip())
     for row, column in zip(*np.nonzero(counts), strict=True):
         colour = "white" if shares[row, column] > 0.5 else "black"
         axis.text(column, row, counts[row, column], ha="center", va="center", color=colour)
-    with replacing(file) as temporary:
-        figure.savefig(temporary)
+    save_figure(figure, file)
+    return []
 
 
-def draw_weights(labels: Sequence[str], counts: Sequence[int], beta: float, file: Path) -> None:
+def draw_weights(
+    labels: Sequence[str], counts: Sequence[int], beta: float, file: Path
+) -> list[str]:
     """Draw each class's weight in the loss: by effective number, beside inverse frequency.
 
     Both are scaled to an average of 1 over the classes that have images; classes in order of size.
@@ -84,10 +119,16 @@ def draw_weights(labels: Sequence[str], counts: Sequence[int], beta: float, file
         counts: training images per class, [C].
         beta: of the Effective-Number-of-Samples weights.
         file: PNG to write.
+
+    Returns:
+        Why they are not drawn; [] if they are.
     """
+    if missing := _too_many(len(labels), file):
+        return missing
     order = sorted((i for i, n in enumerate(counts) if n), key=lambda i: counts[i])
     inverse = np.array([1 / counts[i] for i in order])
-    effective = np.array([ens_weights(counts, beta)[i] for i in order])
+    weights = ens_weights(counts, beta)
+    effective = np.array([weights[i] for i in order])
     places = np.arange(len(order))
     figure = new_figure(9, 1.6 + 0.36 * len(order))
     axis = figure.subplots()
@@ -97,13 +138,13 @@ def draw_weights(labels: Sequence[str], counts: Sequence[int], beta: float, file
     ):
         bars = axis.barh(places + shift, values, height=0.4, label=name)
         axis.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
-    axis.set_yticks(places, [f"{labels[i]} ({counts[i]:,})" for i in order])
+    axis.set_yticks(places, [f"{as_is(labels[i])} ({counts[i]:,})" for i in order])
     axis.margins(x=0.08)
     axis.set(xlabel="weight in the loss", title="Loss weights of the classes (training images)")
     axis.grid(axis="x", alpha=0.3)
     axis.legend(loc="upper right")
-    with replacing(file) as temporary:
-        figure.savefig(temporary)
+    save_figure(figure, file)
+    return []
 
 
 def draw_reliability(scores: Scores, note: str, file: Path) -> None:
@@ -123,16 +164,14 @@ def draw_reliability(scores: Scores, note: str, file: Path) -> None:
     above.plot(confidence, [b.accuracy for b in bins], label="answers (area: how many)")
     above.scatter(confidence, [b.accuracy for b in bins], s=sizes, zorder=3)
     above.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
-    above.set_title(
-        f"calibration error {scores.calibration_error:.3f}, {scores.images} images\n{note}".strip()
-    )
+    error = f"calibration error {scores.calibration_error:.3f}, {scores.images} images"
+    above.set_title(f"{error}\n{as_is(note)}".strip())
     above.legend()
     below.bar(confidence, [b.images for b in bins], width=0.05)
     below.set(xlabel="confidence of the answer", ylabel="images")
     for axis in (above, below):
         axis.grid(alpha=0.3)
-    with replacing(file) as temporary:
-        figure.savefig(temporary)
+    save_figure(figure, file)
 
 
 def draw_heat(pixels: NDArray[np.uint8], heat: NDArray[np.float32], title: str, file: Path) -> None:
@@ -151,6 +190,5 @@ def draw_heat(pixels: NDArray[np.uint8], heat: NDArray[np.float32], title: str, 
     under.imshow(heat, cmap="inferno", alpha=0.2 + 0.4 * heat, vmin=0, vmax=1)
     for axis in (plain, under):
         axis.set_axis_off()
-    figure.suptitle(title)
-    with replacing(file) as temporary:
-        figure.savefig(temporary)
+    figure.suptitle(as_is(title))
+    save_figure(figure, file)

@@ -1,32 +1,64 @@
 """Train on a data folder: check it, make the contract, fit or resume."""
 
-import json
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from train import checkpoint
 from train.audit import audit, inspected
 from train.config import TrainConfig
 from train.console import say
 from train.contract import Contract
-from train.data import Dataset, read_dataset
-from train.documents import read_json
+from train.data import Dataset, Domains, read_dataset, read_domains
+from train.documents import to_json
 from train.errors import LesionliteError
-from train.layout import SETTINGS
+from train.layout import CONTRACT, OF_TRAINING, SCORES, read_settings
 from train.loop import Trainer
-from train.outputs import writing_into
+from train.memory import (
+    Memory,
+    difference,
+    is_finished_with,
+    other_settings,
+    read_memory,
+    remember,
+    write_memory,
+)
+from train.outputs import refuse_foreign, writing_into
 from train.ranks import ALONE, Ranks, by_first
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training run left behind."""
+    """What a training run left behind.
+
+    Attributes:
+        run: its folder.
+        epochs_run: how many.
+        best_val_weighted_f1: None if no epoch was run.
+        skipped: images that were left out because they cannot be decoded.
+        dataset: what it was trained on, and its test split.
+        domains: of the data folder.
+    """
 
     run: Path
     epochs_run: int
     best_val_weighted_f1: float | None
     skipped: tuple[str, ...]
+    dataset: Dataset
+    domains: Domains
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is found out before training begins."""
+
+    dataset: Dataset
+    domains: Domains
+    bad: tuple[Path, ...]
+    contract: Contract
+    memory: Memory
+    saved: dict[str, Any]
 
 
 def fit(
@@ -38,24 +70,46 @@ def fit(
         data: folder with train/ and val/ (and test/), one folder per class in each.
         run: folder to write.
         config: how.
-        resume: go on with an interrupted run of the same settings.
+        resume: go on with an interrupted run of the same settings and the same images. A finished
+            one whose test split was not scored any more stays as it is.
         ranks: the processes that share the work; all of them call this.
 
     Raises:
         LesionliteError: bad data or settings, or a run that is already there.
     """
+    weights = Path(config.weights) if Path(config.weights).is_file() else None
     with ExitStack() as stack:
-        by_first(ranks, lambda: stack.enter_context(writing_into(run, DATA=data)))
+        by_first(ranks, lambda: stack.enter_context(writing_into(run, DATA=data, weights=weights)))
         return _fit(data, run, config, resume, ranks)
 
 
 def _fit(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Ranks) -> TrainResult:
-    def look() -> tuple[Dataset, list[Path]]:
+    def look() -> _Look:
         _check_run_folder(run, config, resume)
         _check_batch(config, ranks)
-        return _look_at_data(data, config, ranks)
+        return _look_at_data(data, run, config, ranks)
 
-    dataset, bad = by_first(ranks, look)
+    found = by_first(ranks, look)
+    skipped = tuple(str(file) for file in found.bad)
+    if found.saved.get("finished"):
+        say(f"{run} is trained already")
+        by_first(ranks, lambda: checkpoint.discard(run))
+        epochs, best = found.saved.get("epochs_run", 0), found.saved.get("best_val_weighted_f1")
+        return TrainResult(run, epochs, best, skipped, found.dataset, found.domains)
+    trainer = Trainer(found.dataset, found.contract, config, run, ranks)
+    if resume:
+        trainer.restore()
+    trainer.fit(begin=lambda: write_memory(run, found.memory))
+    best = None if trainer.best_f1 < 0 else trainer.best_f1
+    return TrainResult(run, trainer.epoch, best, skipped, found.dataset, found.domains)
+
+
+def _look_at_data(data: Path, run: Path, config: TrainConfig, ranks: Ranks) -> _Look:
+    """All that is read of the data folder; says what a person should know of it.
+
+    What the end of a training needs is checked here, too: domains, and that all can be written.
+    """
+    dataset, domains = read_dataset(data), read_domains(data)
     contract = Contract(
         labels=dataset.labels,
         side=config.side,
@@ -63,17 +117,7 @@ def _fit(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Ranks)
         resize_side=config.resize_side,
         note=dataset.note,
     )
-    trainer = Trainer(dataset, contract, config, run, ranks)
-    if resume:
-        trainer.restore()
-    trainer.fit()
-    best = None if trainer.best_f1 < 0 else trainer.best_f1
-    return TrainResult(run, trainer.epoch, best, tuple(str(file) for file in bad))
-
-
-def _look_at_data(data: Path, config: TrainConfig, ranks: Ranks) -> tuple[Dataset, list[Path]]:
-    """The images that can be decoded, and the others; says what a person should know of them."""
-    dataset = read_dataset(data)
+    _refuse_unwritable(data, [dataset.note, domains])
     for label in dataset.empty_classes():
         say(f"{label} has no training image; it stays a class of the contract")
     dataset, looks, bad = inspected(dataset, config.skip_bad)
@@ -83,8 +127,21 @@ def _look_at_data(data: Path, config: TrainConfig, ranks: Ranks) -> tuple[Datase
             f"{ranks.world} processes cannot share the {fewest} images of a split of {data}; start "
             "fewer (torchrun --nproc-per-node)"
         )
+    memory = remember(dataset, data)
+    _refuse_other_data(run, config, memory)
     say(audit(data, dataset, looks).sentence())
-    return dataset, bad
+    return _Look(dataset, domains, tuple(bad), contract, memory, read_settings(run))
+
+
+def _refuse_unwritable(data: Path, texts: object) -> None:
+    """Refuse what dataset.json may hold and no file can: half of a pair of UTF-16."""
+    try:
+        to_json(texts).encode()
+    except UnicodeEncodeError as error:
+        raise LesionliteError(
+            f"{data / 'dataset.json'} holds a character that no text file can hold "
+            f"({error.object[error.start]!r}); remove it from its note and its domains"
+        ) from None
 
 
 def _check_batch(config: TrainConfig, ranks: Ranks) -> None:
@@ -96,19 +153,35 @@ def _check_batch(config: TrainConfig, ranks: Ranks) -> None:
 
 
 def _check_run_folder(run: Path, config: TrainConfig, resume: bool) -> None:
-    started = checkpoint.exists(run)
+    started, saved = checkpoint.exists(run), read_settings(run)
+    if saved.get("finished") and (not resume or (run / SCORES).exists()):
+        raise LesionliteError(f"{run} already holds a finished run; choose another --out")
     if started and not resume:
         raise LesionliteError(
             f"{run} holds an interrupted run; add --resume to go on with it, or delete it"
         )
-    saved = read_json(run / SETTINGS)
-    if saved is not None and saved.get("finished"):
-        raise LesionliteError(f"{run} already holds a finished run; choose another --out")
-    if started and saved is not None:
-        current = json.loads(json.dumps(asdict(config)))
-        changed = [key for key, value in current.items() if saved.get(key) != value]
-        if changed:
-            raise LesionliteError(
-                f"{run} was started with other settings ({', '.join(changed)}); "
-                "resume with the same ones, or choose another --out"
-            )
+    changed = other_settings(saved, config) if saved and (started or saved.get("finished")) else []
+    if changed:
+        raise LesionliteError(
+            f"{run} was started with other settings ({', '.join(changed)}); "
+            "resume with the same ones, or choose another --out"
+        )
+    if not started and not saved:
+        for name in OF_TRAINING:
+            refuse_foreign(run / name)
+
+
+def _refuse_other_data(run: Path, config: TrainConfig, memory: Memory) -> None:
+    """Refuse to go on with a run on data that it was not begun with."""
+    if read_settings(run).get("finished"):
+        why = is_finished_with(run, config, memory)
+    elif checkpoint.exists(run):
+        before = read_memory(run)
+        if before is None and (run / CONTRACT).exists():  # an older lesionlite began it
+            before = Memory(Contract.read(run / CONTRACT).labels, memory.train, memory.val)
+        apart = difference(before, memory) if before else ""
+        why = apart and f"{run} was begun with other data: {apart}"
+    else:
+        why = ""
+    if why:
+        raise LesionliteError(f"{why}; give the same images and classes, or choose another --out")

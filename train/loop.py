@@ -1,8 +1,8 @@
 """Fit a network: weighted draws, weighted loss, cosine schedule, early stopping, resume."""
 
-import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
@@ -25,9 +25,10 @@ from train.device import pick_device, spare_bf16, use_bf16
 from train.errors import LesionliteError
 from train.figures import draw_curves
 from train.files import write_json, write_text
+from train.history import write_history
 from train.images import Pixels, load_inputs
 from train.imbalance import ens_weights
-from train.layout import CONTRACT, CURVES, METRICS, SETTINGS
+from train.layout import CONTRACT, CURVES, OF_TRAINING, SETTINGS
 from train.metrics import weighted_f1
 from train.model import (
     all_logits,
@@ -39,6 +40,7 @@ from train.model import (
     start_weights,
 )
 from train.optimize import optimizer_of, training_loss
+from train.outputs import list_as_ours
 from train.ranks import (
     ALONE,
     Ranks,
@@ -86,6 +88,7 @@ class Trainer:
         weighted = config.imbalance in ("dual", "loss")
         self.loss_weights = torch.tensor(weights, device=self.device) if weighted else None
         self.epoch, self.best_f1, self.best_epoch = 0, -1.0, 0
+        self.history: list[dict[str, Any]] = []
         self.val_pixels: Pixels | None = None
 
     def _starting_network(self) -> nn.Module:
@@ -95,7 +98,9 @@ class Trainer:
             self.ranks, lambda: build_network(config.model, classes, config.drop_path)
         )
         as_they_are = config.epochs == 0
-        start = partial(start_weights, network, config.model, config.weights, as_they_are)
+        start = partial(
+            start_weights, network, config.model, config.weights, as_they_are, config.weights_ema
+        )
         say(by_first(self.ranks, start))
         return network
 
@@ -103,33 +108,27 @@ class Trainer:
         """Go on after the last finished epoch, if one was kept.
 
         Raises:
-            LesionliteError: if what was kept is damaged.
+            LesionliteError: if what was kept is damaged, or of another network.
         """
         state = by_first(self.ranks, partial(checkpoint.newest, self.run, torch.device("cpu")))
         if state is None:
             return
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.epoch, self.best_f1 = state["epoch"], state["best_f1"]
-        self.best_epoch = state["best_epoch"]
-        if self.average is not None:
-            self.average.module.load_state_dict(state["average"])
+        attempt(self.ranks, partial(checkpoint.take, self, state))
         say(f"resuming after epoch {self.epoch}")
+        by_first(self.ranks, self._write_again)
+
+    def _write_again(self) -> None:
+        """What a killed process may not have come to write after its last checkpoint."""
+        for name in OF_TRAINING:  # a run that an older lesionlite began has no list of them
+            if (self.run / name).exists():
+                list_as_ours(self.run / name)
+        if self.best_epoch == self.epoch:
+            self._save()
+        self._decorate()
 
     def keep(self) -> None:
         """Save all that `restore` needs, all or nothing."""
-        state = {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "epoch": self.epoch,
-            "best_f1": self.best_f1,
-            "best_epoch": self.best_epoch,
-        }
-        if self.average is not None:
-            state["average"] = self.average.module.state_dict()
-        checkpoint.keep(self.run, state)
+        checkpoint.keep(self.run, checkpoint.state_of(self))
 
     @property
     def result(self) -> nn.Module:
@@ -148,9 +147,16 @@ class Trainer:
             "confidence": confidence.document() if confidence else None,
         }
 
-    def fit(self) -> None:
-        """Train until the epochs are used up or validation stops improving."""
+    def fit(self, begin: Callable[[], object] = lambda: None) -> None:
+        """Train until the epochs are used up or validation stops improving.
+
+        Args:
+            begin: what the first process writes once all is checked.
+        """
         self.val_pixels = attempt(self.ranks, self._read_validation)
+        if self.config.epochs == 0:
+            self._validate()  # nothing is written of a network whose answers are not finite
+        by_first(self.ranks, begin)
         if self.config.epochs == 0:
             by_first(self.ranks, self._save)
         while self.epoch < self.config.epochs and not self._out_of_patience():
@@ -261,7 +267,10 @@ class Trainer:
         assert self.val_pixels is not None
         pixels, ranks = self.val_pixels, self.ranks
         mine = pixels[:: ranks.world] if ranks.is_first else pixels
-        part = all_logits(self.result, mine, self.contract, self.device, self.bf16)
+        part = attempt(
+            ranks,
+            lambda: all_logits(self.result, mine, self.contract, self.device, self.bf16),
+        )
         logits = np.empty((len(self.data.val), part.shape[1]), np.float32)
         for rank, theirs in enumerate(gather(ranks, part)):
             logits[rank :: ranks.world] = theirs
@@ -276,20 +285,27 @@ class Trainer:
         }
 
     def _record(self, row: dict[str, Any], better: bool) -> None:
-        """Append to the metrics, redraw the curves, save the network if it is the best so far."""
-        rows = [r for r in read_metrics(self.run) if r["epoch"] < row["epoch"]] + [row]
-        write_text(self.run / METRICS, "".join(json.dumps(r) + "\n" for r in rows))
-        draw_curves(rows, self.contract.note, self.run / CURVES)
+        """Keep the epoch, then save the network if it is the best so far, then the rest.
+
+        The checkpoint comes first, and has all that the others are made of: whatever fails later,
+        or is killed, `restore` does again.
+        """
+        self.history.append(row)
+        self.keep()
         if better:
             self._save()
+        self._decorate()
         say(
             f"epoch {row['epoch']:3d}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}"
             f"  weighted F1 {row['weighted_f1']:.4f}" + ("  best" if better else "")
         )
-        self.keep()
 
-
-def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """The rows of `metrics.jsonl`, [] if there is none."""
-    file = run / METRICS
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    def _decorate(self) -> None:
+        """Write the metrics and draw the curves, of all epochs so far."""
+        write_history(self.run, self.history)
+        try:
+            draw_curves(self.history, self.contract.note, self.run / CURVES)
+        except (LesionliteError, OSError):
+            raise
+        except Exception as error:  # matplotlib's are many; no picture is worth a training
+            say(f"{CURVES} could not be drawn ({type(error).__name__}: {error})")

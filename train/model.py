@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from train import cvnets
 from train.console import track
 from train.contract import Contract
-from train.documents import read_json
 from train.errors import LesionliteError, unknown_choice
 from train.files import replacing, write_json, write_text
 from train.images import Pixels
-from train.layout import CONTRACT, SETTINGS, WEIGHTS
+from train.layout import CONTRACT, SETTINGS, WEIGHTS, read_settings
+from train.states import load_state, read_state
 
 GROUP = ("weight_decay", "lr_scale")  # what a group of parameters has in common
 _declared: list[torch.library.Library] = []
@@ -97,7 +96,9 @@ def moving_average(network: nn.Module, decay: float) -> Any:
     return ModelEmaV3(network, decay=decay, use_warmup=True)
 
 
-def start_weights(network: nn.Module, name: str, weights: str, keep_head: bool) -> str:
+def start_weights(
+    network: nn.Module, name: str, weights: str, keep_head: bool, average: bool = True
+) -> str:
     """Put starting weights into `network`.
 
     Args:
@@ -105,6 +106,7 @@ def start_weights(network: nn.Module, name: str, weights: str, keep_head: bool) 
         name: its timm name.
         weights: `none`, `timm` (downloads), or the path of a state dict, timm's or ml-cvnets'.
         keep_head: the weights' classifier must fit too (nothing will be trained).
+        average: whether a file's moving average of the weights is preferred.
 
     Returns:
         A sentence that says what was loaded.
@@ -115,14 +117,16 @@ def start_weights(network: nn.Module, name: str, weights: str, keep_head: bool) 
     if weights == "none":
         return "random weights"
     if weights == "timm":
-        _load_state(network, _download(name), "the downloaded weights", keep_head=False)
+        load_state(network, _download(name), "the downloaded weights", keep_head=False)
         return f"timm's ImageNet weights of {name}"
-    state, apples = read_state(Path(weights)), ""
+    found = read_state(Path(weights), average)
+    state, apples = found.tensors, ""
     if cvnets.is_cvnets(state):
         state, apples = cvnets.as_timm(state), ", an ml-cvnets checkpoint"
-    replaced = _load_state(network, state, weights, keep_head)
+    replaced = load_state(network, state, weights, keep_head)
     new = " (its classifier is of other classes: new)" * replaced
-    return f"weights of {weights}{apples}{new}"
+    taken = f" ({found.said})" if found.said else ""
+    return f"weights of {weights}{taken}{apples}{new}"
 
 
 def _download(name: str) -> Mapping[str, Tensor]:
@@ -137,57 +141,6 @@ def _download(name: str) -> Mapping[str, Tensor]:
             f"bring model.safetensors of huggingface.co/{repository} (or Apple's ml-cvnets "
             "checkpoint) and pass --weights FILE, or start from scratch with --weights none"
         ) from error
-
-
-def read_state(file: Path) -> dict[str, Tensor]:
-    """Read a state dict: safetensors, or torch's format with nothing but tensors in it.
-
-    Raises:
-        LesionliteError: if there is no such file or it holds no state dict.
-    """
-    if not file.is_file():
-        raise LesionliteError(f"there is no weights file {file} (or say --weights timm or none)")
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        state: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
-        raise LesionliteError(f"{file} is damaged or no weights file ({error})") from error
-    except Exception as error:  # UnpicklingError: something other than tensors is in it
-        raise LesionliteError(f"{file} holds more than tensors, which is not loaded") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else None
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise LesionliteError(f"{file} holds no state dict")
-    return dict(state)
-
-
-def _load_state(
-    network: nn.Module, state: Mapping[str, Tensor], source: str, keep_head: bool
-) -> bool:
-    """Load `state`; True if its classifier was left out because it has other classes."""
-    mine = network.state_dict()
-    state = dict(state)
-    replaced = False
-    for key in ("head.fc.weight", "head.fc.bias"):
-        if key in state and state[key].shape != mine[key].shape and not keep_head:
-            del state[key]
-            replaced = True
-    wrong = [
-        f"{key} is {list(state[key].shape)}, not {list(mine[key].shape)}"
-        for key in mine
-        if key in state and state[key].shape != mine[key].shape
-    ]
-    missing = [key for key in mine if key not in state and not (replaced and "head.fc" in key)]
-    unknown = [key for key in state if key not in mine]
-    problems = wrong + [f"no {key}" for key in missing] + [f"unknown {key}" for key in unknown]
-    if problems:
-        more = f" and {len(problems) - 2} more differences" if len(problems) > 2 else ""
-        raise LesionliteError(
-            f"{source} does not fit the network: {'; '.join(problems[:2])}{more}; "
-            "check --model and the number of classes"
-        )
-    network.load_state_dict(state, strict=False)
-    return replaced
 
 
 def save_run(
@@ -212,11 +165,11 @@ def load_run(folder: Path) -> tuple[nn.Module, Contract]:
     Raises:
         LesionliteError: if the folder is no run, or weights and contract do not fit each other.
     """
-    settings = read_json(folder / SETTINGS)
-    if not isinstance(settings, dict) or "model" not in settings:
-        raise LesionliteError(f"{folder} is no run: it has no readable {SETTINGS}")
+    settings = read_settings(folder)
+    if not settings:
+        raise LesionliteError(f"{folder} is no run: it has no {SETTINGS}")
     contract = Contract.read(folder / CONTRACT)
-    state = read_state(folder / WEIGHTS)
+    state = read_state(folder / WEIGHTS).tensors
     classes = len(state["head.fc.bias"]) if "head.fc.bias" in state else len(contract.labels)
     if classes != len(contract.labels):
         raise LesionliteError(
@@ -224,7 +177,7 @@ def load_run(folder: Path) -> tuple[nn.Module, Contract]:
             f"{len(contract.labels)} labels, {WEIGHTS} has {classes} outputs"
         )
     network = build_network(settings["model"], classes)
-    _load_state(network, state, str(folder / WEIGHTS), keep_head=True)
+    load_state(network, state, str(folder / WEIGHTS), keep_head=True)
     return network.eval().requires_grad_(False), contract
 
 
@@ -244,6 +197,52 @@ def predict_logits(
     return logits
 
 
+def first_infinite_layer(network: nn.Module, pixels: Tensor, contract: Contract) -> str:
+    """The first layer, in the order in which they compute, whose output is not finite.
+
+    Args:
+        network: in evaluation mode.
+        pixels: uint8 [N, 3, S, S], where the network is.
+        contract: says how they are normalized.
+
+    Returns:
+        Its name and kind, such as "stages.2.1.conv_1x1 (Conv2d)"; "" if all outputs are finite.
+    """
+    found: list[str] = []
+
+    def look(name: str, module: nn.Module, output: Any) -> None:
+        if not found and isinstance(output, Tensor) and not _is_finite(output):
+            found.append(f"{name or 'the network'} ({type(module).__name__})")
+
+    hooks = [
+        module.register_forward_hook(lambda m, _, out, name=name: look(name, m, out))
+        for name, module in network.named_modules()
+    ]
+    try:
+        logits = predict_logits(network, pixels, contract)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not found and not _is_finite(logits / contract.temperature):
+        return f"the division by the temperature {contract.temperature}"
+    return "".join(found)
+
+
+def refuse_infinite_answers(network: nn.Module, pixels: Tensor, contract: Contract) -> None:
+    """Raise LesionliteError if a network's answers are not finite; see `first_infinite_layer`."""
+    with torch.inference_mode():
+        layer = first_infinite_layer(network, pixels, contract)
+    if layer:
+        raise LesionliteError(
+            f"the network's answers are not finite: the first output that is NaN or infinite is "
+            f"that of {layer}; train anew with a smaller --lr, or take other weights"
+        )
+
+
+def _is_finite(values: Tensor) -> bool:
+    return bool(torch.isfinite(values).all())
+
+
 def all_logits(
     network: nn.Module,
     pixels: Pixels,
@@ -252,7 +251,11 @@ def all_logits(
     bf16: bool = False,
     description: str = "",
 ) -> NDArray[np.float32]:
-    """Logits [N, C] of uint8 images [N, S, S, 3]; the network is left in evaluation mode."""
+    """Logits [N, C] of uint8 images [N, S, S, 3]; the network is left in evaluation mode.
+
+    Raises:
+        LesionliteError: naming the layer, if a logit is not finite.
+    """
     network.eval()
     device = device or torch.device("cpu")
     starts: Any = range(0, len(pixels), 32)
@@ -262,5 +265,8 @@ def all_logits(
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for start in starts:
             batch = torch.from_numpy(pixels[start : start + 32]).to(device).permute(0, 3, 1, 2)
-            out.append(predict_logits(network, batch, contract).float().cpu().numpy())
+            logits = predict_logits(network, batch, contract).float()
+            if not _is_finite(logits / contract.temperature):
+                refuse_infinite_answers(network, batch, contract)
+            out.append(logits.cpu().numpy())
     return np.concatenate(out)

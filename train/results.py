@@ -7,12 +7,14 @@ import numpy as np
 
 from train.confidence import softmax
 from train.config import TrainConfig
+from train.console import say
 from train.contract import Contract
 from train.data import Domains, Split, drop_bad, read_dataset, read_domains, read_split
-from train.documents import read_json
+from train.errors import LesionliteError
 from train.figures import draw_confusion, draw_curves, draw_reliability, draw_weights
 from train.files import write_json
 from train.fit import TrainResult, fit
+from train.history import read_history
 from train.images import load_inputs
 from train.layout import (
     CONFUSION,
@@ -21,9 +23,8 @@ from train.layout import (
     METRICS,
     RELIABILITY,
     SCORES,
-    SETTINGS,
+    read_settings,
 )
-from train.loop import read_metrics
 from train.metrics import Scores, score
 from train.model import all_logits, load_run
 from train.outputs import writing_into
@@ -40,7 +41,17 @@ def train_and_test(
     """
     with joined() as ranks:
         result = fit(data, run, config, resume, ranks)
-    return result, score_test_split(data, run, config) if ranks.is_first else None
+    test = result.dataset.test
+    if test is None or not ranks.is_first:
+        return result, None
+    try:
+        with writing_into(run, DATA=data):
+            return result, evaluate_run(run, test, result.domains)
+    except LesionliteError as error:
+        raise LesionliteError(
+            f"{run} is trained, but its test split could not be scored: {error}; then "
+            f"lesionlite evaluate {run} {data} scores it"
+        ) from error
 
 
 def score_test_split(data: Path, run: Path, config: TrainConfig) -> Scores | None:
@@ -59,14 +70,19 @@ def evaluate_run(run: Path, split: Split, domains: Domains) -> Scores:
     pixels = load_inputs(split.files, contract, "reading test images")
     logits = all_logits(network, pixels, contract, description="testing") / contract.temperature
     scores = score(softmax(logits), np.asarray(split.targets), contract.labels, domains)
-    write_scores(run, scores, contract.note)
+    for missing in write_scores(run, scores, contract.note):
+        say(missing)
     return scores
 
 
-def write_scores(folder: Path, scores: Scores, note: str) -> None:
-    """Write the scores as JSON and their confusion matrix as a picture into `folder`."""
+def write_scores(folder: Path, scores: Scores, note: str) -> list[str]:
+    """Write the scores as JSON and their confusion matrix as a picture into `folder`.
+
+    Returns:
+        What could not be drawn, and why, a sentence each.
+    """
     write_json(folder / SCORES, {"note": note, **asdict(scores)})
-    draw_confusion(scores, note, folder / CONFUSION)
+    return draw_confusion(scores, note, folder / CONFUSION)
 
 
 def write_results(
@@ -91,19 +107,18 @@ def write_results(
 def _write_results(
     out: Path, model: Path, folder: Path, scores: Scores, contract: Contract
 ) -> list[str]:
-    write_scores(out, scores, contract.note)
+    history = read_history(model) if model.is_dir() else []
+    counts, beta = _training(model, folder, contract.labels)
+    missing = write_scores(out, scores, contract.note)
     draw_reliability(scores, contract.note, out / RELIABILITY)
     first = class_distribution(folder, contract.labels)
     write_tables(out, [first, overall_table(scores), class_table(scores)], contract.note)
-    missing = []
-    history = read_metrics(model) if model.is_dir() else []
     if history:
         draw_curves(history, contract.note, out / CURVES)
     else:
         missing.append(f"no {CURVES}: {model} holds no {METRICS}, only a trained run does")
-    counts, beta = _training(model, folder, contract.labels)
-    if counts:
-        draw_weights(contract.labels, counts, beta, out / LOSS_WEIGHTS)
+    if counts and any(counts):
+        missing += draw_weights(contract.labels, counts, beta, out / LOSS_WEIGHTS)
     else:
         missing.append(
             f"no {LOSS_WEIGHTS}: neither {model} nor {folder} tells how many images were trained on"
@@ -113,8 +128,8 @@ def _write_results(
 
 def _training(model: Path, folder: Path, labels: tuple[str, ...]) -> tuple[list[int] | None, float]:
     """Training images per class, as the run remembers them or as `folder` has them, and beta."""
-    settings = (read_json(model / SETTINGS) if model.is_dir() else None) or {}
-    beta = settings.get("beta", TrainConfig().beta)
+    settings = read_settings(model) if model.is_dir() else {}
+    beta = TrainConfig().beta if settings.get("beta") is None else settings["beta"]
     if settings.get("counts"):
         return [settings["counts"].get(label, 0) for label in labels], beta
     train = folder / "train"

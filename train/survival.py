@@ -21,6 +21,7 @@ from train.errors import LesionliteError
 from train.files import sha256_file
 from train.layout import CONTRACT, METRICS, WEIGHTS
 from train.outputs import HALF
+from train.settings import refuse_settings
 
 SAME = (WEIGHTS, CONTRACT, METRICS)
 FLAGS = (
@@ -43,6 +44,7 @@ class Survival:
 
     def run(self) -> Outcome:
         """Train twice, once under fire, and compare."""
+        refuse_settings(self, [("kills", 0 <= self.kills <= 1000, "from 0 to 1000")])
         moments = random.Random(self.seed)
         epochs = self.kills + 2  # each kill lets about one epoch pass
         with TemporaryDirectory() as folder:

@@ -5,6 +5,7 @@ in one of them only, so that a network must look at fine differences, and quanti
 """
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -240,7 +241,7 @@ def draw_dataset(folder: Path, images: int, seed: int = 0) -> Path:
     record = {"labels": list(CLASSES), "note": NOTE, "images": images, "seed": seed, "version": 2}
     if read_json(folder / "dataset.json") == record:
         return folder
-    if folder.exists():
+    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise LesionliteError(f"{folder} holds other images; delete it or choose another folder")
     per_class = counts(images)
     jobs = [

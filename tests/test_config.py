@@ -1,0 +1,62 @@
+"""Every number of the settings of training: of its type, finite, in range."""
+
+from dataclasses import fields
+
+import pytest
+
+import lesionlite
+from train.config import TrainConfig
+from train.contract import MAX_SIDE, Contract
+from train.errors import LesionliteError
+from train.recipes import RECIPES
+
+NUMBERS = [f.name for f in fields(TrainConfig) if type(f.default) in (int, float)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_no_number_may_be_absurd(name: str) -> None:
+    flag = "--" + name.replace("_", "-")
+    for value in (float("nan"), float("inf"), -float("inf"), "1", None, -(10**400), -7):
+        with pytest.raises(LesionliteError, match=f"^{flag} is "):
+            TrainConfig(**{name: value})  # type: ignore[arg-type]
+    if name not in ("lr", "weight_decay", "clip", "patience"):  # those fill no memory
+        with pytest.raises(LesionliteError, match=f"^{flag} is "):
+            TrainConfig(**{name: 10**30})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"side": 100_000}, "a multiple of 32, at most 1024 (a phone's memory holds no more)"),
+        ({"side": 0}, "a multiple of 32"),
+        ({"resize": "shortest", "resize_side": 128}, "--resize-side is 128; it must be 0, or from"),
+        ({"resize": "shortest", "resize_side": 9999}, "0, or from --side (256) to 4096"),
+        ({"resize_side": 292}, "0 with --resize squash"),
+        ({"resize": "stretch"}, "--resize is"),
+        ({"epochs": 10**9}, "from 0 to 100000"),
+        ({"batch": 10**9}, "--batch is 1000000000; it must be from 2 (BatchNorm needs company)"),
+        ({"workers": 10**6}, "from -1 to 256"),
+        ({"seed": 2**64}, "--seed is 18446744073709551616"),
+        ({"batch": 2.5}, "--batch is 2.5; it must be a whole number"),
+        ({"cache": 1}, "--cache is 1; it must be true or false"),
+    ],
+)
+def test_settings_are_refused_with_their_reason(change: dict[str, object], said: str) -> None:
+    with pytest.raises(LesionliteError) as caught:
+        TrainConfig(**change)  # type: ignore[arg-type]
+    assert said in str(caught.value)
+
+
+def test_what_the_settings_allow_is_a_contract() -> None:
+    for config in (*RECIPES.values(), TrainConfig(side=MAX_SIDE), TrainConfig(side=32)):
+        Contract(("a", "b"), config.side, config.resize, config.resize_side)
+
+
+def test_help_of_a_flag_that_switches_off_reads_after_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        lesionlite._parse(["train", "--help"])
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--no-cache Decode training images in every epoch" in said
+    assert "--no-weights-ema Of a FILE that holds weights and their moving average" in said

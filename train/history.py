@@ -1,0 +1,46 @@
+"""The rows of `metrics.jsonl`: what each epoch came to."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from train.documents import as_record, parse_json, to_json
+from train.errors import LesionliteError
+from train.files import write_text
+from train.layout import METRICS
+
+
+@dataclass(frozen=True)
+class _Row:
+    epoch: int
+    train_loss: float
+    val_loss: float | None  # none where validation has only classes that training lacks
+    weighted_f1: float
+    accuracy: float
+
+
+def write_history(run: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write all rows, one JSON document a line."""
+    write_text(run / METRICS, "".join(to_json(row, indent=None) + "\n" for row in rows))
+
+
+def read_history(run: Path) -> list[dict[str, Any]]:
+    """The rows of `metrics.jsonl`, [] if there is none.
+
+    Raises:
+        LesionliteError: naming the line that is damaged.
+    """
+    file = run / METRICS
+    if not os.path.lexists(file):
+        return []
+    if not file.is_file():
+        raise LesionliteError(f"{file} is no regular file; the epochs' metrics are expected there")
+    rows = []
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+        source = f"{file}, line {number}"
+        row = parse_json(line, source)
+        as_record(row, _Row, source, extra=True, advice="delete the file, or take it from a copy")
+        rows.append(dict(row))
+    return rows

@@ -1,0 +1,237 @@
+"""State dicts out of the files that training tools write. Nothing in a file is executed."""
+
+import argparse
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from train import cvnets
+from train.errors import LesionliteError
+
+AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema")
+WEIGHTS = ("state_dict", "model", "model_state_dict", "network", "net", "module", "weights")
+STEM = "stem.conv.weight"  # timm's first convolution; ml-cvnets' is `cvnets.FIRST`
+COUNTER = "num_batches_tracked"  # BatchNorm's counter, the one tensor of integers
+CONVERT = (
+    "convert it where it was made: import torch; from safetensors.torch import save_file; "
+    "s = torch.load({file!r}, map_location='cpu', weights_only=False); "
+    "s = s.get('state_dict_ema') or s.get('state_dict') or s.get('model') or s; "
+    "save_file({{k: v.contiguous() for k, v in s.items()}}, 'weights.safetensors')"
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """A network's tensors out of a file.
+
+    Attributes:
+        tensors: by timm's names or ml-cvnets'; dense, finite, in the CPU's memory.
+        said: what was taken and left out, such as "state_dict_ema, without module."; "" if the
+            file holds nothing else.
+    """
+
+    tensors: dict[str, Tensor]
+    said: str = ""
+
+
+def read_state(file: Path, average: bool = True) -> State:
+    """Read a network's weights: safetensors, or torch's format.
+
+    Args:
+        file: holds a state dict, or a checkpoint of timm, Lightning and the like that has one.
+        average: whether to take the moving average of the weights where both are there.
+
+    Raises:
+        LesionliteError: no such file, no state dict in it, or a tensor that is not finite.
+    """
+    document = _load(file)
+    taken, state = _nested(document, average)
+    prefix, state = _prefixed(state, average, file)
+    if not state:
+        raise LesionliteError(
+            f"{file} holds no state dict: it is {_found(document)}; expected tensors by name, or a "
+            f"checkpoint that has them as one of: {', '.join((*AVERAGES[:2], *WEIGHTS[:3]))}"
+        )
+    for name, tensor in state.items():
+        _refuse_unfit(tensor, f"{file}: {name}")
+    return State(state, ", ".join(filter(None, (" in ".join(reversed(taken)), prefix))))
+
+
+def _load(file: Path) -> Any:
+    if not file.is_file():
+        if file.exists():
+            raise LesionliteError(f"{file} is no regular file; a weights file is expected there")
+        raise LesionliteError(f"there is no weights file {file} (or say --weights timm or none)")
+    try:
+        if file.suffix.lower() == ".safetensors":
+            return load_file(file)
+        # timm's train.py saves its arguments, too: a record that torch's restricted reader makes
+        # by setting attributes (`_weights_only_unpickler`, NEWOBJ and BUILD), so nothing runs.
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # of a dozen kinds, some of torch's own
+        if isinstance(error, UnpicklingError) and _is_torchs(file):
+            what = re.search(r"GLOBAL ([\w.]+)", str(error))
+            named = f" ({what[1]})" if what else ""
+            raise LesionliteError(
+                f"{file} holds more than tensors{named}, which is not loaded; if you trust it, "
+                + CONVERT.format(file=file.name)
+            ) from error
+        raise LesionliteError(f"{file} is damaged or no weights file ({_first(error)})") from error
+
+
+def _is_torchs(file: Path) -> bool:
+    """Whether it begins as torch.save's files do: as an archive or a pickle."""
+    with file.open("rb") as stream:
+        return stream.read(2)[:1] in (b"P", b"\x80")
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _nested(document: Any, average: bool) -> tuple[list[str], dict[str, Any]]:
+    """The keys that lead to the state dict of a checkpoint, and the state dict."""
+    taken: list[str] = []
+    while isinstance(document, Mapping) and len(taken) < 4:  # one may hold itself
+        keys = (*AVERAGES, *WEIGHTS) if average else (*WEIGHTS, *AVERAGES)
+        inner = [k for k in keys if isinstance(document.get(k), Mapping) and document[k]]
+        if not inner:
+            break
+        taken.append(inner[0])
+        document = document[inner[0]]
+    return taken, dict(document) if isinstance(document, Mapping) else {}
+
+
+def _prefixed(state: Mapping[Any, Any], average: bool, file: Path) -> tuple[str, dict[str, Tensor]]:
+    """A state dict without what wrappers put before its names, and without what is not below it."""
+    if any(not isinstance(k, str) for k in state):
+        return "", {}
+    ends = (STEM, cvnets.FIRST)
+    found = [key.removesuffix(end) for key in state for end in ends if key.endswith(end)]
+    averaged = [prefix for prefix in found if "ema" in re.split(r"[._]", prefix)]
+    plain = [prefix for prefix in found if prefix not in averaged]
+    prefixes = (averaged or plain) if average else (plain or averaged)
+    if len(prefixes) > 1:
+        raise LesionliteError(
+            f"{file} holds {len(prefixes)} networks ({', '.join(map(repr, prefixes))}); save the "
+            "one that is meant alone"
+        )
+    prefix = prefixes[0] if prefixes else ""
+    inside = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    if not all(isinstance(value, Tensor) for value in inside.values()):
+        return "", {}
+    if not prefix:
+        return "", inside
+    outside = [key for key in state if not key.startswith(prefix)]
+    more = f" and {len(outside)} tensors of others ({outside[0]})" if outside else ""
+    return f"without the prefix {prefix}{more}", inside
+
+
+def _found(document: Any) -> str:
+    if isinstance(document, Mapping):
+        names = ", ".join(map(str, list(document)[:5]))
+        return f"a dictionary of {names}" if names else "an empty dictionary"
+    return f"a {type(document).__name__}"
+
+
+def _refuse_unfit(tensor: Tensor, where: str) -> None:
+    """Refuse a tensor that no network can compute with.
+
+    Raises:
+        LesionliteError: naming it.
+    """
+    counts = where.endswith(COUNTER)
+    problem = ""
+    if tensor.is_meta:
+        problem = "is on the device meta: it has a shape and no numbers"
+    elif tensor.is_quantized:
+        problem = "is quantized; expected float numbers"
+    elif tensor.layout != torch.strided or tensor.is_nested:
+        problem = f"is not dense ({tensor.layout})"
+    elif not tensor.numel():
+        problem = f"is empty (shape {list(tensor.shape)})"
+    elif tensor.is_complex() or not (counts or tensor.is_floating_point()):
+        problem = f"is of {str(tensor.dtype).removeprefix('torch.')}; expected float numbers"
+    elif not torch.isfinite(tensor.float()).all():
+        wrong = int((~torch.isfinite(tensor.float())).sum())
+        problem = f"is not finite ({wrong} of {tensor.numel()} numbers are NaN or infinite)"
+    if problem:
+        raise LesionliteError(f"{where} {problem}; take another copy of the weights")
+
+
+def looks_like(state: Mapping[str, Tensor]) -> tuple[str, int | None]:
+    """What network a state dict is of, as far as its names tell.
+
+    Returns:
+        timm's name of a MobileViTv2, "" if it is none; and its number of classes, if it has any.
+    """
+    stem, head = state.get(STEM), state.get("head.fc.weight")
+    attention = any(key.endswith("attn.qkv_proj.weight") for key in state)
+    if stem is None or not attention or stem.ndim != 4:
+        return "", None
+    width = stem.shape[0] * 100 // 32  # the stem of width 1 has 32 channels
+    return f"mobilevitv2_{width:03d}", None if head is None else head.shape[0]
+
+
+def load_state(
+    network: torch.nn.Module, state: Mapping[str, Tensor], source: str, keep_head: bool
+) -> bool:
+    """Load a state dict into a network.
+
+    Args:
+        network: to change.
+        state: tensors by timm's names.
+        source: where they are from, named in errors.
+        keep_head: whether the classifier must fit, too.
+
+    Returns:
+        Whether the classifier was left out because it has other classes.
+
+    Raises:
+        LesionliteError: if it is of another network; it says of which.
+    """
+    mine = network.state_dict()
+    state = dict(state)
+    replaced = False
+    for key in ("head.fc.weight", "head.fc.bias"):
+        if key in state and state[key].shape != mine[key].shape and not keep_head:
+            del state[key]
+            replaced = True
+    wrong = [
+        f"{key} is {list(state[key].shape)}, not {list(mine[key].shape)}"
+        for key in mine
+        if key in state and state[key].shape != mine[key].shape
+    ]
+    missing = [key for key in mine if key not in state and not (replaced and "head.fc" in key)]
+    unknown = [key for key in state if key not in mine]
+    problems = wrong + [f"no {key}" for key in missing] + [f"unknown {key}" for key in unknown]
+    if problems:
+        more = f" and {len(problems) - 2} more differences" if len(problems) > 2 else ""
+        raise LesionliteError(
+            f"{source} does not fit the network: {'; '.join(problems[:2])}{more}; "
+            + _advice(state, mine)
+        )
+    network.load_state_dict(state, strict=False)
+    return replaced
+
+
+def _advice(state: Mapping[str, Tensor], mine: Mapping[str, Tensor]) -> str:
+    """What to do about a state dict that does not fit."""
+    (theirs, classes), (wanted, outputs) = looks_like(state), looks_like(mine)
+    if not theirs:
+        return "it is no MobileViTv2; give the weights of one, which --model names"
+    if theirs != wanted:
+        return f"it is a {theirs}, and --model is {wanted}; pass --model {theirs}"
+    if classes != outputs:
+        return f"it has {classes} classes, and {outputs} are needed; give the data it was made of"
+    return "it is damaged, or of a changed network; take another copy"
