@@ -128,7 +128,7 @@ def _why_not(name: str) -> str:
 def no_image(suffix: str) -> str:
     """The reason for which files of a suffix are left out."""
     shown = os.fsencode(suffix).decode("utf-8", "backslashreplace")
-    return f"no image by the suffix {shown}" if suffix else "no image, for lack of a suffix"
+    return f"no image by the suffix {shown}" if suffix else "no image by the name, without suffix"
 
 
 def _below(folder: Path) -> Iterator[Path]:

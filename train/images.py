@@ -1,5 +1,6 @@
 """Decoding images, and the one way in which an image becomes a network's input."""
 
+import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -68,7 +69,7 @@ def _refuse_irregular(file: Path) -> None:
     try:
         mode = file.stat().st_mode
     except OSError as error:
-        if file.is_symlink():
+        if os.path.islink(file):
             raise LesionliteError(f"{file} is a broken link; mend it or remove it") from None
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             raise LesionliteError(f"there is no image {file}") from None
