@@ -30,9 +30,9 @@ def evaluate(
         LesionliteError: nothing to open, no images, or classes that the model does not know.
     """
     predictor = load(path, threads)
+    domains = read_domains(folder)
     split = evaluation_split(folder, predictor.contract, skip_bad)
     inputs = decode(split.files, predictor.contract)
     probabilities = predictor.predict_inputs(inputs, len(split), "predicting")
     truth = np.asarray(split.targets)
-    domains = read_domains(folder)
     return score(probabilities, truth, predictor.contract.labels, domains), predictor

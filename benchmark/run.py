@@ -207,9 +207,11 @@ def evaluation_split(data: Path, contract: Contract, skip_bad: bool = False) -> 
     if (data / "train").is_dir():
         names = [name for name in ("test", "val") if (data / name).is_dir()]
         data = data / names[0] if names else data
-    (split,), bad = drop_bad([read_split(data, contract.labels)], skip_bad)
-    for file in bad:
-        say(f"left out, cannot be decoded: {file}")
+    whole = read_split(data, contract.labels)
+    (split,), bad = drop_bad([whole], skip_bad)
+    lost = (f"no image of {label} is left that can be decoded" for label in whole.emptied(split))
+    for sentence in (*whole.left_out, *(f"left out, cannot be decoded: {f}" for f in bad), *lost):
+        say(sentence)
     return split
 
 

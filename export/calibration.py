@@ -8,6 +8,7 @@ from export.config import ExportConfig
 from train.contract import Contract
 from train.data import Split, read_split
 from train.errors import LesionliteError
+from train.folders import find_images
 from train.images import Pixels, find_bad, load_inputs
 
 FEWEST = 10  # images; the ranges of fewer say little about others
@@ -74,7 +75,8 @@ def calibration_images(
 def _refuse_test_images(files: list[Path], data: Path) -> None:
     """Refuse calibration on what the artifacts will be judged on."""
     judged: dict[int, list[Path]] = {}
-    for file in (file for file in sorted((data / "test").rglob("*")) if file.is_file()):
+    test = find_images(data / "test").files if (data / "test").is_dir() else ()
+    for file in (file for file in test if file.is_file()):
         judged.setdefault(file.stat().st_size, []).append(file)
     for file in files:
         for other in judged.get(file.stat().st_size, []):

@@ -59,16 +59,16 @@ def test_a_group_on_both_sides_is_found(data: Path, tmp_path: Path) -> None:
     (found,) = leaks(data, table).items()
     assert found[0] == c.relative_to(data).as_posix()
     assert found[1] == (a.relative_to(data).as_posix(), "group L1")
-    assert read_groups(table) == {a.stem: "L1", b.stem: "L2", c.stem: "L1", "other": "L2"}
+    assert read_groups(table, [a, b, c], data) == {a: "L1", b: "L2", c: "L1"}
 
 
 @pytest.mark.parametrize("text", ["image,class\na,b\n", "", "group\nx\n"])
 def test_a_table_without_groups_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(LesionliteError, match=r"t.csv needs a column image or .*lesion_id"):
-        read_groups(tmp_path / "t.csv")
-    with pytest.raises(LesionliteError, match="cannot be read"):
-        read_groups(tmp_path / "none.csv")
+    with pytest.raises(LesionliteError, match=r"t.csv, line 1: there is no column .*lesion_id"):
+        read_groups(tmp_path / "t.csv", [], tmp_path)
+    with pytest.raises(LesionliteError, match="there is no file"):
+        read_groups(tmp_path / "none.csv", [], tmp_path)
 
 
 def test_the_command_lists_and_fails(
@@ -143,3 +143,129 @@ def test_turned_images_have_the_hashes_of_the_image() -> None:
     mine, turned = look(image), look(image.transpose(Image.Transpose.ROTATE_180))
     assert int(np.bitwise_count(mine.hashes[2] ^ turned.hashes[0])) <= 4
     assert int(np.bitwise_count(mine.hashes[0] ^ turned.hashes[0])) > 10
+
+
+def small(folder: Path, *names: str) -> Path:
+    """A data folder of images that look unlike one another."""
+    for index, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(index).integers(0, 256, (6, 6, 3), np.uint8)
+        Image.fromarray(noise).resize((48, 48)).save(folder / name)
+    return folder
+
+
+def groups_of(folder: Path, text: str, encoding: str = "utf-8") -> dict[str, str]:
+    """The groups that a table tells of the images of a folder."""
+    (folder.parent / "groups.csv").write_text(text, encoding=encoding)
+    files = [file for split in read_dataset(folder).splits() for file in split.files]
+    found = read_groups(folder.parent / "groups.csv", files, folder)
+    return {file.relative_to(folder).as_posix(): group for file, group in found.items()}
+
+
+NAMES = ("train/a/1.png", "train/a/2.png", "train/b/1.png", "val/a/3.png", "val/b/4.png")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["train\\a\\1.png", "C:\\Users\\x\\data\\train\\a\\1.JPG", "./train/a/1", "/x/train//a/1.png"],
+)
+def test_a_path_of_windows_or_of_others_means_its_image(tmp_path: Path, path: str) -> None:
+    folder = small(tmp_path / "data", *NAMES)
+    assert groups_of(folder, f"image,group\n{path},L\n") == {"train/a/1.png": "L"}
+    assert groups_of(folder, f"image;lesion_id\r\n{path};L\r\n", "utf-8-sig") == {
+        "train/a/1.png": "L"
+    }
+
+
+def test_a_leak_that_a_table_with_backslashes_tells_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small(tmp_path / "data", *NAMES)
+    table = tmp_path / "t.csv"
+    table.write_text("image,patient_id\ntrain\\a\\1.png,P\nval\\a\\3.png,P\n")
+    assert lesionlite.main(["audit", str(folder), "--groups", str(table)]) == 1
+    assert "val/a/3.png  like  train/a/1.png  (group P)" in capsys.readouterr().out
+
+
+def test_equal_names_in_several_classes_are_no_leak(tmp_path: Path) -> None:
+    names = [f"{s}/{c}/{i}.png" for s in ("train", "val") for c in "ab" for i in range(3)]
+    folder = small(tmp_path / "data", *names)
+    table = "image,group\n" + "".join(f"{n},{n}\n" for n in names)
+    (tmp_path / "t.csv").write_text(table)
+    assert leaks(folder, tmp_path / "t.csv") == {}
+    assert len(groups_of(folder, table)) == len(names)
+    with pytest.raises(LesionliteError, match=r"line 2: 1.png fits 4 images .* give their paths"):
+        groups_of(folder, "image,group\n1.png,L\n")
+    with pytest.raises(LesionliteError, match=r"line 2: a/1.png fits 2 images"):
+        groups_of(folder, "image,group\na/1.png,L\n")
+
+
+@pytest.mark.parametrize("nothing", ["nan", "NaN", "none", "null", "NA", "N/A", "n/a", "", " "])
+def test_what_means_nothing_is_no_group(tmp_path: Path, nothing: str) -> None:
+    folder = small(tmp_path / "data", *NAMES)
+    text = f"image,lesion_id\n2,{nothing}\n3,{nothing}\n4,L\n"
+    assert groups_of(folder, text) == {"val/b/4.png": "L"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("image,group\nx.png,A\ny.png,B\n", "group of no image: its rows name x.png"),
+        ("image,group\n2.png,nan\n", "no row of it has a group"),
+        ("image,group\n2.png,A\n2,B\n", "line 3: 2 is of group B here and of A above"),
+        ("image,group\n2.png\n", "line 2: the row does not have the header's 2 fields"),
+        ("picture,group\n2.png,A\n", "no column image or image_id or file; .* it has picture"),
+    ],
+)
+def test_a_table_of_groups_that_is_wrong_is_refused(
+    tmp_path: Path, text: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small(tmp_path / "data", *NAMES)
+    with pytest.raises(LesionliteError, match=told):
+        groups_of(folder, text)
+    table = ["--groups", str(tmp_path / "groups.csv")]
+    assert lesionlite.main(["audit", str(folder), *table]) == 2
+
+
+def test_the_list_replaces_nothing_but_a_list(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small(tmp_path / "data", *NAMES)
+    table = tmp_path / "t.csv"
+    table.write_text("image,group\n2,L\n")
+    (tmp_path / "notes.csv").write_text("irreplaceable")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(folder / "list.csv")
+    before = {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")}
+    for name in ("data", "data/list.csv", "t.csv", "notes.csv", "folder", "link", "notes.csv/x"):
+        given = [str(folder), "--groups", str(table), "--out", str(tmp_path / name)]
+        assert lesionlite.main(["audit", *given]) == 2
+        streams = capsys.readouterr()
+        assert "--out" in streams.err and "checking images" not in streams.err
+        assert {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")} == before
+    for _ in range(2):
+        given = [str(folder), "--groups", str(table), "--out", str(tmp_path / "list.csv")]
+        assert lesionlite.main(["audit", *given]) == 0
+    assert (tmp_path / "list.csv").read_text() == "image,like,class,reason\n"
+
+
+def test_a_class_of_train_that_nothing_decodes_of_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small(tmp_path / "data", *NAMES)
+    (folder / "val" / "b" / "4.png").write_text("no image")
+    dataset, _, bad = inspected(read_dataset(folder), True)
+    assert len(bad) == 1 and dataset.val.counts() == [1, 0]
+    assert "val/ has no image of b left" in capsys.readouterr().out
+    (folder / "train" / "b" / "1.png").write_text("no image")
+    with pytest.raises(LesionliteError, match="no image of b in train/ can be decoded"):
+        inspected(read_dataset(folder), True)
+
+
+def test_what_is_left_out_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = small(tmp_path / "data", *NAMES, "train/loose.png", "train/a/.ipynb_checkpoints/1.png")
+    (folder / "val" / "a" / "notes.txt").write_text("x")
+    assert lesionlite.main(["audit", str(folder)]) == 0
+    said = capsys.readouterr().out
+    for words in ("beside the class folders", "hidden or of the system", "no image by the suffix"):
+        assert said.count(f": 1 file is left out, {words}") == 1

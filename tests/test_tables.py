@@ -57,7 +57,7 @@ def test_a_class_without_images_has_no_score() -> None:
 
 def test_domains_that_are_no_lists(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text('{"domains": ["a"]}')
-    with pytest.raises(LesionliteError, match="a list of classes"):
+    with pytest.raises(LesionliteError, match="domains is a list of 1; expected an object"):
         read_domains(tmp_path / "test")
     assert read_domains(tmp_path / "elsewhere" / "deep") == {}
 

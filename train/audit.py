@@ -1,7 +1,8 @@
 """Leaks between splits: images of one lesion or patient, and near-duplicates, on both sides."""
 
 import csv
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
 from itertools import combinations
@@ -17,10 +18,12 @@ from train.data import Dataset, Split, leave_out
 from train.errors import LesionliteError
 from train.files import write_text
 from train.images import inspect
+from train.rows import group_name, match_images, read_table
 
 GROUPS_CSV = "split.csv"  # what `prepare` leaves in a data folder
 IMAGE_COLUMNS = ("image", "image_id", "file")
 GROUP_COLUMNS = ("group", "lesion_id", "patient_id")
+COLUMNS = ("image", "like", "class", "reason")  # of the list of leaks
 DISTANCE = 6  # of 64 bits in which two perceptual hashes may differ
 ALIKE = 0.99  # correlation of two thumbnails, for hashes of plain skin agree by chance
 THUMBNAIL = 32
@@ -113,29 +116,41 @@ def _turns(grey: NDArray[Any]) -> list[NDArray[Any]]:
     return turned + [np.ascontiguousarray(one[:, ::-1]) for one in turned]
 
 
-def read_groups(file: Path) -> dict[str, str]:
-    """Group by image name without folder and suffix; images without a group are left out.
+def read_groups(table: Path, files: Sequence[Path], folder: Path) -> dict[Path, str]:
+    """The group of each image that has one.
 
     Args:
-        file: CSV with a column of `IMAGE_COLUMNS` and one of `GROUP_COLUMNS`.
+        table: CSV with a column of `IMAGE_COLUMNS` and one of `GROUP_COLUMNS`.
+        files: images.
+        folder: that they lie below.
 
     Raises:
-        LesionliteError: no such file, or no such columns.
+        LesionliteError: no such file or columns, a ragged row, a name that fits several images, an
+            image in two groups, or no row that means an image.
     """
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LesionliteError(f"{file} cannot be read as a CSV file ({error})") from error
-    columns = list(rows[0]) if rows else []
-    image = next((name for name in IMAGE_COLUMNS if name in columns), None)
-    group = next((name for name in GROUP_COLUMNS if name in columns), None)
-    if image is None or group is None:
+    every = list(read_table(table, (IMAGE_COLUMNS, GROUP_COLUMNS)))
+    image, group = IMAGE_COLUMNS[0], GROUP_COLUMNS[0]
+    rows = [(where, row[image], group_name(row[group])) for where, row in every]
+    rows = [row for row in rows if row[2]]
+    groups: dict[Path, str] = {}
+    unknown = 0
+    meant = match_images([(where, name) for where, name, _ in rows], files, folder)
+    for file, (where, name, known) in zip(meant, rows, strict=True):
+        if file is None:
+            unknown += 1
+        elif groups.setdefault(file, known) != known:
+            raise LesionliteError(
+                f"{where}: {name} is of group {known} here and of {groups[file]} above; keep one"
+            )
+    if not groups:
+        found = f"its rows name {rows[0][1]}, ..." if rows else "no row of it has a group"
+        some = files[0].relative_to(folder).as_posix() if files else "none"
         raise LesionliteError(
-            f"{file} needs a column {' or '.join(IMAGE_COLUMNS)} and a column "
-            f"{' or '.join(GROUP_COLUMNS)}; it has: {', '.join(columns) or 'nothing'}"
+            f"{table} tells the group of no image: {found}; the images of {folder} are {some}, ..."
         )
-    return {Path(row[image]).stem: row[group] for row in rows if row[image] and row[group]}
+    if unknown:
+        say(f"{table}: {unknown:,} of {len(rows):,} rows with a group name no image of {folder}")
+    return groups
 
 
 def audit(
@@ -154,46 +169,108 @@ def audit(
     """
     if groups is None and (folder / GROUPS_CSV).is_file():
         groups = folder / GROUPS_CSV
-    known = read_groups(groups) if groups else {}
-    splits = [split for split in (dataset.train, dataset.val, dataset.test) if split]
+    splits = dataset.splits()
+    files = [file for split in splits for file in split.files]
+    known = read_groups(groups, files, folder) if groups else {}
     leaks: list[Leak] = []
     for earlier, later in combinations(splits, 2):
         leaks += _by_group(folder, earlier, later, known)
         leaks += _by_look(folder, earlier, later, looks)
-    files = [file for split in splits for file in split.files]
-    grouped = sum(file.stem in known for file in files)
-    return Audit(len(files), grouped, tuple(leaks))
+    return Audit(len(files), len(known), tuple(leaks))
 
 
 def inspected(dataset: Dataset, skip_bad: bool) -> tuple[Dataset, dict[Path, Look], list[Path]]:
     """Decode everything once: the images that can be, what is compared of them, and the others.
 
     Raises:
-        LesionliteError: if some do not decode and `skip_bad` is off, or a split has none left.
+        LesionliteError: if some do not decode and `skip_bad` is off, or a split or a class of
+            train/ has none left.
     """
-    splits = [split for split in (dataset.train, dataset.val, dataset.test) if split]
+    splits = dataset.splits()
+    for sentence in (sentence for split in splits for sentence in split.left_out):
+        say(sentence)
     looks, bad = inspect([file for split in splits for file in split.files], look)
     train, val, *test = leave_out(splits, bad, skip_bad)
+    lost = dataset.train.emptied(train)
+    if lost:
+        raise LesionliteError(
+            f"no image of {', '.join(lost)} in train/ can be decoded, so nothing would teach it; "
+            f"replace them, or remove the class: {bad[_first_of(dataset.train, lost[0])]}"
+        )
     for file in bad:
         say(f"left out, cannot be decoded: {file}")
+    for name, before, after in zip(("val", "test"), splits[1:], (val, *test), strict=False):
+        for label in before.emptied(after):
+            say(f"{name}/ has no image of {label} left that can be decoded")
     return Dataset(train, val, test[0] if test else None, dataset.note), looks, list(bad)
 
 
+def _first_of(split: Split, label: str) -> Path:
+    return split.files[split.targets.index(split.labels.index(label))]
+
+
+def refuse_list_place(file: Path, data: Path, groups: Path | None = None) -> None:
+    """Refuse, before any image is looked at, a place where the list of leaks cannot be written.
+
+    Args:
+        file: what --out names.
+        data: the data folder.
+        groups: the table that is read.
+
+    Raises:
+        LesionliteError: if it is the table, lies in the data folder, or is no such list.
+    """
+    place = file.resolve()
+    if groups is not None and place == groups.resolve():
+        raise LesionliteError(f"--out {file} is the table that --groups names; choose another")
+    if place.is_relative_to(data.resolve()):
+        where = "is" if place == data.resolve() else "lies in"
+        raise LesionliteError(
+            f"--out {file} {where} {data}, the folder that is audited; choose another place"
+        )
+    parent = next(path for path in place.parents if os.path.lexists(path))
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        kind = "is no folder" if not parent.is_dir() else "may not be written into"
+        raise LesionliteError(f"--out {file}: {parent} {kind}; choose another place")
+    _refuse_other_file(file)
+
+
+def _refuse_other_file(file: Path) -> None:
+    """Refuse to replace anything but an earlier list."""
+    if not os.path.lexists(file):
+        return
+    if not file.is_file():
+        kind = "a folder" if file.is_dir() else "no regular file"
+        raise LesionliteError(f"--out {file} is {kind}; name a CSV file to write")
+    with file.open("rb") as stream:
+        first = stream.readline(200)
+    if first.strip() not in (b"", ",".join(COLUMNS).encode()):
+        raise LesionliteError(
+            f"--out {file} is no list of leaks that lesionlite wrote, and is not replaced; move it "
+            "away, or choose another --out"
+        )
+
+
 def write_csv(found: Audit, file: Path) -> None:
-    """Every leak as a row: image, like, class, reason."""
+    """Every leak as a row: image, like, class, reason.
+
+    Raises:
+        LesionliteError: if something else lies there.
+    """
+    _refuse_other_file(file)
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("image", "like", "class", "reason"))
+    writer.writerow(COLUMNS)
     writer.writerows((leak.image, leak.like, leak.label, leak.reason) for leak in found.leaks)
-    write_text(file, text.getvalue())
+    write_text(file, text.getvalue(), ours=True)
 
 
 def _by_group(
-    folder: Path, earlier: Split, later: Split, groups: Mapping[str, str]
+    folder: Path, earlier: Split, later: Split, groups: Mapping[Path, str]
 ) -> Iterator[Leak]:
-    first = {groups[f.stem]: f for f in reversed(earlier.files) if f.stem in groups}
+    first = {groups[file]: file for file in reversed(earlier.files) if file in groups}
     for file, target in zip(later.files, later.targets, strict=True):
-        group = groups.get(file.stem)
+        group = groups.get(file, "")
         if group in first:
             yield _leak(folder, file, first[group], later.labels[target], f"group {group}")
 

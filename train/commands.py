@@ -85,9 +85,11 @@ class Audit:
 
     def run(self) -> Outcome:
         """Audit, and list what was found."""
-        from train.audit import audit, inspected, write_csv
+        from train.audit import audit, inspected, refuse_list_place, write_csv
         from train.data import read_dataset
 
+        if self.out is not None:
+            refuse_list_place(self.out, self.data, self.groups)
         dataset, looks, _ = inspected(read_dataset(self.data), self.skip_bad)
         found = audit(self.data, dataset, looks, self.groups)
         for leak in found.leaks[:SHOWN]:

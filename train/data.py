@@ -1,27 +1,46 @@
 """Folders of labelled images."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from train.documents import read_json
+from train.documents import as_record, read_json
 from train.errors import LesionliteError
+from train.files import need_folder
+from train.folders import class_name, find_classes, find_images, sentences
 from train.images import find_bad
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+ABOUT = "dataset.json"
 Domains = dict[str, list[str]]
 """The classes of each domain, e.g. of dermoscopy and of photographs."""
 
 
 @dataclass(frozen=True)
+class About:
+    """What `dataset.json` says of a data folder; it may say more."""
+
+    note: str = ""
+    domains: Domains = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Split:
-    """Labelled images: files and the index of each one's class in `labels`."""
+    """Labelled images.
+
+    Attributes:
+        files: images.
+        targets: index of each one's class in `labels`.
+        labels: classes.
+        left_out: what must be said of files that are in the folder and not among these.
+    """
 
     files: tuple[Path, ...]
     targets: tuple[int, ...]
     labels: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -32,22 +51,19 @@ class Split:
 
     def without(self, bad: Iterable[Path]) -> "Split":
         """The same without the files of `bad`."""
-        left_out = set(bad)
+        dropped = set(bad)
         kept = [
             (file, target)
             for file, target in zip(self.files, self.targets, strict=True)
-            if file not in left_out
+            if file not in dropped
         ]
-        return Split(tuple(f for f, _ in kept), tuple(t for _, t in kept), self.labels)
+        files, targets = (tuple(column) for column in zip(*kept, strict=True)) if kept else ((), ())
+        return replace(self, files=files, targets=targets)
 
-
-def class_folders(folder: Path) -> list[str]:
-    """Sorted names of the class folders in `folder`; LesionliteError if there is none."""
-    if not folder.is_dir():
-        raise LesionliteError(f"there is no folder {folder}")
-    return sorted(
-        path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+    def emptied(self, kept: "Split") -> list[str]:
+        """The classes that have images here and none in `kept`."""
+        pairs = zip(self.labels, self.counts(), kept.counts(), strict=True)
+        return [label for label, before, after in pairs if before and not after]
 
 
 def read_split(folder: Path, labels: Sequence[str] | None = None) -> Split:
@@ -60,25 +76,31 @@ def read_split(folder: Path, labels: Sequence[str] | None = None) -> Split:
     Raises:
         LesionliteError: no such folder, a class that `labels` lacks, or no image at all.
     """
-    names = class_folders(folder)
-    known = tuple(labels) if labels is not None else tuple(names)
-    strangers = [name for name in names if name not in known]
+    classes, beside = find_classes(folder)
+    known = tuple(classes) if labels is None else tuple(labels)
+    places = {class_name(label): index for index, label in enumerate(known)}
+    strangers = [name for name in classes if name not in places]
     if strangers:
         raise LesionliteError(
             f"{folder} has class folders that the model does not know: {', '.join(strangers)}; "
             f"its classes are: {', '.join(known)}"
         )
-    files, targets = [], []
-    for name in names:
-        for file in sorted((folder / name).rglob("*")):
-            if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."):
-                files.append(file)
-                targets.append(known.index(name))
+    files: list[Path] = []
+    targets: list[int] = []
+    left_out = Counter(beside)
+    for name, folders in classes.items():
+        for place in folders:
+            found = find_images(place)
+            files += found.files
+            targets += [places[name]] * len(found.files)
+            left_out.update(found.left_out)
+    said = tuple(sentences(left_out, folder))
     if not files:
         raise LesionliteError(
             f"{folder} holds no images; it needs one folder per class with image files in it"
+            + "".join(f" ({sentence})" for sentence in said[:1])
         )
-    return Split(tuple(files), tuple(targets), known)
+    return Split(tuple(files), tuple(targets), known, said)
 
 
 @dataclass(frozen=True)
@@ -95,6 +117,10 @@ class Dataset:
         """Class names in the order of the model's outputs."""
         return self.train.labels
 
+    def splits(self) -> list[Split]:
+        """Train, val and, if there is one, test."""
+        return [split for split in (self.train, self.val, self.test) if split]
+
     def empty_classes(self) -> list[str]:
         """Declared classes without a training image."""
         return [
@@ -108,11 +134,12 @@ def read_dataset(folder: Path) -> Dataset:
     """Read train/, val/ and, where there is one, test/ of `folder`.
 
     Raises:
-        LesionliteError: a missing folder, fewer than two classes with images, or class folders in
-            val/ or test/ that train/ lacks.
+        LesionliteError: a missing folder, fewer than two classes with images, class folders in
+            val/ or test/ that train/ lacks, or a dataset.json that says something else.
     """
-    if not folder.is_dir():
-        raise LesionliteError(f"there is no folder {folder}")
+    need_folder(folder)
+    note = read_about(folder).note
+    read_domains(folder)  # they are needed at the end: what is wrong with them is said here
     if not (folder / "train").is_dir():
         raise LesionliteError(
             f"{folder} has no folder train/; it needs train/ and val/ (and test/), each with one "
@@ -129,8 +156,19 @@ def read_dataset(folder: Path) -> Dataset:
         for name in ("val", "test")
         if (folder / name).is_dir() or name == "val"
     }
-    note = (read_json(folder / "dataset.json") or {}).get("note", "")
     return Dataset(train, others["val"], others.get("test"), note)
+
+
+def read_about(folder: Path) -> About:
+    """What dataset.json in `folder` says; nothing if there is none.
+
+    Raises:
+        LesionliteError: if its note or its domains are something else, or it is damaged.
+    """
+    document = read_json(folder / ABOUT)
+    if document is None:
+        return About()
+    return as_record(document, About, str(folder / ABOUT), True, "mend it or remove it")
 
 
 def read_domains(folder: Path) -> Domains:
@@ -139,21 +177,13 @@ def read_domains(folder: Path) -> Domains:
     Raises:
         LesionliteError: if it holds something else.
     """
-    for place in (folder, folder.parent):
-        document = read_json(place / "dataset.json")
-        domains = document.get("domains", {}) if isinstance(document, dict) else {}
-        if domains:
-            lists = isinstance(domains, dict) and all(isinstance(v, list) for v in domains.values())
-            if not lists:
-                raise LesionliteError(
-                    f"{place / 'dataset.json'}: domains must give a list of classes for each name"
-                )
-            return dict(domains)
-    return {}
+    own = (folder / ABOUT).exists() or (folder / "train").is_dir()
+    domains = read_about(folder if own else folder.parent).domains
+    return {name: [class_name(label) for label in labels] for name, labels in domains.items()}
 
 
 def _check_classes(folder: Path, labels: tuple[str, ...]) -> tuple[str, ...]:
-    missing = [name for name in class_folders(folder) if name not in labels]
+    missing = [name for name in find_classes(folder)[0] if name not in labels]
     if missing:
         raise LesionliteError(
             f"{folder} has class folders that train/ lacks: {', '.join(missing)}; "

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from train.console import track
+from train.console import say, track
 from train.contract import Contract
-from train.data import IMAGE_SUFFIXES
 from train.errors import LesionliteError, unknown_choice
 from train.figures import draw_heat
 from train.files import write_json
+from train.folders import find_images, sentences
 from train.images import Pixels, decode
 from train.layout import is_run
 from train.model import load_run, predict_logits
@@ -133,11 +133,16 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
     """Each image with the name of its picture: below a folder that was named, as it lies there."""
     found = False
     for path in paths:
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in inside:
-            if file == path or file.suffix.lower() in IMAGE_SUFFIXES:
-                found = True
-                yield file, Path(file.name) if file == path else file.relative_to(path)
+        if not path.is_dir():
+            found = True
+            yield path, Path(path.name)
+            continue
+        inside = find_images(path)
+        for sentence in sentences(inside.left_out, path):
+            say(sentence)
+        for file in inside.files:
+            found = True
+            yield file, file.relative_to(path)
     if not found:
         raise LesionliteError("there is no image to explain; name image files, or folders of them")
 

@@ -1,6 +1,7 @@
 """The one walk through folders of images: which files are images, and what is left out."""
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ SYSTEM_FOLDERS = {
     *("lost+found", "__pycache__"),
 }
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
-HIDDEN, NO_IMAGE = "hidden or of the system", "no image by its suffix"
+HIDDEN, OUTSIDE = "hidden or of the system", "beside the class folders and of no class"
+BROKEN = "a link that leads nowhere"
 LeftOut = Mapping[str, int]
 """How many files were passed over, by reason."""
 
@@ -48,6 +50,34 @@ def has_image_suffix(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
+def class_name(text: str) -> str:
+    """A class by its folder's name or another text: a Mac writes an é as two characters (NFD)."""
+    return unicodedata.normalize("NFC", text)
+
+
+def find_classes(folder: Path) -> tuple[dict[str, list[Path]], LeftOut]:
+    """The class folders in a folder by their classes, sorted, and what lies beside them.
+
+    Hidden folders and those of the system are no classes; linked folders are.
+
+    Raises:
+        LesionliteError: if there is no such folder, or a name is not UTF-8.
+        OSError: if it may not be read.
+    """
+    need_folder(folder)
+    classes: dict[str, list[Path]] = {}
+    left_out: Counter[str] = Counter()
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not is_hidden(path.name):
+            refuse_unreadable_name(path)
+            classes.setdefault(class_name(path.name), []).append(path)
+        elif path.is_dir():
+            left_out[HIDDEN] += sum(1 for _ in _below(path))
+        else:
+            left_out[BROKEN if not path.exists() else _why_not(path.name) or OUTSIDE] += 1
+    return dict(sorted(classes.items())), {why: n for why, n in left_out.items() if n}
+
+
 def find_images(folder: Path) -> Found:
     """All images below a folder; linked folders are entered, each one once.
 
@@ -55,7 +85,7 @@ def find_images(folder: Path) -> Found:
     alone: what is damaged, or no regular file, `open_image` finds out.
 
     Raises:
-        LesionliteError: if there is no such folder.
+        LesionliteError: if there is no such folder, or an image's name is not UTF-8.
         OSError: if one inside may not be read; its images would be missing unsaid.
     """
     need_folder(folder)
@@ -66,6 +96,7 @@ def find_images(folder: Path) -> Found:
         if reason:
             left_out[reason] += 1
         else:
+            refuse_unreadable_name(file)
             files.append(file)
     return Found(tuple(sorted(files)), dict(left_out))
 
@@ -79,28 +110,39 @@ def _walk(folder: Path, entered: set[str]) -> Iterator[tuple[Path, str]]:
         if entry.is_dir():
             real = os.path.realpath(path)
             if hidden:
-                yield from ((f, HIDDEN) for f, _ in _below(path))
+                yield from ((file, HIDDEN) for file in _below(path))
             elif real not in entered:
                 entered.add(real)
                 yield from _walk(path, entered)
-        elif hidden:
-            yield path, HIDDEN
         else:
-            yield path, "" if has_image_suffix(entry.name) else NO_IMAGE
+            yield path, _why_not(entry.name)
 
 
-def _below(folder: Path) -> Iterator[tuple[Path, None]]:
+def _why_not(name: str) -> str:
+    """Why a file is left out; "" if it is not."""
+    if is_hidden(name):
+        return HIDDEN
+    return "" if has_image_suffix(name) else no_image(Path(name).suffix.lower())
+
+
+def no_image(suffix: str) -> str:
+    """The reason for which files of a suffix are left out."""
+    shown = os.fsencode(suffix).decode("utf-8", "backslashreplace")
+    return f"no image by the suffix {shown}" if suffix else "no image by the name, without suffix"
+
+
+def _below(folder: Path) -> Iterator[Path]:
     """The files below a folder that is left out; links are not followed."""
     for parent, _, names in os.walk(folder):
         for name in names:
-            yield Path(parent, name), None
+            yield Path(parent, name)
 
 
 def sentences(left_out: LeftOut, where: object) -> list[str]:
     """What must be said of files that were left out."""
     return [
-        f"{where}: {number} file{'s are' if number > 1 else ' is'} left out, {reason}"
-        for reason, number in left_out.items()
+        f"{where}: {number:,} file{'s are' if number > 1 else ' is'} left out, {reason}"
+        for reason, number in sorted(left_out.items())
     ]
 
 

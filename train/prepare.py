@@ -14,8 +14,9 @@ from train.divide import divide
 from train.documents import read_json
 from train.errors import LesionliteError, unknown_choice
 from train.files import fingerprint, replacing, write_json
+from train.folders import class_name
 from train.kaggle import lesions_of, local_folder, merged
-from train.rows import image_name, read_table
+from train.rows import group_name, image_name, read_table
 from train.sources import (
     CLASSES,
     DOMAINS,
@@ -192,7 +193,9 @@ def _given(table: Path, sources: Sequence[Source]) -> tuple[list[Sample], list[s
     homes: dict[str, str] = {}
     missing: list[str] = []
     for where, row in read_table(table, COLUMNS):
-        name, group = image_name(row["image"]), row["group"] or image_name(row["image"])
+        name = image_name(row["image"])
+        group = group_name(row["group"]) or name
+        row["class"] = class_name(row["class"])
         for column, choices in (("class", CLASSES), ("split", SPLITS)):
             if row[column] not in choices:
                 raise LesionliteError(f"{where}: {unknown_choice(column, row[column], choices)}")

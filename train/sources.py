@@ -4,13 +4,14 @@ A group is what must never be divided between splits: the images of one lesion o
 """
 
 import filecmp
-import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from train.errors import LesionliteError, unknown_choice
+from train.files import need_folder
+from train.folders import LeftOut, find_images, no_image, sentences
 from train.rows import (
     HAM_CLASSES,
     HAM_TABLE,
@@ -51,7 +52,9 @@ DOMAINS = {
     "dermoscopic": sorted(set(CLASSES) - set(MSLD_CLASSES.values())),
     "photographs": sorted(MSLD_CLASSES.values()),
 }
-SUFFIXES = (".jpg", ".jpeg", ".png")
+BESIDE = {  # tables and texts that come with the images: nobody misses them
+    *map(no_image, ("", ".csv", ".tab", ".txt", ".md", ".pdf", ".json")),
+}
 # MSLD v2.0 holds each photograph in five folds below "Original Images/.../FOLDS" and copies of it,
 # turned, sheared and recoloured, below "Augmented Images/.../FOLDS_AUG/foldN_AUG/Train". The names
 # of the folders are known from the dataset's README and from public code that reads them; how the
@@ -79,6 +82,7 @@ class Source:
         files: by image name.
         repeats: how many files were left out because an identical one of that name is there.
         augmented: how many were left out because their folder holds augmented copies.
+        left_out: how many other files were, by reason.
     """
 
     flag: str
@@ -86,6 +90,7 @@ class Source:
     files: Mapping[str, Path]
     repeats: int = 0
     augmented: int = 0
+    left_out: LeftOut = field(default_factory=dict)
 
     def table(self, *names: str) -> Path | None:
         """The topmost CSV of one of these names anywhere below the folder."""
@@ -107,23 +112,9 @@ def many(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _raise(error: OSError) -> None:
-    # os.walk would pass over a folder it may not read, and its images would be missing unsaid
-    raise error
-
-
-def _walk(folder: Path, prefix: str, originals: bool) -> Iterator[tuple[Path, bool]]:
-    """The images below a folder, in order, and whether each is an augmented copy."""
-    for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders.sort()
-        parts = Path(parent).resolve().parts
-        copies = originals and any(AUGMENTED.fullmatch(part) for part in parts)
-        for file in sorted(names):
-            # a leading dot: macOS leaves `._NAME.jpg` beside NAME.jpg, which is no image
-            if file.startswith(".") or not file.startswith(prefix):
-                continue
-            if file.lower().endswith(SUFFIXES):
-                yield Path(parent, file), copies
+def _is_copy(path: Path) -> bool:
+    """Whether an image lies in a folder of augmented copies."""
+    return any(AUGMENTED.fullmatch(part) for part in path.parent.resolve().parts)
 
 
 def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = False) -> Source:
@@ -140,13 +131,17 @@ def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = Fal
     Raises:
         LesionliteError: if there is no such folder, or one name stands for two different images.
     """
-    if not folder.is_dir():
-        raise LesionliteError(f"{flag}: there is no folder {folder}")
+    found = find_images(need_folder(folder, f"{flag}: "))
+    left_out = {why: n for why, n in found.left_out.items() if why not in BESIDE}
     files: dict[str, Path] = {}
     repeats = augmented = 0
-    for path, is_copy in _walk(folder, prefix, originals):
-        augmented += is_copy
-        if is_copy:
+    for path in found.files:
+        if not path.name.startswith(prefix):
+            why = f"not named {prefix}*"
+            left_out[why] = left_out.get(why, 0) + 1
+            continue
+        if originals and _is_copy(path):
+            augmented += 1
             continue
         first = files.setdefault(image_name(path.name), path)
         if first == path:
@@ -157,7 +152,7 @@ def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = Fal
                 f"{flag}: {first} and {path} are different images of one name; rename "
                 "or remove one, or name a folder with the original images only"
             )
-    return Source(flag, folder, files, repeats, augmented)
+    return Source(flag, folder, files, repeats, augmented, left_out)
 
 
 def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[Source], list[str]]:
@@ -178,6 +173,7 @@ def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[Source]
         if source.augmented:
             copies = many(source.augmented, "augmented file")
             notes.append(f"{copies} below {source.flag} left out: only originals are prepared")
+        notes += sentences(source.left_out, source.flag)
         both = len(seen & source.files.keys())
         if both:
             notes.append(f"{many(both, 'image')} of {source.flag} taken from another source")
