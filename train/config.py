@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from train.settings import refuse_settings, refuse_types
+from train.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ class TrainConfig:
             ("layer_decay", 0 < self.layer_decay <= 1, "above 0, at most 1"),
             ("ema", 0 <= self.ema < 1, "from 0 up to, not including, 1"),
             ("coverage", 0 < self.coverage <= 1, "above 0, at most 1"),
-            ("workers", self.workers >= -1, "-1 or more"),
+            ("workers", -1 <= self.workers <= MAX_THREADS, f"from -1 to {MAX_THREADS}"),
+            ("seed", 0 <= self.seed <= MAX_SEED, SEED),
         )
         refuse_settings(self, rules)

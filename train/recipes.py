@@ -51,9 +51,12 @@ def recipe(name: str) -> TrainConfig:
 
 
 def named_in(arguments: Sequence[str]) -> str | None:
-    """What `--recipe` is given on a command line, if it is."""
+    """What `--recipe` is given on a command line; the last one counts, as for any flag."""
+    named = None
     for index, argument in enumerate(arguments):
+        if argument == "--":
+            break
         flag, equals, value = argument.partition("=")
         if flag == "--recipe":
-            return value if equals else "".join(arguments[index + 1 : index + 2])
-    return None
+            named = value if equals else "".join(arguments[index + 1 : index + 2])
+    return named
