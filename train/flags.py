@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin
 
@@ -42,6 +43,13 @@ def read_flags(
 
     marker: Any = tyro.conf.FlagConversionOff if pairs else tyro.conf.FlagCreatePairsOff
     settings |= {"prog": prog, "config": (marker,)}
+    with _rules():
+        return _read(kind, arguments, prog, settings)
+
+
+def _read(kind: type[T], arguments: Sequence[str], prog: str, settings: dict[str, Any]) -> T:
+    import tyro
+
     if asks_for_help(arguments):
         _print_help(tyro.extras.get_parser(kind, **settings))
         raise SystemExit(0)
@@ -57,6 +65,36 @@ def read_flags(
         parser.error = refusal.of
         named = parser.parse_args(list(map(_as_tyro_spells, arguments)))
         raise refusal.of_value(getattr(problem, "arg", None), named) from None
+
+
+def _rules() -> Any:
+    """How tyro reads paths: an empty one, of a shell's unset variable, would be the working folder.
+
+    A context, in which the rules hold.
+    """
+    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+    registry = ConstructorRegistry()
+
+    def paths(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
+        if info.type is not Path:
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="PATH",
+            instance_from_str=lambda given: _path(given[0]),
+            is_instance=lambda value: isinstance(value, Path),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    registry.primitive_rule(paths)
+    return registry
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ValueError("empty")
+    return Path(text)
 
 
 def _as_tyro_spells(argument: str) -> str:

@@ -45,7 +45,7 @@ def recipe(name: str) -> TrainConfig:
     Raises:
         LesionliteError: if there is none of that name; the error lists them.
     """
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise unknown_choice("recipe", name, RECIPES)
     return RECIPES[name]
 

@@ -39,7 +39,10 @@ def refuse_settings(settings: object, rules: Iterable[tuple[str, bool, str]]) ->
     """
     for name, good, wanted in rules:
         if not good:
-            raise LesionliteError(f"{flag(name)} is {getattr(settings, name)}; it must be {wanted}")
+            value = getattr(settings, name)
+            if isinstance(value, tuple):
+                value = " ".join(map(str, value)) or "empty"
+            raise LesionliteError(f"{flag(name)} is {value}; it must be {wanted}")
 
 
 def named_path(value: object, name: str) -> Path:
