@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.config import BenchmarkConfig
 from export.config import ExportConfig
@@ -18,6 +18,7 @@ from train.contract import Contract
 from train.errors import LesionliteError, unknown_choice
 from train.imbalance import ens_weights, sampling_weights
 from train.recipes import recipe
+from train.settings import named_path
 
 if TYPE_CHECKING:
     from benchmark.predictor import Predictor
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from train.commands import Command
     from train.fit import TrainResult
     from train.metrics import Scores
+
+T = TypeVar("T")
 
 __all__ = [
     "BenchmarkConfig",
@@ -59,7 +62,8 @@ def train(
     """
     from train.results import train_and_test
 
-    return train_and_test(Path(data), Path(out), config or TrainConfig(), resume)
+    settings = _settings(config, TrainConfig)
+    return train_and_test(named_path(data, "data"), named_path(out, "out"), settings, resume)
 
 
 def evaluate(path: Path | str, folder: Path | str) -> "Scores":
@@ -70,7 +74,7 @@ def evaluate(path: Path | str, folder: Path | str) -> "Scores":
     """
     from benchmark.evaluate import evaluate as score_folder
 
-    return score_folder(Path(path), Path(folder))[0]
+    return score_folder(named_path(path, "path"), named_path(folder, "folder"))[0]
 
 
 def export(
@@ -88,9 +92,9 @@ def export(
     """
     from benchmark.golden import export_with_golden
 
-    return export_with_golden(
-        Path(run), Path(out), config or ExportConfig(), Path(data) if data else None
-    )
+    settings = _settings(config, ExportConfig)
+    images = None if data is None else named_path(data, "data")
+    return export_with_golden(named_path(run, "run"), named_path(out, "out"), settings, images)
 
 
 def verify(folder: Path | str) -> "Verification":
@@ -101,7 +105,7 @@ def verify(folder: Path | str) -> "Verification":
     """
     from export.verify import verify as check_folder
 
-    return check_folder(Path(folder))
+    return check_folder(named_path(folder, "folder"))
 
 
 def embed(
@@ -114,7 +118,7 @@ def embed(
     """
     from export.embed import embed as fill_template
 
-    return fill_template(Path(artifacts), app, Path(out), precision)
+    return fill_template(named_path(artifacts, "artifacts"), app, named_path(out, "out"), precision)
 
 
 def benchmark(
@@ -127,7 +131,13 @@ def benchmark(
     """
     from benchmark.run import benchmark as judge
 
-    return judge(Path(artifacts), Path(run), Path(data), config or BenchmarkConfig())
+    settings = _settings(config, BenchmarkConfig)
+    return judge(
+        named_path(artifacts, "artifacts"),
+        named_path(run, "run"),
+        named_path(data, "data"),
+        settings,
+    )
 
 
 def build(
@@ -148,13 +158,22 @@ def build(
     from benchmark.build import build as run_steps
 
     return run_steps(
-        Path(out),
-        Path(data) if data else None,
-        Path(run) if run else None,
-        training,
-        exporting,
-        benchmarking,
+        named_path(out, "out"),
+        None if data is None else named_path(data, "data"),
+        None if run is None else named_path(run, "run"),
+        training and _settings(training, TrainConfig),
+        exporting and _settings(exporting, ExportConfig),
+        benchmarking and _settings(benchmarking, BenchmarkConfig),
     )
+
+
+def _settings(given: Any, kind: type[T]) -> T:
+    """Settings of a kind; the defaults for None. LesionliteError if they are of another kind."""
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise LesionliteError(f"config is {given!r}; it must be a {kind.__name__}")
+    return given
 
 
 def load(path: Path | str) -> "Predictor":
@@ -246,26 +265,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str]) -> "Command":
     """The command that the arguments ask for; SystemExit for --help and for wrong flags."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        _print_help()
-        raise SystemExit(0 if arguments else 2)
-    if arguments[0] not in COMMANDS:
-        raise unknown_choice("command", arguments[0], COMMANDS)
+    if list(arguments[:1]) == ["help"]:
+        arguments = [*arguments[1:2], "--help"]
+    _refuse_no_command(arguments)
     _refuse_torchrun(arguments)
-    import tyro
-
     from train.commands import take_defaults
+    from train.flags import read_flags
     from train.recipes import named_in
 
     kind: Any = getattr(import_module(COMMANDS[arguments[0]][0]), arguments[0].capitalize())
 
     def parse() -> "Command":
-        command: Command = tyro.cli(
-            kind,
-            prog=f"lesionlite {arguments[0]}",
-            args=arguments[1:],
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+        command: Command = read_flags(kind, arguments[1:], f"lesionlite {arguments[0]}")
         return command
 
     named = named_in(arguments)
@@ -276,6 +287,37 @@ def _parse(arguments: Sequence[str]) -> "Command":
         take_defaults(recipe("demo"))
         command = parse()
     return command
+
+
+def _refuse_no_command(arguments: Sequence[str]) -> None:
+    """SystemExit after --help and --version, LesionliteError without a command that is known."""
+    from train.flags import asks_for_help
+
+    first = arguments[0] if arguments else ""
+    if first in COMMANDS:
+        return
+    if asks_for_help(arguments):
+        _print_help()
+        raise SystemExit(0)
+    if first == "--version":
+        print(f"lesionlite {_version()}")
+        raise SystemExit(0)
+    if not first or first.startswith("-"):
+        found = f"before {first}" if first else "after lesionlite"
+        raise LesionliteError(
+            f"a command is missing {found}; choose from: {', '.join(COMMANDS)}; "
+            "lesionlite --help tells what they do"
+        )
+    raise unknown_choice("command", first, COMMANDS)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("lesionlite")
+    except PackageNotFoundError:  # a checkout that was not installed
+        return "of a checkout"
 
 
 def _refuse_torchrun(arguments: Sequence[str]) -> None:

@@ -29,8 +29,9 @@ from train.commands import Json, Outcome
 from train.console import respond, say
 from train.contract import Contract
 from train.errors import LesionliteError
+from train.flags import read_flags
 from train.layout import CONTRACT
-from train.settings import refuse_settings
+from train.settings import refuse_settings, refuse_types
 
 THREADS = 2
 
@@ -154,9 +155,21 @@ class Options:
     """Least time spent on each one's queries."""
     json: Json = False
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        rules = (
+            ("photos", self.photos >= 1, "1 or more"),
+            ("seconds", self.seconds >= 0, "0 or more"),
+        )
+        refuse_settings(self, rules)
+
     def run(self) -> Outcome:
         """Measure, and show a line for each artifact."""
-        refuse_settings(self, [("photos", self.photos >= 1, "1 or more")])
         built_site(self.app)
         folder = artifact_folder(self.artifacts)
         names = [row.artifact for row in read_manifest(self.artifacts)]
@@ -179,6 +192,5 @@ class Options:
 
 
 if __name__ == "__main__":
-    import tyro
-
-    sys.exit(respond(sys.argv[1:], lambda: tyro.cli(Options, prog="python -m benchmark.browser")))
+    given = sys.argv[1:]
+    sys.exit(respond(given, lambda: read_flags(Options, given, "python -m benchmark.browser")))

@@ -8,9 +8,10 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from benchmark.config import BenchmarkConfig, PeersConfig, RegressionConfig
 from export.config import ExportConfig
-from train.commands import Json, Outcome, default_training
+from train.commands import Json, Outcome, default_training, named_images
 from train.config import TrainConfig
 from train.console import say
+from train.settings import THREADS, are_threads, refuse_settings, refuse_types
 
 Run = Annotated[Path, arg(name="run")]
 
@@ -31,6 +32,15 @@ class Evaluate:
     skip_bad: bool = False
     """Leave out images that cannot be decoded instead of stopping."""
     json: Json = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        refuse_settings(self, [("threads", are_threads(self.threads), THREADS)])
 
     def run(self) -> Outcome:
         """Evaluate, and show the table."""
@@ -62,23 +72,28 @@ class Predict:
     model: Positional[Path]
     """Run folder or artifact."""
     images: Positional[tuple[Path, ...]]
-    """Image files."""
+    """Image files, or folders of them."""
     top: int = 3
     """How many classes to show for each image."""
     json: Json = False
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        refuse_settings(self, [("top", self.top >= 1, "1 or more")])
+
     def run(self) -> Outcome:
         """Predict, and show the likeliest classes."""
         from benchmark.predictor import load
-        from train.errors import LesionliteError
-        from train.settings import refuse_settings
 
-        if not self.images:
-            raise LesionliteError("no image is named; give one or more files after the model")
-        refuse_settings(self, [("top", self.top >= 1, "1 or more")])
+        images = named_images(self.images)
         predictor = load(self.model)
         rows = []
-        for image, answer in zip(self.images, predictor.predict(self.images), strict=True):
+        for image, answer in zip(images, predictor.predict(images), strict=True):
             ranked = sorted(
                 zip(predictor.contract.labels, answer.tolist(), strict=True), key=lambda p: -p[1]
             )
@@ -218,18 +233,26 @@ class Diff:
     b: Positional[Path]
     """Artifact (ONNX, TFLite, Core ML), or run folder."""
     images: Positional[tuple[Path, ...]]
-    """Image files to look at."""
+    """Image files to look at, or folders of them."""
     threshold: float = 10.0
     """In dB; layers below it disagree. A good 8-bit file's lie between 15 and 35."""
     all: bool = False
     """Show every layer, not only the least alike."""
     json: Json = False
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+
     def run(self) -> Outcome:
         """Compare, and show the layers."""
         from benchmark.diff import diff, table
 
-        found = diff(self.a, self.b, self.images, self.threshold)
+        found = diff(self.a, self.b, named_images(self.images), self.threshold)
         say(table(found, self.all))
         missing = [layer.name for layer in found.layers if layer.sqnr is None]
         if missing:
@@ -283,6 +306,15 @@ class Build:
     exporting: OmitArgPrefixes[ExportConfig] = field(default_factory=ExportConfig)
     benchmarking: OmitArgPrefixes[BenchmarkConfig] = field(default_factory=BenchmarkConfig)
     json: Json = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        refuse_settings(self, [("images", 1 <= self.images <= 1_000_000, "from 1 to 1000000")])
 
     def run(self) -> Outcome:
         """Build, and show the report."""

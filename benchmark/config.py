@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from train.errors import LesionliteError
-from train.settings import refuse_settings, refuse_types
+from train.settings import THREADS, are_threads, refuse_settings, refuse_types
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,11 @@ class BenchmarkConfig:
         """
         refuse_types(self)
         rules = (
-            ("threads", self.threads >= 1, "1 or more"),
+            ("threads", are_threads(self.threads), THREADS),
             ("queries", self.queries >= 1, "1 or more"),
             ("seconds", self.seconds >= 0, "0 or more"),
             ("arm_images", self.arm_images >= 1, "1 or more"),
-            ("sweep", all(threads >= 1 for threads in self.sweep), "numbers of 1 or more"),
+            ("sweep", are_threads(*self.sweep), f"numbers {THREADS}"),
         )
         refuse_settings(self, rules)
         self.recall_gates()
@@ -151,7 +151,7 @@ class PeersConfig:
         """
         refuse_types(self)
         rules = (
-            ("threads", bool(self.threads) and min(self.threads) >= 1, "numbers of 1 or more"),
+            ("threads", bool(self.threads) and are_threads(*self.threads), f"numbers {THREADS}"),
             ("seconds", self.seconds > 0, "more than 0"),
             ("bursts", self.bursts >= 2, "2 or more, so that there is a spread"),
             ("calibration", self.calibration >= 1, "1 or more"),

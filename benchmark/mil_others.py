@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import numpy as np
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import Positional, arg
 
 from benchmark.foreign import noise
 from export.formats import first_line
@@ -26,6 +26,8 @@ from export.quiet import quiet
 from train.commands import Json, Outcome
 from train.console import respond, say, track
 from train.contract import Contract
+from train.flags import read_flags
+from train.settings import refuse_settings, refuse_types
 
 NETWORKS = (
     *("mobilenetv2_050", "mobilenetv3_small_050", "tf_efficientnet_lite0", "mobilevit_xxs"),
@@ -178,6 +180,15 @@ class Options:
     """The run that it was made from."""
     json: Json = False
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        refuse_settings(self, [("side", 0 <= self.side <= 1024, "from 0 to 1024")])
+
     def run(self) -> Outcome:
         """Try them all, and show what became of each."""
         rows = []
@@ -199,12 +210,11 @@ class Options:
 
 def main() -> int:
     """`python -m benchmark.mil_others`: 0, 1, 2 for what the user can mend, or 130 for Ctrl-C."""
-    import tyro
-
     if sys.argv[1:2] == ["--child"]:
         print(json.dumps(asdict(_child(sys.argv[2], int(sys.argv[3])))))
         return 0
-    return respond(sys.argv[1:], lambda: tyro.cli(OmitArgPrefixes[Options]))
+    given = sys.argv[1:]
+    return respond(given, lambda: read_flags(Options, given, "python -m benchmark.mil_others"))
 
 
 if __name__ == "__main__":

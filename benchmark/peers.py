@@ -33,6 +33,7 @@ from train.data import drop_bad, read_split
 from train.documents import read_json
 from train.errors import LesionliteError, unknown_choice
 from train.files import replacing, sha256_file, size_bytes
+from train.flags import read_flags
 from train.images import load_inputs
 from train.layout import WEIGHTS
 from train.model import load_run
@@ -170,14 +171,10 @@ def _convert(
 
 def main() -> int:
     """`python -m benchmark.peers`: 0, 2 for what the user can mend, or 130 for Ctrl-C."""
-    import tyro
-
     from benchmark.commands import Peers
 
-    def parse() -> Peers:
-        return tyro.cli(Peers, config=(tyro.conf.FlagCreatePairsOff,))
-
-    return respond(sys.argv[1:], parse)
+    given = sys.argv[1:]
+    return respond(given, lambda: read_flags(Peers, given, "python -m benchmark.peers"))
 
 
 if __name__ == "__main__":

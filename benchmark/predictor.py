@@ -14,6 +14,7 @@ from train.contract import Contract
 from train.errors import LesionliteError
 from train.images import Pixels, decode, to_input
 from train.layout import is_run
+from train.settings import THREADS, are_threads, named_path
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,11 @@ def load(path: "Path | str", threads: int = 2) -> Predictor:
 
     Raises:
         LesionliteError: nothing there, not one of ours, damaged, not executable here, or not the
-            file that the manifest beside it lists.
+            file that the manifest beside it lists; or a wrong number of threads.
     """
-    path = Path(path)
+    path = named_path(path, "path")
+    if not isinstance(threads, int) or not are_threads(threads):
+        raise LesionliteError(f"threads is {threads!r}; it must be {THREADS}")
     refuse_changed(path)
     return open_unchecked(path, threads)
 

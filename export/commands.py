@@ -7,6 +7,7 @@ from tyro.conf import Positional
 
 from train.commands import Json, Outcome
 from train.console import say
+from train.settings import refuse_settings, refuse_types
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,15 @@ class Serve:
     port: int = 8000
     """Of http://localhost; 0 takes a free one."""
     json: Json = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        refuse_settings(self, [("port", 0 <= self.port <= 65535, "from 0 to 65535")])
 
     def run(self) -> Outcome:
         """Build, and serve until Ctrl-C."""

@@ -7,7 +7,7 @@ from export.metadata import Metadata, describe
 from export.precision import PRECISIONS, find_precision
 from train.contract import Contract
 from train.errors import LesionliteError, unknown_choice
-from train.settings import refuse_settings, refuse_types
+from train.settings import MAX_SEED, SEED, refuse_settings, refuse_types
 
 RULES = ("mse", "percentile", "min-max")  # in the order of their functions in export.ranges
 
@@ -57,6 +57,7 @@ class ExportConfig:
             raise unknown_choice("rule for ranges", self.ranges, RULES)
         rules = (
             ("calibration", self.calibration >= 1, "1 or more"),
+            ("calibration_seed", 0 <= self.calibration_seed <= MAX_SEED, SEED),
             ("int8_share", 0 <= self.int8_share <= 1, "from 0 to 1"),
             ("tuning_steps", self.tuning_steps >= 0, "0 or more"),
             ("divergence", self.divergence >= 0, "0 or more"),

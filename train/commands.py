@@ -1,5 +1,6 @@
 """`lesionlite prepare` and `lesionlite train`. A command is a dataclass of flags that can `run`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -8,6 +9,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from train.config import TrainConfig
 from train.console import say
+from train.folders import find_named, sentences
 from train.prepare import PrepareConfig, prepare
 
 SHOWN = 20  # leaks that an audit lists on the terminal
@@ -40,6 +42,18 @@ def take_defaults(config: TrainConfig) -> None:
 
 
 Json = Annotated[bool, arg(help="Print one JSON document on standard output, words on the other.")]
+
+
+def named_images(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The images that a command names, or that lie below folders it names; says what is left out.
+
+    Raises:
+        LesionliteError: if there is none.
+    """
+    found = find_named(paths)
+    for sentence in sentences(found.left_out, "images"):
+        say(sentence)
+    return found.files
 
 
 @dataclass(frozen=True)

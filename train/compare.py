@@ -24,11 +24,12 @@ from train.console import respond, say, track
 from train.data import read_dataset
 from train.documents import read_json, read_record
 from train.errors import LesionliteError, unknown_choice
+from train.flags import read_flags
 from train.layout import SCORES, is_run, read_settings
 from train.memory import Memory, is_finished_with, other_settings, remember
 from train.outputs import list_as_ours, refuse_foreign, writing_into
 from train.recipes import named_in, recipe
-from train.settings import refuse_settings
+from train.settings import THREADS, are_threads, refuse_settings, refuse_types
 from train.tables import Table, write_tables
 
 Measures = dict[str, float]
@@ -53,16 +54,22 @@ class Compare:
     config: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
     json: Json = False
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        rules = (
+            ("values", bool(self.values), "one or more values"),
+            ("seeds", 1 <= self.seeds <= 10_000, "from 1 to 10000"),
+            ("jobs", are_threads(self.jobs), THREADS),
+        )
+        refuse_settings(self, rules)
+
     def run(self) -> Outcome:
         """Train what is missing, and show the table."""
-        refuse_settings(
-            self,
-            [
-                ("seeds", 1 <= self.seeds <= 1000, "from 1 to 1000"),
-                ("jobs", 1 <= self.jobs <= 256, "from 1 to 256"),
-                ("values", len(self.values) > 0, "one value or more"),
-            ],
-        )
         plan = self.plan()
         with writing_into(self.out, DATA=self.data):
             return self._run(plan)
@@ -100,8 +107,7 @@ class Compare:
         """The settings of every run by its folder, one seed of all values after another.
 
         Raises:
-            LesionliteError: if there is no such setting.
-            SystemExit: if it cannot have such a value; tyro says so.
+            LesionliteError: if there is no such setting, or it cannot have such a value.
         """
         flag = self.vary.replace("_", "-")
         known = [f.name.replace("_", "-") for f in fields(self.config)]
@@ -122,14 +128,8 @@ class Compare:
 
 def _with(config: TrainConfig, flag: str, value: str) -> TrainConfig:
     """The same settings but for one, which is written as on a command line."""
-    import tyro
-
-    return tyro.cli(
-        TrainConfig,
-        prog="train.compare",
-        args=[f"--{flag}", value],
-        default=config,
-        config=(tyro.conf.FlagConversionOff,),
+    return read_flags(
+        TrainConfig, [f"--{flag}={value}"], "lesionlite train", pairs=True, default=config
     )
 
 
@@ -233,13 +233,11 @@ def _measures(out: Path) -> Measures:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m train.compare`: 0, 2 for what the user can mend, or 130 for Ctrl-C."""
-    import tyro
-
     given = sys.argv[1:] if arguments is None else list(arguments)
 
     def parse() -> Compare:
         take_defaults(recipe(named_in(given) or "paper"))
-        return tyro.cli(Compare, args=given, config=(tyro.conf.FlagCreatePairsOff,))
+        return read_flags(Compare, given, "python -m train.compare")
 
     return respond(given, parse)
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from train.contract import MAX_RESIZE_SIDE, MAX_SIDE
-from train.settings import refuse_settings, refuse_types
+from train.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
 
 # Far beyond what is of use: a number that was meant otherwise shall not fill the memory.
-MOST_EPOCHS, MOST_BATCH, MOST_DRAWS, MOST_WORKERS = 100_000, 65_536, 1000, 256
+MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class TrainConfig:
             ("layer_decay", 0 < self.layer_decay <= 1, "above 0, at most 1"),
             ("ema", 0 <= self.ema < 1, "from 0 up to, not including, 1"),
             ("coverage", 0 < self.coverage <= 1, "above 0, at most 1"),
-            ("workers", -1 <= self.workers <= MOST_WORKERS, f"from -1 to {MOST_WORKERS}"),
-            ("seed", 0 <= self.seed < 2**63, "from 0 to 9223372036854775807 (2^63 - 1)"),
+            ("workers", -1 <= self.workers <= MAX_THREADS, f"from -1 to {MAX_THREADS}"),
+            ("seed", 0 <= self.seed <= MAX_SEED, SEED),
         )
         refuse_settings(self, rules)

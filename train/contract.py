@@ -81,7 +81,10 @@ class Contract:
 
     def _problem(self) -> str | None:
         if self.version != VERSION:
-            return f"version is {self.version}, this lesionlite reads version {VERSION}"
+            return (
+                f"version is {self.version}, this lesionlite reads version {VERSION}; use the "
+                "lesionlite that wrote it, or a newer one"
+            )
         if len(self.labels) < 2:
             return f"a classifier needs at least 2 labels, not {len(self.labels)}"
         if len(set(self.labels)) != len(self.labels) or not all(self.labels):

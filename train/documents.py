@@ -5,6 +5,7 @@ Standard library only: the command line and the contract are checked with it, to
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from numbers import Integral, Real
@@ -78,11 +79,25 @@ def parse_json(text: str | bytes, source: str) -> Any:
 
 
 def to_json(document: Any, indent: int | None = 2) -> str:
-    """A JSON text. A number that is not finite becomes null, for JSON has no such numbers."""
+    r"""A JSON text that UTF-8 can hold.
+
+    A number that is not finite becomes null, for JSON has no such numbers; a byte of a file name
+    that is not UTF-8 becomes \xff, written with a backslash.
+    """
     try:
-        return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        return json.dumps(_finite(document), indent=indent, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(_finite(document), indent=indent, ensure_ascii=False, allow_nan=False)
+    return text if text.isascii() else re.sub("[\ud800-\udfff]+", _readable, text)
+
+
+def _readable(surrogates: re.Match[str]) -> str:
+    """What stands for bytes of a name: the name's characters if they are UTF-8, else escapes."""
+    try:
+        read = surrogates[0].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # not from a name
+        read = surrogates[0].encode("ascii", "backslashreplace").decode()
+    return json.dumps(read, ensure_ascii=False)[1:-1]
 
 
 def _finite(value: Any) -> Any:

@@ -8,13 +8,13 @@ class LesionliteError(Exception):
     """The user can mend this: the message says what is wrong, where, what to do. Exit code 2."""
 
 
-def unknown_choice(what: str, given: str, choices: Iterable[str]) -> LesionliteError:
+def unknown_choice(what: str, given: object, choices: Iterable[str]) -> LesionliteError:
     """The error for a wrong name: it lists the right ones, the likeliest first.
 
     >>> str(unknown_choice("format", "onx", ["onnx", "coreml"]))
     "there is no format 'onx' (did you mean 'onnx'?); choose from: onnx, coreml"
     """
     names = list(choices)
-    close = get_close_matches(given, names, n=1)
+    close = get_close_matches(str(given), names, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return LesionliteError(f"there is no {what} {given!r}{hint}; choose from: {', '.join(names)}")

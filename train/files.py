@@ -49,9 +49,11 @@ def replacing(path: Path, ours: bool = False) -> Iterator[Path]:
     except Exception as error:
         # safetensors, torch and the toolchains wrap a full disk in errors of their own, and a
         # copy's error names the file that was read.
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full or (not isinstance(error, OSError) and _is_full(path.parent)):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        number = error.errno if isinstance(error, OSError) else None
+        if number is None and _is_full(path.parent):
+            number = errno.ENOSPC
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(number, os.strerror(number), str(path)) from error
         raise
     finally:
         outputs.remove(temporary)
@@ -73,9 +75,9 @@ def _put(temporary: Path, path: Path) -> None:
 
 
 def write_text(path: Path, text: str, ours: bool = False) -> None:
-    """Write `text` as UTF-8, all or nothing; see `replacing`."""
+    """Write `text` as UTF-8, all or nothing; see `replacing`. What no UTF-8 holds is escaped."""
     with replacing(path, ours) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, document: Any, ours: bool = False) -> None:

@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +99,24 @@ def find_images(folder: Path) -> Found:
             refuse_unreadable_name(file)
             files.append(file)
     return Found(tuple(sorted(files)), dict(left_out))
+
+
+def find_named(paths: Sequence[Path]) -> Found:
+    """The files among `paths` as they are, and all images below the folders among them.
+
+    Raises:
+        LesionliteError: if that is none, as where a shell's pattern matched nothing.
+    """
+    files: list[Path] = []
+    left_out: Counter[str] = Counter()
+    for path in paths:
+        found = find_images(path) if path.is_dir() else Found((path,), {})
+        files += found.files
+        left_out.update(found.left_out)
+    if not files:
+        where = f" in {', '.join(map(str, paths))}" if paths else ""
+        raise LesionliteError(f"there is no image{where}; name image files, or folders of them")
+    return Found(tuple(files), dict(left_out))
 
 
 def _walk(folder: Path, entered: set[str]) -> Iterator[tuple[Path, str]]:

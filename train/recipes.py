@@ -45,15 +45,18 @@ def recipe(name: str) -> TrainConfig:
     Raises:
         LesionliteError: if there is none of that name; the error lists them.
     """
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise unknown_choice("recipe", name, RECIPES)
     return RECIPES[name]
 
 
 def named_in(arguments: Sequence[str]) -> str | None:
-    """What `--recipe` is given on a command line, if it is."""
+    """What `--recipe` is given on a command line; the last one counts, as for any flag."""
+    named = None
     for index, argument in enumerate(arguments):
+        if argument == "--":
+            break
         flag, equals, value = argument.partition("=")
         if flag == "--recipe":
-            return value if equals else "".join(arguments[index + 1 : index + 2])
-    return None
+            named = value if equals else "".join(arguments[index + 1 : index + 2])
+    return named

@@ -1,11 +1,18 @@
 """One check for the settings of every command: each of its type, finite, in range."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from train.documents import Mismatch, structure
 from train.errors import LesionliteError
+
+MAX_THREADS = 1024  # more than any machine's cores; each takes memory, and a system has an end
+THREADS = f"from 1 to {MAX_THREADS}"
+MAX_SEED = 2**32 - 1
+SEED = f"from 0 to {MAX_SEED}"  # what each of the generators takes
 
 
 def refuse_types(settings: Any) -> None:
@@ -32,7 +39,32 @@ def refuse_settings(settings: object, rules: Iterable[tuple[str, bool, str]]) ->
     """
     for name, good, wanted in rules:
         if not good:
-            raise LesionliteError(f"{flag(name)} is {getattr(settings, name)}; it must be {wanted}")
+            value = getattr(settings, name)
+            if isinstance(value, tuple):
+                value = " ".join(map(str, value)) or "empty"
+            raise LesionliteError(f"{flag(name)} is {value}; it must be {wanted}")
+
+
+def named_path(value: object, name: str) -> Path:
+    """An argument of a public function as a path.
+
+    Args:
+        value: what the caller gave.
+        name: of the argument.
+
+    Raises:
+        LesionliteError: if it is no path, or an empty text, which would be the working folder.
+    """
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise LesionliteError(f"{name} is {value!r}; it must be a path, as text or pathlib.Path")
+    if not os.fspath(value) or "\0" in os.fspath(value):
+        raise LesionliteError(f"{name} is {value!r}, which names no file or folder")
+    return Path(value)
+
+
+def are_threads(*numbers: int) -> bool:
+    """Whether each is a number of threads or processes that a machine may have; see `THREADS`."""
+    return all(1 <= number <= MAX_THREADS for number in numbers)
 
 
 def flag(name: str) -> str:

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import Positional
 
 from train.commands import Json, Outcome
 from train.console import respond, say
 from train.errors import LesionliteError
 from train.files import sha256_file
+from train.flags import read_flags
 from train.layout import CONTRACT, METRICS, WEIGHTS
 from train.outputs import HALF
-from train.settings import refuse_settings
+from train.settings import refuse_settings, refuse_types
 
 SAME = (WEIGHTS, CONTRACT, METRICS)
 FLAGS = (
@@ -42,9 +43,17 @@ class Survival:
     """Of the moments."""
     json: Json = False
 
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        refuse_settings(self, [("kills", 0 <= self.kills <= 1000, "from 0 to 1000")])
+
     def run(self) -> Outcome:
         """Train twice, once under fire, and compare."""
-        refuse_settings(self, [("kills", 0 <= self.kills <= 1000, "from 0 to 1000")])
         moments = random.Random(self.seed)
         epochs = self.kills + 2  # each kill lets about one epoch pass
         with TemporaryDirectory() as folder:
@@ -113,9 +122,8 @@ def _kill_once(process: "subprocess.Popen[str]", run: Path, after: float, in_wri
 
 def main() -> int:
     """`python -m train.survival`: 0, 1, 2 for what the user can mend, or 130 for Ctrl-C."""
-    import tyro
-
-    return respond(sys.argv[1:], lambda: tyro.cli(OmitArgPrefixes[Survival]))
+    given = sys.argv[1:]
+    return respond(given, lambda: read_flags(Survival, given, "python -m train.survival"))
 
 
 if __name__ == "__main__":
