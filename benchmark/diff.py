@@ -39,7 +39,7 @@ class Layer:
         shape: of the first's, without dimensions of length 1.
         sqnr: signal-to-quantization-noise ratio in dB over all images: 10 log10 of the first's
             energy over that of the difference; at most `EXACT`.
-        max_abs: largest |difference|.
+        max_abs: largest |difference|; infinity where one of them is not finite.
     """
 
     name: str
@@ -80,6 +80,8 @@ def diff(a: Path, b: Path, images: Sequence[Path], threshold: float) -> Differen
         LesionliteError: no images, contracts that differ, hidden tensors, or images that cannot be
             decoded.
     """
+    if not np.isfinite(threshold):
+        raise LesionliteError(f"--threshold is {threshold}; it must be a finite number, in dB")
     if not images:
         raise LesionliteError("no image is named; give one or more files after the two models")
     (look_a, contract), (look_b, other) = open_tensors(a), open_tensors(b)
@@ -105,7 +107,8 @@ def _measure(
             gap = x.astype(np.float64) - y
             signal[name] += float((x.astype(np.float64) ** 2).sum())
             noise[name] += float((gap**2).sum())
-            most[name] = max(most[name], float(np.abs(gap).max()))
+            largest = float(np.abs(gap).max()) if np.isfinite(gap).all() else np.inf
+            most[name] = max(most[name], largest)
         following = next(inputs, None)
         if following is None:
             break

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from export.manifest import refuse_changed
 from export.quiet import quiet
 from train.errors import LesionliteError
 
@@ -36,11 +37,13 @@ def open_foreign(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
         shape: of the float32 input, for formats that do not keep it (`.pt`).
 
     Raises:
-        LesionliteError: if nothing here executes files of that suffix.
+        LesionliteError: if nothing here executes files of that suffix, or it is one of ours and
+            not the file that its manifest lists.
     """
     if path.suffix not in OPENERS:
         known = ", ".join(OPENERS)
         raise LesionliteError(f"nothing here executes {path.name}; can be timed: {known}")
+    refuse_changed(path)
     with quiet():
         return OPENERS[path.suffix](path, threads, shape)
 

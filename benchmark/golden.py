@@ -6,7 +6,6 @@ probabilities from the same file; wrong channel order, scaling or layout shows a
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,8 @@ from export.formats import read_contract
 from export.manifest import GOLDEN, Artifact, Manifest
 from export.precision import PRECISIONS
 from export.run import export
-from train.console import track
+from export.vectors import ANSWERS, Answers, Golden
+from train.console import say, track
 from train.errors import LesionliteError
 from train.files import replacing, sha256_file, write_json
 from train.images import Pixels
@@ -24,7 +24,6 @@ from train.outputs import writing_into
 from train.synthetic import LOOKS, draw
 
 IMAGES, THREADS = 8, 2
-ANSWERS = "golden.json"
 HOW_TO = (
     "Feed each image as it is, without resizing. The file with this SHA-256 should answer with "
     "these probabilities, in the order of the labels; other processors round differently, but no "
@@ -55,7 +54,7 @@ def add_golden(folder: Path) -> None:
     rows = manifest.artifacts
     with writing_into(folder), replacing(folder / GOLDEN) as temporary:
         temporary.mkdir()
-        answers: dict[str, Any] = {}
+        answers: dict[str, Answers] = {}
         contract = read_contract(folder / rows[0].artifact)
         images = draw_golden(contract.side)
         names = [f"{index}.png" for index in range(len(images))]
@@ -63,8 +62,8 @@ def add_golden(folder: Path) -> None:
             _save_png(temporary / name, image)
         for row in track(rows, "golden vectors", len(rows)):
             answers[row.artifact] = _ask(folder, row, images)
-        document = {"how_to": HOW_TO, "labels": contract.labels, "images": names}
-        write_json(temporary / ANSWERS, {**document, "artifacts": answers})
+        golden = Golden(HOW_TO, contract.labels, tuple(names), answers)
+        write_json(temporary / ANSWERS, golden.document())
     with writing_into(folder):
         replace(manifest, golden_sha256=sha256_file(folder / GOLDEN)).write(folder)
 
@@ -82,13 +81,14 @@ def _save_png(path: Path, image: Pixels) -> None:
     Image.fromarray(image).save(path)
 
 
-def _ask(folder: Path, row: Artifact, images: Pixels) -> dict[str, Any]:
+def _ask(folder: Path, row: Artifact, images: Pixels) -> Answers:
     """What one artifact answers, or why it cannot be asked here."""
-    about = {"sha256": row.sha256, "tolerance": PRECISIONS[row.precision].tolerance}
+    blank = Answers(row.sha256, PRECISIONS[row.precision].tolerance)
     try:
         predictor = open_unchecked(folder / row.artifact, THREADS)
-        found = [predictor.runner.classify(image) for image in images]
+        found = [predictor.ask(image, f"drawn image {at}") for at, image in enumerate(images)]
     except LesionliteError as error:
-        return {**about, "reason": str(error)}
-    probabilities = [[round(float(value), 6) for value in answer] for answer in found]
-    return {**about, "runtime": predictor.runtime, "probabilities": probabilities}
+        say(f"{row.artifact} has no golden vectors: {error}")
+        return replace(blank, reason=str(error))
+    rows = tuple(tuple(round(float(value), 6) for value in answer) for answer in found)
+    return replace(blank, runtime=predictor.runtime, probabilities=rows)

@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmark.mil_graph import TYPES, Graph, shape_of, type_of
 from benchmark.mil_ops import COMPRESSED, OPS
 from benchmark.mil_spatial import UnknownOp
-from train.documents import read_json
+from export.mlpackage import model_file
 from train.errors import LesionliteError
 
 __all__ = ["Program", "UnknownOp", "load"]
@@ -69,14 +69,7 @@ def _read(path: Path) -> tuple[Any, Path]:
     """The model description (protobuf) of a package and the folder of its weights."""
     if not path.exists():
         raise LesionliteError(f"there is no {path}")
-    manifest = read_json(path / "Manifest.json")
-    try:
-        item = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]
-        model = path / "Data" / item["path"]
-    except (KeyError, TypeError) as error:
-        raise LesionliteError(
-            f"{path} is no Core ML package: its Manifest.json is missing or names no model"
-        ) from error
+    model = model_file(path)
     spec = _coremltools().proto.Model_pb2.Model()
     try:
         spec.ParseFromString(model.read_bytes())

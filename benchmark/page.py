@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.embed import golden_of
-from export.manifest import GOLDEN, read_manifest
+from export.manifest import GOLDEN, read_manifest, refuse_changed
+from export.placing import link_or_copy
 from export.serve import SITE, built_site, serving
+from export.vectors import ANSWERS
 from train.console import track
 from train.errors import LesionliteError
 from train.files import write_json
@@ -126,15 +128,19 @@ def pages(browser: Any, app: Path, artifacts: Sequence[Path]) -> Iterator[list[P
 
 
 def _lay(place: Path, site: Path, artifact: Path) -> None:
-    """The app's site with another model: links, but for the golden vectors' list."""
+    """The app's site with another model; its server follows no links."""
     (place / "model" / GOLDEN).mkdir(parents=True)
     for part in site.iterdir():
-        if part.name != "model":
-            (place / part.name).symlink_to(part)
+        if part.is_dir() and part.name != "model":
+            shutil.copytree(part, place / part.name, copy_function=link_or_copy)
+        elif part.is_file():
+            link_or_copy(part, place / part.name)
     (place / "ask.html").write_text(ASK)
-    for name in (artifact.name, CONTRACT):
-        (place / "model" / name).symlink_to(artifact.parent / name)
-    golden = golden_of(artifact.parent, read_manifest(artifact))
-    for image in golden["images"]:
-        (place / "model" / GOLDEN / image).symlink_to(artifact.parent / GOLDEN / image)
-    write_json(place / "model" / GOLDEN / "golden.json", golden)
+    rows = read_manifest(artifact)
+    refuse_changed(artifact)
+    files = [artifact.name, CONTRACT]
+    golden = golden_of(artifact.parent, rows)
+    files += [f"{GOLDEN}/{image}" for image in golden.images]
+    for name in files:
+        link_or_copy(artifact.parent / name, place / "model" / name)
+    write_json(place / "model" / GOLDEN / ANSWERS, golden.document())

@@ -24,15 +24,14 @@ from benchmark.report import machine
 from benchmark.rounds import COUNTED, File, Query, time_round
 from export.calibration import choose
 from export.formats import FORMATS, first_line
-from export.manifest import MANIFEST, read_manifest
+from export.manifest import CALIBRATION, MANIFEST, Manifest, read_manifest
 from export.precision import PRECISIONS
 from export.quiet import quiet
 from train.console import progress, respond
 from train.contract import Contract
 from train.data import drop_bad, read_split
-from train.documents import read_json
 from train.errors import LesionliteError, unknown_choice
-from train.files import replacing, sha256_file, size_bytes
+from train.files import below, replacing, sha256_file, size_bytes
 from train.flags import read_flags
 from train.images import load_inputs
 from train.layout import WEIGHTS
@@ -93,7 +92,7 @@ def _ours(artifacts: Path, run: Path, config: PeersConfig) -> Ours:
     rows = read_manifest(artifacts)
     if not artifacts.is_dir():
         raise LesionliteError(f"{artifacts} is one artifact; give the folder that it lies in")
-    if read_json(artifacts / MANIFEST).get("checkpoint_sha256") != sha256_file(run / WEIGHTS):
+    if Manifest.read(artifacts).checkpoint_sha256 != sha256_file(run / WEIGHTS):
         raise LesionliteError(f"{artifacts} was not made from {run}; export the run again")
     return {
         (row.format, row.precision): _file(artifacts / row.artifact)
@@ -127,11 +126,14 @@ def _calibration_files(
     """
     if data is None or not any(PRECISIONS[row.precision].calibrated for row in selected):
         return []
-    listed = artifacts / "calibration.txt"
+    listed = artifacts / CALIBRATION
     if not listed.is_file():  # nothing of ours was calibrated
         (split,), _ = drop_bad([read_split(data / "train", contract.labels)], True)
         return choose(split, images, seed=0)
-    files = [data / name for name in listed.read_text(encoding="utf-8").split("\n") if name]
+    if sha256_file(listed) != Manifest.read(artifacts).calibration_sha256:
+        raise LesionliteError(f"{listed} is not the one that {MANIFEST} lists; export again")
+    rows = [name for name in listed.read_text(encoding="utf-8").split("\n") if name]
+    files = [below(data, name, listed) for name in rows]
     if missing := [file for file in files if not file.is_file()]:
         raise LesionliteError(
             f"{listed} names {missing[0]}, which is not there: give the --data of the export"

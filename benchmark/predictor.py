@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.finite import first_infinite_layer
 from export.formats import NoRuntime, Runner, open_runner, read_contract
-from export.manifest import refuse_changed
+from export.manifest import refuse_changed, vouching
 from train.console import track
 from train.contract import Contract
 from train.errors import LesionliteError
@@ -26,12 +28,43 @@ class Predictor:
         runtime: what executes it, with its version.
         native: False where a reference executor stands in for the format's own runtime.
         runner: from uint8 [S, S, 3] to float32 [C].
+        path: what was opened.
+        network: of a run; None for an artifact.
     """
 
     contract: Contract
     runtime: str
     native: bool
     runner: Runner
+    path: Path
+    network: Any = None
+
+    @property
+    def vouched(self) -> bool:
+        """Whether a manifest, or the run itself, says which file it is."""
+        return not vouching(self.path)
+
+    def ask(self, image: Pixels, name: str) -> NDArray[np.float32]:
+        """Probabilities float32 [C] of one image.
+
+        Args:
+            image: uint8 [S, S, 3], as the contract says.
+            name: of the image, for errors.
+
+        Raises:
+            LesionliteError: if the answer is not finite; of a run, its layer is named.
+        """
+        answer = np.asarray(self.runner.classify(image), np.float32)
+        if np.isfinite(answer).all():
+            return answer
+        advice = "export it again in another precision, or from another run"
+        if self.network is not None:
+            import torch
+
+            pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
+            layer = first_infinite_layer(self.network, pixels, self.contract)
+            advice = f"layer {layer} is the first that is not; train again"
+        raise LesionliteError(f"{self.path}: its answer to {name} is not finite; {advice}")
 
     def predict(self, images: "Pixels | Sequence[Path | str]") -> NDArray[np.float32]:
         """Probabilities of images.
@@ -44,7 +77,8 @@ class Predictor:
             float32 [N, C], in the order of `contract.labels`.
 
         Raises:
-            LesionliteError: images of another kind, or a file that cannot be decoded.
+            LesionliteError: images of another kind, a file that cannot be decoded, or an answer
+                that is not finite.
         """
         if isinstance(images, np.ndarray):
             if images.ndim != 4:
@@ -52,20 +86,27 @@ class Predictor:
                     f"images must be uint8 [N, H, W, 3], not {images.dtype} {list(images.shape)}"
                 )
             inputs: Iterable[Pixels] = (to_input(image, self.contract) for image in images)
+            names = [f"image {index}" for index in range(len(images))]
         else:
             files = [Path(image) for image in images]
-            inputs = decode(files, self.contract)
-        answers = [self.runner.classify(image) for image in inputs]
+            inputs, names = decode(files, self.contract), [str(file) for file in files]
+        answers = [self.ask(image, name) for image, name in zip(inputs, names, strict=True)]
         if not answers:
             return np.empty((0, len(self.contract.labels)), np.float32)
-        return np.stack(answers).astype(np.float32)
+        return np.stack(answers)
 
     def predict_inputs(
         self, inputs: Iterable[Pixels], total: int, description: str
     ) -> NDArray[np.float32]:
-        """Probabilities of so many uint8 [S, S, 3] that are resized already, with progress."""
-        images = track(inputs, description, total)
-        return np.stack([self.runner.classify(image) for image in images]).astype(np.float32)
+        """Probabilities of so many uint8 [S, S, 3] that are resized already, with progress.
+
+        Raises:
+            LesionliteError: an answer that is not finite.
+        """
+        images = enumerate(track(inputs, description, total))
+        return np.stack(
+            [self.ask(image, f"image {index + 1} of {total}") for index, image in images]
+        )
 
 
 def load(path: "Path | str", threads: int = 2) -> Predictor:
@@ -92,7 +133,7 @@ def open_unchecked(path: Path, threads: int) -> Predictor:
         return _open_run(path, threads)
     contract = read_contract(path)
     try:
-        return Predictor(contract, (r := open_runner(path, threads)).runtime, True, r)
+        return Predictor(contract, (r := open_runner(path, threads)).runtime, True, r, path)
     except NoRuntime:
         if path.suffix != ".mlpackage":
             raise
@@ -115,7 +156,7 @@ def _open_run(path: Path, threads: int) -> Predictor:
             return logits[0].softmax(-1).numpy()
 
     runtime = f"torch {torch.__version__} eager"
-    return Predictor(contract, runtime, True, Runner(classify, runtime))
+    return Predictor(contract, runtime, True, Runner(classify, runtime), path, network)
 
 
 def open_by_reference(path: Path, contract: Contract, threads: int) -> Predictor:
@@ -127,4 +168,4 @@ def open_by_reference(path: Path, contract: Contract, threads: int) -> Predictor
     torch.set_num_threads(threads)
     program = mil.load(path)
     runtime = "lesionlite reference executor for Core ML"
-    return Predictor(contract, runtime, False, Runner(program.probabilities, runtime))
+    return Predictor(contract, runtime, False, Runner(program.probabilities, runtime), path)

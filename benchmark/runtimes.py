@@ -16,6 +16,7 @@ import numpy as np
 from benchmark.config import BenchmarkConfig
 from benchmark.predictor import Predictor, open_by_reference
 from export.formats import Runner, first_line, read_contract
+from export.manifest import refuse_changed
 from export.quiet import quiet
 from train.contract import Contract
 from train.errors import LesionliteError
@@ -135,8 +136,10 @@ def open_other(name: str, path: Path, threads: int) -> Predictor:
     """Open an artifact with a runtime of `OTHERS`.
 
     Raises:
-        LesionliteError: no contract in the file, or the runtime refuses it.
+        LesionliteError: no contract in the file, not the file that its manifest lists, or the
+            runtime refuses it.
     """
+    refuse_changed(path)
     contract = read_contract(path)
     try:
         with quiet():
@@ -145,4 +148,4 @@ def open_other(name: str, path: Path, threads: int) -> Predictor:
         raise
     except Exception as error:  # each runtime has its own
         raise LesionliteError(f"{path} cannot be executed: {first_line(error)}") from error
-    return Predictor(contract, runner.runtime, name != REFERENCE, runner)
+    return Predictor(contract, runner.runtime, name != REFERENCE, runner, path)

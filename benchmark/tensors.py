@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.formats import format_of, read_contract
+from export.manifest import refuse_changed
 from export.quiet import quiet
 from train.contract import Contract
 from train.errors import LesionliteError
@@ -29,7 +30,8 @@ def open_tensors(path: Path) -> tuple[Look, Contract]:
         From uint8 [S, S, 3] to its tensors, probabilities last; and the contract.
 
     Raises:
-        LesionliteError: nothing there, damaged, or a format that hides its tensors.
+        LesionliteError: nothing there, damaged, not the file that its manifest lists, or a format
+            that hides its tensors.
     """
     if is_run(path):
         return _of_run(path)
@@ -39,6 +41,7 @@ def open_tensors(path: Path) -> tuple[Look, Contract]:
             f"{path} hides its intermediate tensors; compare runs and files of these kinds: "
             f"{', '.join(OPENERS)}"
         )
+    refuse_changed(path)
     contract = read_contract(path)
     with quiet():
         return OPENERS[row.suffix](path), contract

@@ -1,6 +1,7 @@
 """What an export is told, as one frozen record."""
 
 from dataclasses import dataclass
+from unicodedata import category
 
 from export.formats import FORMATS, Format, find_format
 from export.metadata import Metadata, describe
@@ -10,6 +11,11 @@ from train.errors import LesionliteError, unknown_choice
 from train.settings import MAX_SEED, SEED, refuse_settings, refuse_types
 
 RULES = ("mse", "percentile", "min-max")  # in the order of their functions in export.ranges
+
+
+# More calibration images than that no plan becomes better by, and all are held in memory.
+MOST_IMAGES, MOST_STEPS, MOST_NATS, MOST_WORDS = 10_000, 100_000, 100, 10_000
+TEXT = "at most {} characters, all of which UTF-8 can write, and none of them NUL"
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,16 @@ class ExportConfig:
             find_precision(name)
         if self.ranges not in RULES:
             raise unknown_choice("rule for ranges", self.ranges, RULES)
+        most = MOST_IMAGES, MOST_STEPS, MOST_NATS, MOST_WORDS
+        images, steps, nats, letters = (f"{number:,}" for number in most)
+        texts = ("author", "license", "description", "model_version")
         rules = (
-            ("calibration", self.calibration >= 1, "1 or more"),
+            ("calibration", 1 <= self.calibration <= MOST_IMAGES, f"from 1 to {images}"),
             ("calibration_seed", 0 <= self.calibration_seed <= MAX_SEED, SEED),
             ("int8_share", 0 <= self.int8_share <= 1, "from 0 to 1"),
-            ("tuning_steps", self.tuning_steps >= 0, "0 or more"),
-            ("divergence", self.divergence >= 0, "0 or more"),
+            ("tuning_steps", 0 <= self.tuning_steps <= MOST_STEPS, f"from 0 to {steps}"),
+            ("divergence", 0 <= self.divergence <= MOST_NATS, f"from 0 to {nats}"),
+            *((name, _is_writable(getattr(self, name)), TEXT.format(letters)) for name in texts),
         )
         refuse_settings(self, rules)
         pairs = self.pairs()
@@ -92,3 +102,8 @@ class ExportConfig:
     def calibrates(self) -> bool:
         """Whether any of the files needs calibration images."""
         return any(PRECISIONS[precision].calibrated for _, precision in self.pairs())
+
+
+def _is_writable(text: str) -> bool:
+    """Whether every format can hold the text: strings there are UTF-8, and C's end at NUL."""
+    return len(text) <= MOST_WORDS and not any(c == "\0" or category(c) == "Cs" for c in text)

@@ -1,18 +1,21 @@
 """Fill the template of a phone app with artifacts, their contract and their golden vectors."""
 
-import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from export.formats import read_contract
 from export.manifest import GOLDEN, Artifact, Manifest, refuse_changed
+from export.placing import place, refuse_no_app, renew
+from export.vectors import Golden, read_golden
 from train.contract import Contract
-from train.documents import read_json
+from train.documents import read_record
 from train.errors import LesionliteError, unknown_choice
 from train.files import replacing, sha256_file
+from train.outputs import refuse_overlap
 
 TEMPLATES = Path(__file__).parents[1] / "mobile_app_stub"
 CASES = "cases.json"  # lies beside the templates; the unit tests of every app's core read it
@@ -25,7 +28,7 @@ class App:
 
     Attributes:
         formats: as in `export.formats.FORMATS`; an artifact of each is embedded.
-        precisions: which one is taken, the first that is there and did not fail.
+        precisions: which one is taken, the first that passed the benchmark.
         assets: where in the app the artifacts, the contract and the golden vectors lie.
         next: what to do with the filled folder, `{out}`.
     """
@@ -53,6 +56,22 @@ APPS = {
         "open {out}/LesionLite.swiftpm in Xcode",
     ),
 }
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What embedding reads of a row of the benchmark's report."""
+
+    artifact: str
+    status: Literal["pass", "fail", "unverified"]
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What embedding reads of the benchmark's report."""
+
+    rows: tuple[_Verdict, ...]
 
 
 @dataclass(frozen=True)
@@ -96,92 +115,110 @@ def embed(
     if name not in apps:
         raise unknown_choice("app", name, apps)
     app = apps[name]
-    _refuse_place(out, model_only)
+    assets = out / app.assets
+    if model_only:
+        refuse_no_app(out, name, app.assets, CASES)
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise LesionliteError(
+            f"{out} is there already; choose another --out, or renew its model and nothing else "
+            "with --model-only"
+        )
+    refuse_overlap(assets if model_only else out, ARTIFACTS=folder)
     chosen, remarks = _choose(folder, app, precision)
     contract = _contract(folder, chosen)
     golden = golden_of(folder, chosen)
     if model_only:
-        with replacing(out / app.assets) as temporary:
-            _place(temporary, folder, chosen, contract, golden)
+        renew(assets, folder, chosen, contract, golden)
     else:
         with replacing(out) as temporary:
             ignore = shutil.ignore_patterns(*BUILT)
             shutil.copytree(templates / name, temporary, ignore=ignore)
             shutil.copy(templates / CASES, temporary)
-            _place(temporary / app.assets, folder, chosen, contract, golden)
+            place(temporary / app.assets, folder, chosen, contract, golden)
     return Embedded(out, tuple(chosen), tuple(remarks))
-
-
-def _refuse_place(out: Path, model_only: bool) -> None:
-    """An app's developer edits it: a second `embed` must not undo that."""
-    if model_only and not out.is_dir():
-        raise LesionliteError(f"there is no app {out} to renew; leave --model-only out")
-    if not model_only and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise LesionliteError(
-            f"{out} is there already; choose another --out, or renew its model and nothing else "
-            "with --model-only"
-        )
 
 
 def _choose(folder: Path, app: App, precision: str | None) -> tuple[list[Artifact], list[str]]:
     """An artifact of each format, and what must be said of the choice."""
-    manifest, statuses = Manifest.read(folder), _statuses(folder)
+    manifest = Manifest.read(folder)
+    statuses = _statuses(folder, manifest)
     chosen, remarks = [], []
     for format_ in app.formats:
         rows = {row.precision: row for row in manifest.artifacts if row.format == format_}
-        if precision is not None and precision in rows:
-            row = rows[precision]
-            if statuses.get(row.artifact) == "fail":
-                raise LesionliteError(
-                    f"{row.artifact} did not pass the benchmark, so it is not embedded; choose "
-                    "another --precision"
-                )
-        elif precision is not None:
-            raise LesionliteError(
-                f"{folder} holds no {format_} artifact of precision {precision!r}; choose from: "
-                f"{', '.join(rows) or 'none: export ' + format_}"
-            )
-        else:
+        if precision is None:
             row = _preferred(folder, format_, app, rows, statuses)
             if row.precision != app.precisions[0]:
                 remarks.append(
                     f"{app.precisions[0]} is preferred, but there is none of {format_} that can be "
                     f"embedded; took {row.artifact}"
                 )
+        else:
+            row = _named(folder, format_, precision, rows, statuses)
+            if row.artifact not in statuses:
+                remarks.append(f"no report says whether {row.artifact} passes; {_ask(folder)}")
+            elif statuses[row.artifact] != "pass":
+                remarks.append(f"the report says {row.artifact} is {statuses[row.artifact]}")
         refuse_changed(folder / row.artifact)
-        if row.artifact not in statuses:
-            remarks.append(
-                f"no report says whether {row.artifact} passes; ask `lesionlite benchmark "
-                f"{folder} --run RUN --data DATA`"
-            )
         chosen.append(row)
     return chosen, remarks
+
+
+def _named(
+    folder: Path,
+    format_: str,
+    precision: str,
+    rows: Mapping[str, Artifact],
+    statuses: Mapping[str, str],
+) -> Artifact:
+    """The artifact of the precision that the user names; anything but one that failed."""
+    if precision not in rows:
+        raise LesionliteError(
+            f"{folder} holds no {format_} artifact of precision {precision!r}; choose from: "
+            f"{', '.join(rows) or 'none: export ' + format_}"
+        )
+    row = rows[precision]
+    if statuses.get(row.artifact) == "fail":
+        raise LesionliteError(
+            f"{row.artifact} did not pass the benchmark, so it is not embedded; choose "
+            "another --precision"
+        )
+    return row
 
 
 def _preferred(
     folder: Path, format_: str, app: App, rows: Mapping[str, Artifact], statuses: Mapping[str, str]
 ) -> Artifact:
-    for precision in app.precisions:
-        if precision in rows and statuses.get(rows[precision].artifact) != "fail":
-            return rows[precision]
-    failed = any(statuses.get(row.artifact) == "fail" for row in rows.values())
-    why = "none that passed the benchmark" if failed else "none"
+    """The first of the app's own list that passed the benchmark."""
+    there = [rows[precision] for precision in app.precisions if precision in rows]
+    if not there:
+        raise LesionliteError(
+            f"{folder} holds no {format_} artifact that this app takes "
+            f"({', '.join(app.precisions)}); make one with `lesionlite export --formats {format_}`"
+        )
+    for row in there:
+        if statuses.get(row.artifact) == "pass":
+            return row
+    found = ", ".join(f"{row.artifact}: {statuses.get(row.artifact, 'no report')}" for row in there)
     raise LesionliteError(
-        f"{folder} holds no {format_} artifact to embed ({why}); make one with "
-        f"`lesionlite export --formats {format_}`"
+        f"{folder} holds no {format_} artifact that passed the benchmark ({found}); "
+        f"{_ask(folder)}, or name with --precision one that did not fail"
     )
 
 
-def _statuses(folder: Path) -> dict[str, str]:
+def _ask(folder: Path) -> str:
+    return f"run `lesionlite benchmark {folder} --run RUN --data DATA`"
+
+
+def _statuses(folder: Path, manifest: Manifest) -> dict[str, str]:
     """What the benchmark's report says of each artifact, where it speaks of these very files."""
-    sizes = {row.artifact: row.size_bytes for row in Manifest.read(folder).artifacts}
+    sizes = {row.artifact: row.size_bytes for row in manifest.artifacts}
     for path in (folder / "report.json", folder.parent / "report.json"):
-        report = read_json(path)
-        if isinstance(report, dict) and isinstance(report.get("rows"), list):
+        if os.path.lexists(path):
+            report = read_record(path, _Report, extra=True, advice=_ask(folder))
             return {
-                row["artifact"]: row["status"]
-                for row in report["rows"]
-                if sizes.get(row["artifact"]) == row["size_bytes"]
+                row.artifact: row.status
+                for row in report.rows
+                if sizes.get(row.artifact) == row.size_bytes
             }
     return {}
 
@@ -198,8 +235,8 @@ def _contract(folder: Path, chosen: list[Artifact]) -> Contract:
     return contracts[0]
 
 
-def golden_of(folder: Path, chosen: Sequence[Artifact]) -> dict[str, Any]:
-    """What golden.json of a folder of artifacts says, with the answers of the chosen ones alone.
+def golden_of(folder: Path, chosen: Sequence[Artifact]) -> Golden:
+    """The golden vectors of a folder of artifacts, with the answers of the chosen ones alone.
 
     Raises:
         LesionliteError: no golden vectors, changed ones, or none of a chosen artifact.
@@ -211,32 +248,19 @@ def golden_of(folder: Path, chosen: Sequence[Artifact]) -> dict[str, Any]:
             f"the golden vectors in {place} are missing, or not the ones that the manifest lists; "
             + again
         )
-    document: dict[str, Any] = json.loads((place / "golden.json").read_text(encoding="utf-8"))
+    golden = read_golden(place, again)
+    kept = {}
     for row in chosen:
-        entry = document["artifacts"].get(row.artifact, {})
-        if "probabilities" not in entry:
-            reason = entry.get("reason", "it was never asked")
+        entry = golden.artifacts.get(row.artifact)
+        if entry is None or entry.probabilities is None:
+            reason = (entry and entry.reason) or "it was never asked"
             raise LesionliteError(
                 f"{row.artifact} has no golden vectors ({reason}), and an app checks itself with "
                 f"them; {again}"
             )
-    kept = {row.artifact: document["artifacts"][row.artifact] for row in chosen}
-    return {**document, "artifacts": kept}
-
-
-def _place(
-    assets: Path, folder: Path, chosen: list[Artifact], contract: Contract, golden: dict[str, Any]
-) -> None:
-    """Write what an app reads; `assets` may hold files of the template."""
-    (assets / GOLDEN).mkdir(parents=True)
-    for row in chosen:
-        source = folder / row.artifact
-        if source.is_dir():
-            shutil.copytree(source, assets / row.artifact)
-        else:
-            shutil.copy(source, assets / row.artifact)
-    for image in golden["images"]:
-        shutil.copy(folder / GOLDEN / image, assets / GOLDEN / image)
-    text = json.dumps(golden, indent=1, ensure_ascii=False) + "\n"
-    (assets / GOLDEN / "golden.json").write_text(text, encoding="utf-8")
-    (assets / "contract.json").write_text(contract.to_json(), encoding="utf-8")
+        if entry.sha256 != row.sha256:
+            raise LesionliteError(
+                f"the golden vectors in {place} are of another {row.artifact}; {again}"
+            )
+        kept[row.artifact] = entry
+    return replace(golden, artifacts=kept)

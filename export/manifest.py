@@ -1,16 +1,20 @@
 """The manifest: what an export wrote, from what, and the hashes that tell if any of it changed."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from export.formats import FORMATS, format_of
-from train.documents import read_json
+from train.documents import as_record, read_json
 from train.errors import LesionliteError
-from train.files import sha256_file, write_json
+from train.files import inside, need_folder, sha256_file, write_json
 
 MANIFEST, CALIBRATION, GOLDEN = "manifest.json", "calibration.txt", "golden"
+LINKS = 40  # that one file may lie behind, as Linux counts
+AGAIN = "make the artifacts again with `lesionlite export`"
 
 
 @dataclass(frozen=True)
@@ -67,24 +71,41 @@ class Manifest:
         """The manifest of a folder.
 
         Raises:
-            LesionliteError: no folder, no manifest in it, or not one of this version's.
+            LesionliteError: no folder, no manifest in it, or one that is damaged.
         """
-        if not folder.is_dir():
-            raise LesionliteError(f"there is no folder {folder}")
-        path = folder / MANIFEST
-        if not path.is_file():
+        need_folder(folder)
+        found = find_manifest(folder)
+        if found is None:
             raise LesionliteError(
-                f"{folder} has no {MANIFEST}: nothing was exported into it; "
-                "make artifacts with `lesionlite export`"
+                f"{folder} has no {MANIFEST}: nothing was exported into it; {AGAIN}"
             )
-        document = read_json(path)
-        try:
-            return cls(**{**document, "artifacts": tuple(_strict_rows(document))})
-        except (TypeError, KeyError) as error:
-            raise LesionliteError(
-                f"{path} is damaged or another version's ({error}); make the artifacts again with "
-                "`lesionlite export`"
-            ) from error
+        return found
+
+
+# What tells an export's manifest.json from another tool's, even if half of it is damaged.
+_OURS = {field.name for field in fields(Manifest)} - {"model"}
+
+
+def find_manifest(folder: Path) -> Manifest | None:
+    """The manifest in a folder; None if there is none, or only another tool's.
+
+    Raises:
+        LesionliteError: one is there that cannot be read, or names what is no plain file name.
+    """
+    path = folder / MANIFEST
+    if not os.path.lexists(path):
+        return None
+    document = read_json(path)
+    if isinstance(document, dict) and document and not document.keys() & _OURS:
+        return None  # a web app's, say
+    manifest = as_record(document, Manifest, str(path), advice=AGAIN)
+    seen: set[str] = set()
+    for row in manifest.artifacts:
+        inside(folder, row.artifact, path)
+        if row.artifact in seen:
+            raise LesionliteError(f"{path} lists {row.artifact} twice; {AGAIN}")
+        seen.add(row.artifact)
+    return manifest
 
 
 def sha256_text(text: str) -> str:
@@ -98,57 +119,104 @@ def read_manifest(folder: Path) -> list[Artifact]:
     Raises:
         LesionliteError: if there is no folder or nothing was exported into it.
     """
-    if any(folder.suffix == row.suffix for row in FORMATS.values()):
+    if _has_our_suffix(folder):
         format_of(folder)
         listed = find_row(folder)
         if listed is None:
             raise LesionliteError(f"{folder.parent} has no {MANIFEST} that lists {folder.name}")
         return [listed]
-    if not folder.is_dir():
-        raise LesionliteError(f"there is no folder {folder}")
-    rows = _rows(read_json(folder / MANIFEST))
+    rows = list(Manifest.read(folder).artifacts)
     if not rows:
-        raise LesionliteError(
-            f"{folder} holds no exported artifacts ({MANIFEST} is missing or empty); "
-            "make them with `lesionlite export`"
-        )
+        raise LesionliteError(f"{folder / MANIFEST} lists no artifacts; {AGAIN}")
     return rows
 
 
 def find_row(path: Path) -> Artifact | None:
-    """The row for an artifact in the manifest beside it, or None where nothing lists it."""
-    rows = _rows(read_json(path.parent / MANIFEST))
+    """The row for an artifact in the manifest beside it, or None where nothing lists it.
+
+    Raises:
+        LesionliteError: a manifest is there that cannot be read.
+    """
+    manifest = find_manifest(path.parent)
+    rows = manifest.artifacts if manifest else ()
     return next((row for row in rows if row.artifact == path.name), None)
 
 
 def refuse_changed(path: Path) -> None:
     """Refuse an artifact that is not the one its manifest lists.
 
-    Without a manifest beside it (an app that carries the file alone) there is nothing to hold it
-    against, and it is accepted.
+    Beside a link lies one manifest, beside what it leads to perhaps another; both are asked.
+    Without any (an app that carries the file alone) there is nothing to hold it against, and it is
+    accepted; `vouching` says so.
 
     Raises:
-        LesionliteError: saying what differs and what to do.
+        LesionliteError: a manifest that cannot be read or does not list it, or another SHA-256.
     """
-    row = find_row(path)
-    if row is None or not path.exists():
+    if not _has_our_suffix(path) or not path.exists():
         return
-    found = sha256_file(path)
-    if found != row.sha256:
+    rows = list(_rows_of(path))
+    found = sha256_file(path) if rows else ""
+    for place, row in rows:
+        if found != row.sha256:
+            raise LesionliteError(
+                f"{path} is not the file that {place / MANIFEST} lists: its SHA-256 is "
+                f"{found[:12]}…, not {row.sha256[:12]}…; export it again, or see what else changed "
+                f"with `lesionlite verify {place}`"
+            )
+    if not rows:
+        _refuse_damaged_zip(path)
+    foreign = [place for place in _places_of(path) if find_manifest(place.parent)]
+    if foreign and not rows:
         raise LesionliteError(
-            f"{path} is not the file that {path.parent / MANIFEST} lists: its SHA-256 is "
-            f"{found[:12]}…, not {row.sha256[:12]}…; export it again, or see what else changed "
-            f"with `lesionlite verify {path.parent}`"
+            f"{foreign[0].parent / MANIFEST} does not list {foreign[0].name}: the file was renamed "
+            f"or added, or the manifest changed; {AGAIN}, or move the file into a folder of its own"
         )
 
 
-def _rows(manifest: Any) -> list[Artifact]:
-    """Lenient, because another tool's manifest.json may lie beside a copied artifact."""
+def vouching(path: Path) -> str:
+    """A sentence for users where nothing says that an artifact is as it was made; "" where it is.
+
+    Raises:
+        LesionliteError: a manifest is there that cannot be read.
+    """
+    if not _has_our_suffix(path) or any(True for _ in _rows_of(path)):
+        return ""
+    return (
+        f"Nothing vouches for {path}: no {MANIFEST} of an export lies beside it, so a change of "
+        "its bytes would not be noticed."
+    )
+
+
+def _refuse_damaged_zip(path: Path) -> None:
+    """Formats that are a ZIP, or end with one, hold checksums of their own."""
+    if not (path.is_file() and zipfile.is_zipfile(path)):
+        return
     try:
-        return _strict_rows(manifest)
-    except (TypeError, KeyError):
-        return []
+        with zipfile.ZipFile(path) as archive:
+            wrong = archive.testzip()
+    except (OSError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
+        raise LesionliteError(f"{path} is damaged ({error}); export it again") from error
+    if wrong is not None:
+        raise LesionliteError(
+            f"{path} is damaged: {wrong} in it does not have its checksum; export it again"
+        )
 
 
-def _strict_rows(manifest: Any) -> list[Artifact]:
-    return [Artifact(**row) for row in manifest["artifacts"]]
+def _has_our_suffix(path: Path) -> bool:
+    return any(path.suffix == row.suffix for row in FORMATS.values())
+
+
+def _rows_of(path: Path) -> Iterator[tuple[Path, Artifact]]:
+    """The folders of the manifests that list an artifact, and their rows."""
+    for place in _places_of(path):
+        row = find_row(place)
+        if row is not None:
+            yield place.parent, row
+
+
+def _places_of(path: Path) -> list[Path]:
+    """The path, and every one that it leads to as a link."""
+    places = [path]
+    while places[-1].is_symlink() and len(places) < LINKS:
+        places.append(places[-1].parent / os.readlink(places[-1]))
+    return places

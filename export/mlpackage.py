@@ -1,18 +1,54 @@
-"""A Core ML package whose bytes depend on nothing but its model."""
+"""A Core ML package: which file in it is the model, and bytes that depend on nothing but that."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from train.documents import read_json, read_record
+from train.errors import LesionliteError
+from train.files import below
+
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
 DEBUG = "executorch_debug_handle_mapping.json"  # written for programs of torch.export; 0.4 MB
+DATE = "com.github.apple.coremltools.conversion_date"
+
+
+@dataclass(frozen=True)
+class _Item:
+    path: str
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    itemInfoEntries: dict[str, _Item]  # noqa: N815  # Core ML's own names
+    rootModelIdentifier: str  # noqa: N815
+
+    def __post_init__(self) -> None:
+        if self.rootModelIdentifier not in self.itemInfoEntries:
+            raise LesionliteError("rootModelIdentifier names none of itemInfoEntries")
+
+
+def model_file(package: Path) -> Path:
+    """The file of a package that holds its model, as its Manifest.json says.
+
+    Raises:
+        LesionliteError: no package, a damaged one, or one whose model lies outside of it.
+    """
+    file = package / "Manifest.json"
+    manifest = read_record(file, _Manifest, extra=True, advice="it is no Core ML package")
+    places = {
+        name: below(package / "Data", item.path, file)
+        for name, item in manifest.itemInfoEntries.items()
+    }
+    return places[manifest.rootModelIdentifier]
 
 
 def pin(package: Path) -> None:
     """Rewrite what coremltools leaves to chance, item identifiers and the order of map entries.
 
-    Remove what only a debugger of ExecuTorch reads.
+    Remove the date, and what only a debugger of ExecuTorch reads.
 
     Identifiers are random UUIDs there; they need only be unique inside the package, so each is
     made from its item's path here.
@@ -25,9 +61,10 @@ def pin(package: Path) -> None:
     (package / DEBUG).unlink(missing_ok=True)
     spec = Model_pb2.Model()
     spec.ParseFromString((package / MODEL).read_bytes())
+    spec.description.metadata.userDefined.pop(DATE, None)
     (package / MODEL).write_bytes(spec.SerializeToString(deterministic=True))
     file = package / "Manifest.json"
-    manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    manifest: dict[str, Any] = read_json(file)
     entries = manifest["itemInfoEntries"]
     names = {old: str(uuid5(NAMESPACE_URL, entry["path"])) for old, entry in entries.items()}
     manifest["itemInfoEntries"] = {names[old]: entry for old, entry in entries.items()}

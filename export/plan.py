@@ -1,13 +1,11 @@
 """The quantization plan: which layers run in 8 bits on which grids, in terms of module names."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from export.affine import Affine
-from train.documents import read_json
-from train.errors import LesionliteError
+from train.documents import read_record
 from train.files import write_text
 
 PLAN, PLAN_FIGURE = "plan.json", "plan.png"
@@ -65,16 +63,4 @@ class Plan:
         Raises:
             LesionliteError: if there is none, or it is damaged.
         """
-        document: Any = read_json(path)
-        try:
-            values = {field.name: document[field.name] for field in fields(cls)}
-            values["layers"], values["activations"] = (
-                tuple(values[key]) for key in ("layers", "activations")
-            )
-            values["grids"] = {name: Affine(**grid) for name, grid in values["grids"].items()}
-            values["corrections"] = {n: tuple(shift) for n, shift in values["corrections"].items()}
-            return cls(**values)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise LesionliteError(
-                f"{path} is missing or no quantization plan; make one with `lesionlite export`"
-            ) from error
+        return read_record(path, cls, extra=True, advice="make one with `lesionlite export`")

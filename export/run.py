@@ -1,13 +1,15 @@
 """Convert one run to every selected file, and list them in a manifest."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from export.calibration import calibration_images
 from export.config import ExportConfig
+from export.finite import refuse_infinite
 from export.formats import FORMATS, Format, refuse_missing_packages
-from export.manifest import CALIBRATION, Artifact, Manifest, sha256_text
+from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Artifact, Manifest, sha256_text
 from export.plan import PLAN, PLAN_FIGURE, Plan
 from export.plan_figure import plan_figure
 from export.precision import PRECISIONS
@@ -15,12 +17,17 @@ from export.source import Source
 from export.toolchains import versions
 from train.console import progress, say
 from train.contract import Contract
-from train.documents import read_json
-from train.files import replacing, sha256_file, size_bytes, write_text
+from train.documents import read_record
+from train.files import inside, replacing, sha256_file, size_bytes, write_text
 from train.images import Pixels
 from train.layout import CONTRACT, SETTINGS, WEIGHTS
 from train.model import load_run
-from train.outputs import writing_into
+from train.outputs import refuse_foreign, writing_into
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PROBED = 8  # calibration images that the answers to are looked at beforehand
 
 
 def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None) -> list[Artifact]:
@@ -43,14 +50,21 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
 def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> list[Artifact]:
     refuse_missing_packages(config.formats)
     network, contract = load_run(run)
+    model = read_record(run / SETTINGS, _Settings, extra=True).model
+    stem = inside(out, model, run / SETTINGS)
+    for name in _names(stem, config):  # before any work is done
+        refuse_foreign(out / name)
+    refuse_infinite(network, _probes(contract), contract, run)
     calibration, files = (
         calibration_images(config, contract, data) if config.calibrates() else (None, [])
     )
-    model = read_json(run / SETTINGS)["model"]
+    if calibration is not None:
+        import torch
+
+        probes = torch.from_numpy(calibration[:PROBED]).permute(0, 3, 1, 2)
+        refuse_infinite(network, probes, contract, run)
     plan = None if calibration is None else _plan(network, contract, calibration, config)
-    made = _convert_all(
-        Source(network, contract, config.metadata(contract), plan), config, out / model
-    )
+    made = _convert_all(Source(network, contract, config.metadata(contract), plan), config, stem)
     listing = "".join(f"{file}\n" for file in files)
     if plan is not None:
         write_text(out / CALIBRATION, listing)
@@ -69,6 +83,33 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
     return made
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """What an export reads of a run's settings."""
+
+    model: str
+
+
+def _names(stem: Path, config: ExportConfig) -> list[str]:
+    """What will lie in the folder."""
+    artifacts = [_named(stem, row, precision).name for row, precision in config.pairs()]
+    planned = [CALIBRATION, PLAN, PLAN_FIGURE] if config.calibrates() else []
+    return [*artifacts, *planned, CONTRACT, MANIFEST, GOLDEN]
+
+
+def _named(stem: Path, row: Format, precision: str) -> Path:
+    return stem.with_name(f"{stem.name}-{precision}{row.suffix}")
+
+
+def _probes(contract: Contract) -> "Tensor":
+    """Black, white and noise, uint8 [3, 3, S, S]: what asks a network for its extremes."""
+    import torch
+
+    shape = 1, 3, contract.side, contract.side
+    noise = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0))
+    return torch.cat([torch.zeros(shape), torch.full(shape, 255), noise]).to(torch.uint8)
+
+
 def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artifact]:
     """Convert format by format to `stem`-PRECISION.SUFFIX; the rows of what was made."""
     made: list[Artifact] = []
@@ -81,9 +122,7 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
         task = bar.add_task("converting", total=len(config.pairs()), note="")
         for name, precisions in by_format.items():
             bar.update(task, note=name)
-            paths = {
-                p: stem.with_name(f"{stem.name}-{p}{FORMATS[name].suffix}") for p in precisions
-            }
+            paths = {p: _named(stem, FORMATS[name], p) for p in precisions}
             _convert(FORMATS[name], source, paths)
             made += [
                 _row(FORMATS[name], precision, path, plan_hash) for precision, path in paths.items()

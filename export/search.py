@@ -11,7 +11,8 @@ A layer takes the SiLUs around it along: there a network has most values, and to
 between 8 bits and float costs a runtime more than it saves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -33,9 +34,25 @@ from train.images import Pixels
 PROBED, JUDGED = 48, 100
 # What staying in float costs, as multiply-adds, roughly: a value of a SiLU, and a stored weight.
 SILU_COST, WEIGHT_COST = 100, 500
+THREADS = 2  # as runtimes on phones use; on a machine of more cores planning takes longer for it
 TUNING_GAIN = 2  # by about so much the divergence falls, measured on real images
 
 
+@contextmanager
+def _pinned_threads() -> Iterator[None]:
+    """So many threads on every machine, while inside: sums are shared out among them, and round so.
+
+    Without it the same flags make another plan where OMP_NUM_THREADS, or the processor, differs.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_pinned_threads()
 def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Plan:
     """Plan w8a8 for the mobile form (channels first) from calibration images uint8 [N, S, S, 3]."""
     form = form.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster

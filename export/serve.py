@@ -2,24 +2,42 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 from train.console import say
 from train.errors import LesionliteError
+from train.files import need_folder
 
 SITE = "site"  # what the app's build makes inside its folder
 SCRIPT = "build.mjs"  # and by what
 HOST = "localhost"  # browsers give camera and service worker to it without https
+NAMES = (HOST, "127.0.0.1", "[::1]")
+HTTP_PORT = 80  # which browsers leave out
+
+
+class Server(ThreadingHTTPServer):
+    """Says nothing of connections that break: browsers break them all the time."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what else goes wrong."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files with the types that browsers insist on, isolated so that wasm may use threads."""
+    """Files with the types that browsers insist on, isolated so that wasm may use threads.
+
+    Nothing but regular files below the folder, for pages of this machine alone: another site's page
+    may let its own name lead here (DNS rebinding), and then asks with that name as the host.
+    """
 
     extensions_map = {
         **SimpleHTTPRequestHandler.extensions_map,
@@ -28,6 +46,40 @@ class Handler(SimpleHTTPRequestHandler):
         ".wasm": "application/wasm",
         ".webmanifest": "application/manifest+json",
     }
+
+    def send_head(self) -> Any:
+        """What GET and HEAD have in common: the open file, or None after an error was sent."""
+        if not self._names_this_server():
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+            return None
+        try:
+            status = None if self._is_inside() else HTTPStatus.NOT_FOUND
+        except (OSError, RuntimeError):  # too long, links in a circle
+            status = HTTPStatus.NOT_FOUND
+        except ValueError:  # no path: NUL, half a character
+            status = HTTPStatus.BAD_REQUEST
+        if status is None:
+            return super().send_head()
+        self.send_error(status)
+        return None
+
+    def _names_this_server(self) -> bool:
+        port = cast(Server, self.server).server_port
+        here = {f"{name}:{port}" for name in NAMES} | (set(NAMES) if port == HTTP_PORT else set())
+        given = self.headers.get_all("Host", [])
+        return len(given) == 1 and given[0].strip().lower() in here
+
+    def _is_inside(self) -> bool:
+        """Whether what would be sent is a regular file of the folder, or a folder of it."""
+        folder = Path(self.directory).resolve()
+        asked = Path(self.translate_path(self.path))
+        for place in (asked, *(asked / name for name in ("index.html", "index.htm"))):
+            found = place.resolve()
+            if not found.is_relative_to(folder) or not (
+                found.is_dir() or found.is_file() or not found.exists()
+            ):
+                return False
+        return True
 
     def end_headers(self) -> None:
         """Add the headers of cross-origin isolation, without which there are no shared buffers."""
@@ -53,8 +105,7 @@ def build_site(app: Path) -> None:
     Raises:
         LesionliteError: no such folder, no web app in it, no npm, or what npm says went wrong.
     """
-    if not app.is_dir():
-        raise LesionliteError(f"there is no folder {app}")
+    need_folder(app)
     if not (app / SCRIPT).is_file():
         raise LesionliteError(
             f"{app} holds no web app ({SCRIPT} is missing); make one with "
@@ -86,8 +137,7 @@ def _npm(app: Path, *arguments: str) -> None:
 
 def built_site(app: Path) -> Path:
     """Where the built page of an app lies; LesionliteError if there is none."""
-    if not app.is_dir():
-        raise LesionliteError(f"there is no folder {app}")
+    need_folder(app)
     if not (app / SITE / "index.html").is_file():
         raise LesionliteError(
             f"{app} holds no built page ({SITE}/index.html); run `lesionlite serve {app}`"
@@ -107,7 +157,7 @@ def open_server(app: Path, port: int) -> ThreadingHTTPServer:
     """
     site = built_site(app)
     try:
-        return ThreadingHTTPServer((HOST, port), partial(Handler, directory=str(site)))
+        return Server((HOST, port), partial(Handler, directory=str(site)))
     except (OSError, OverflowError) as error:
         raise LesionliteError(
             f"port {port} cannot be used ({error}); choose another --port, 0 takes a free one"

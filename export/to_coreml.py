@@ -10,7 +10,7 @@ import numpy as np
 from export.affine import FEW_WEIGHTS
 from export.formats import NoRuntime, Runner
 from export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
-from export.mlpackage import pin
+from export.mlpackage import model_file, pin
 from export.quiet import quiet
 from export.source import Source
 from train.contract import Contract
@@ -132,9 +132,10 @@ def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
 def read_contract(path: Path) -> tuple[str, Sequence[str]]:
     """The contract's JSON text out of the user-defined metadata, and the classifier's labels."""
     with quiet():
-        import coremltools as ct
+        from coremltools.proto import Model_pb2
 
-        spec = ct.utils.load_spec(str(path))
+        spec = Model_pb2.Model()
+        spec.ParseFromString(model_file(path).read_bytes())  # load_spec writes into the package
     main = spec.mlProgram.functions["main"]
     operations = main.block_specializations[main.opset].operations
     (classify,) = (op for op in operations if op.type == "classify")

@@ -7,6 +7,7 @@ from pathlib import Path
 from export.formats import contract_text
 from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Artifact, Manifest, sha256_text
 from export.plan import PLAN_FIGURE
+from export.vectors import read_golden
 from train.errors import LesionliteError
 from train.files import sha256_file
 from train.layout import CONTRACT
@@ -25,7 +26,8 @@ class Check:
 
     Attributes:
         file: name in the folder.
-        status: ok, missing, changed, contract (another one than the manifest's), or unlisted.
+        status: ok, missing, changed, damaged, contract (another one than the manifest's), or
+            unlisted.
         reason: what is wrong and what to do; empty if it is ok.
     """
 
@@ -63,7 +65,7 @@ def verify(folder: Path) -> Verification:
     if manifest.calibration_sha256 is not None:
         checks.append(_check_file(folder / CALIBRATION, manifest.calibration_sha256))
     if manifest.golden_sha256 is not None:
-        checks.append(_check_file(folder / GOLDEN, manifest.golden_sha256))
+        checks.append(_check_golden(folder / GOLDEN, manifest.golden_sha256))
     listed = {check.file for check in checks} | {MANIFEST, *REPORTS}
     rest = sorted(
         path
@@ -97,6 +99,17 @@ def _check_file(path: Path, sha256: str) -> Check:
         reason = f"its SHA-256 is {found[:12]}…, not {sha256[:12]}…; {AGAIN}, or copy it back"
         return Check(path.name, "changed", reason)
     return Check(path.name, "ok")
+
+
+def _check_golden(path: Path, sha256: str) -> Check:
+    check = _check_file(path, sha256)
+    if check.status != "ok":
+        return check
+    try:
+        read_golden(path)
+    except LesionliteError as error:
+        return Check(path.name, "damaged", f"{error}; {AGAIN}")
+    return check
 
 
 def _check_plans_and_rest(manifest: Manifest, rest: list[Path]) -> Iterator[Check]:

@@ -107,7 +107,7 @@ def test_a_planted_fault_fails(name: str, classes: Path, tmp_path: Path) -> None
 @needs_kotlin
 def test_the_core_reads_what_embed_places(classes: Path, artifacts: Path, tmp_path: Path) -> None:
     app = tmp_path / "app"
-    made = embed(artifacts, "android", app)
+    made = embed(artifacts, "android", app, "w8a8")
     assert (app / "cases.json").is_file() and (app / "settings.gradle.kts").is_file()
     printed = unit_tests("EmbeddedTest", classes, app=app)
     assert "OK (1 test)" in printed, printed

@@ -3,9 +3,11 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import export.embed as embed_module
@@ -13,8 +15,10 @@ import lesionlite
 from benchmark.golden import add_golden
 from export.embed import App, Embedded, embed
 from export.manifest import GOLDEN, Manifest
+from export.verify import verify
 from train.contract import Contract
 from train.errors import LesionliteError
+from train.files import sha256_file
 
 APPS = {
     "page": App(("tflite", "onnx"), ("fp16", "fp32"), "model", ""),
@@ -113,22 +117,75 @@ def test_an_app_holds_template_artifacts_contract_and_golden_vectors(
         assert (model / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_the_same_twice(fill: Embed, tmp_path: Path) -> None:
+def test_the_same_twice(fill: Embed, folder: Path, tmp_path: Path) -> None:
+    report(folder)
+
     def files(app: Path) -> dict[str, bytes]:
         return {str(f.relative_to(app)): f.read_bytes() for f in app.rglob("*") if f.is_file()}
 
     fill(out=tmp_path / "one")
     fill(out=tmp_path / "two")
+    fill(out=tmp_path / "two", model_only=True)
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
 def test_a_package_is_placed_whole(fill: Embed, tmp_path: Path) -> None:
-    (row,) = fill("apple").artifacts
+    (row,) = fill("apple", precision="fp32").artifacts
     assert (tmp_path / "app" / "App" / "Resources" / row.artifact / "Manifest.json").is_file()
 
 
-def test_no_report_is_said_aloud(fill: Embed) -> None:
-    assert ["no report says" in remark for remark in fill().remarks] == [True, True]
+def test_without_a_report_only_what_is_named_is_taken(fill: Embed, tmp_path: Path) -> None:
+    with pytest.raises(LesionliteError, match="no report.*`lesionlite benchmark .*--precision"):
+        fill()
+    assert not (tmp_path / "app").exists()
+    remarks = fill(precision="fp32").remarks
+    assert ["no report says" in remark for remark in remarks] == [True, True]
+
+
+def test_what_is_not_verified_is_taken_by_name_alone(fill: Embed, folder: Path) -> None:
+    report(folder, fp16="unverified", fp32="unverified")
+    with pytest.raises(LesionliteError, match="fp16.tflite: unverified"):
+        fill()
+    assert ["is unverified" in remark for remark in fill(precision="fp16").remarks] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "report.json is damaged"),
+        ("[]", "expected an object"),
+        ('{"rows": [1]}', r"rows\[0\] is 1; expected an object"),
+        ('{"rows": [{"artifact": "x", "size_bytes": 1}]}', r"rows\[0\].status is missing"),
+        ('{"rows": [{"artifact": "x", "size_bytes": 1, "status": "ok"}]}', "one of: pass, fail"),
+    ],
+)
+def test_a_report_of_another_shape_is_a_sentence(
+    text: str, words: str, fill: Embed, folder: Path
+) -> None:
+    (folder / "report.json").write_text(text)
+    with pytest.raises(LesionliteError, match=words):
+        fill()
+
+
+def test_answers_that_are_not_finite_are_not_embedded_even_by_name(
+    fill: Embed, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from export import to_onnx
+
+    def broken(path: Path, threads: int) -> to_onnx.Runner:
+        return to_onnx.Runner(lambda image: np.full(14, np.nan, np.float32), "none")
+
+    monkeypatch.setattr(to_onnx, "load", broken)
+    manifest = Manifest.read(folder)
+    few = [row for row in manifest.artifacts if row.artifact.endswith(("fp32.tflite", "fp32.onnx"))]
+    replace(manifest, artifacts=tuple(few)).write(folder)
+    add_golden(folder)
+    document = json.loads((folder / GOLDEN / "golden.json").read_text(), parse_constant=pytest.fail)
+    assert "not finite" in document["artifacts"]["mobilevitv2_050-fp32.onnx"]["reason"]
+    report(folder)
+    with pytest.raises(LesionliteError, match="fp32.onnx has no golden vectors .*not finite"):
+        fill(precision="fp32")
+    assert not (tmp_path / "app").exists()
 
 
 def test_a_report_of_other_files_counts_as_none(fill: Embed, folder: Path) -> None:
@@ -137,7 +194,8 @@ def test_a_report_of_other_files_counts_as_none(fill: Embed, folder: Path) -> No
     for row in document["rows"]:
         row["size_bytes"] += 1
     (folder / "report.json").write_text(json.dumps(document))
-    assert len(fill().remarks) == 2
+    with pytest.raises(LesionliteError, match="no report"):
+        fill()
 
 
 def test_what_failed_is_passed_over_aloud(fill: Embed, folder: Path) -> None:
@@ -156,7 +214,9 @@ def test_what_failed_is_refused_by_name(fill: Embed, folder: Path, tmp_path: Pat
 
 def test_nothing_that_passed(fill: Embed, folder: Path) -> None:
     report(folder, fp16="fail", fp32="fail")
-    with pytest.raises(LesionliteError, match="none that passed the benchmark"):
+    with pytest.raises(
+        LesionliteError, match="no tflite artifact that passed the benchmark .*fp32.tflite: fail"
+    ):
         fill()
 
 
@@ -168,14 +228,16 @@ def test_wrong_choices_list_the_right_ones(fill: Embed) -> None:
 
 
 def test_a_changed_artifact_is_refused(fill: Embed, folder: Path, tmp_path: Path) -> None:
+    report(folder)
     (path,) = folder.glob("*-fp16.onnx")
-    path.write_bytes(path.read_bytes() + b"0")
+    path.write_bytes(path.read_bytes()[:-1] + b"0")
     with pytest.raises(LesionliteError, match="is not the file that"):
         fill()
     assert not (tmp_path / "app").exists()
 
 
 def test_changed_or_missing_golden_vectors_are_refused(fill: Embed, folder: Path) -> None:
+    report(folder)
     (folder / GOLDEN / "0.png").write_bytes(b"")
     with pytest.raises(LesionliteError, match="golden vectors .* not the ones"):
         fill()
@@ -186,18 +248,148 @@ def test_changed_or_missing_golden_vectors_are_refused(fill: Embed, folder: Path
         fill(model_only=True)
 
 
-def test_an_edited_app_is_left_alone(fill: Embed, tmp_path: Path) -> None:
+def test_an_edited_app_is_left_alone(fill: Embed, folder: Path, tmp_path: Path) -> None:
+    report(folder)
     fill()
     (tmp_path / "app" / "main").write_text("edited")
-    (tmp_path / "app" / "model" / "stray").write_text("")
+    (tmp_path / "app" / "model" / "stray").write_text("mine")
+    (tmp_path / "app" / "model" / "mine").mkdir()
+    (tmp_path / "app" / "model" / GOLDEN / "notes").write_text("mine")
     with pytest.raises(LesionliteError, match="--model-only"):
         fill()
     made = fill(model_only=True, precision="fp32")
     assert (tmp_path / "app" / "main").read_text() == "edited"
     found = {path.name for path in (tmp_path / "app" / "model").iterdir()}
-    assert found == {*(row.artifact for row in made.artifacts), "contract.json", "golden"}
+    placed = {*(row.artifact for row in made.artifacts), "contract.json", "golden"}
+    assert found == placed | {"stray", "mine"}
+    assert (tmp_path / "app" / "model" / "stray").read_text() == "mine"
+    assert (tmp_path / "app" / "model" / GOLDEN / "notes").read_text() == "mine"
 
 
-def test_no_app_to_renew(fill: Embed) -> None:
-    with pytest.raises(LesionliteError, match="no app .* to renew"):
-        fill(model_only=True)
+def everything(folder: Path) -> dict[str, object]:
+    return {
+        str(f.relative_to(folder)): f.read_bytes() if f.is_file() else f.is_symlink()
+        for f in folder.rglob("*")
+    }
+
+
+def no_cases(app: Path) -> None:
+    (app / "cases.json").unlink()
+
+
+def no_golden(app: Path) -> None:
+    shutil.rmtree(app / "model" / GOLDEN)
+
+
+def linked_golden(app: Path) -> None:
+    (app / "model" / GOLDEN).rename(app.parent / "elsewhere")
+    (app / "model" / GOLDEN).symlink_to(app.parent / "elsewhere")
+
+
+def edited_artifact(app: Path) -> None:
+    (path,) = (app / "model").glob("*.onnx")
+    path.write_bytes(b"mine")
+
+
+def file_in_the_way(app: Path) -> None:
+    (app / "model" / "mobilevitv2_050-fp16.onnx").write_text("mine")
+
+
+def golden_that_names(name: str, value: str) -> Callable[[Path], None]:
+    """A golden.json of the app that names a file with a hash that fits."""
+
+    def plant(app: Path) -> None:
+        file = app / "model" / GOLDEN / "golden.json"
+        document = json.loads(file.read_text())
+        (app.parent / "outside.onnx").write_text("mine")
+        if name == "images":
+            document["images"][0] = value
+        else:
+            entry = {"sha256": sha256_file(app.parent / "outside.onnx"), "tolerance": 0.02}
+            document["artifacts"][value] = entry
+        file.write_text(json.dumps(document))
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    ("plant", "words"),
+    [
+        (lambda app: shutil.rmtree(app), "no app to renew: there is no folder"),
+        (no_cases, "no app to renew: .* has no cases.json; name the folder"),
+        (no_golden, "no app to renew: .* has no model/golden/golden.json"),
+        (linked_golden, "golden leads elsewhere by a link"),
+        (edited_artifact, "is not the file that lesionlite placed there"),
+        (file_in_the_way, "fp16.onnx is not one that lesionlite placed"),
+        (golden_that_names("images", "../../main"), "no plain file name"),
+        (golden_that_names("artifacts", "../../outside.onnx"), "no plain file name"),
+        (golden_that_names("artifacts", "stray"), "which is no artifact"),
+    ],
+)
+def test_what_is_not_lesionlites_is_never_deleted(
+    plant: Callable[[Path], None], words: str, fill: Embed, folder: Path, tmp_path: Path
+) -> None:
+    fill(precision="fp32")
+    plant(tmp_path / "app")
+    before = everything(tmp_path)
+    with pytest.raises(LesionliteError, match=words):
+        fill(precision="fp16", model_only=True)
+    assert everything(tmp_path) == before
+
+
+def test_a_folder_of_another_kind_is_no_app(fill: Embed, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "model"
+    mine.mkdir(parents=True)
+    (mine / "weights.bin").write_text("mine")
+    with pytest.raises(LesionliteError, match="mine is no page app of lesionlite's"):
+        fill(out=mine.parent, precision="fp32", model_only=True)
+    assert (mine / "weights.bin").read_text() == "mine"
+    fill("apple", out=tmp_path / "phone", precision="fp32")
+    with pytest.raises(LesionliteError, match="is no page app"):
+        fill(out=tmp_path / "phone", precision="fp32", model_only=True)
+
+
+@pytest.mark.parametrize("value", ["../../main", "/etc/passwd", "..", "a/b", "a\\b", "", "a\0"])
+def test_golden_vectors_name_plain_files_alone(
+    value: str, fill: Embed, folder: Path, tmp_path: Path
+) -> None:
+    file = folder / GOLDEN / "golden.json"
+    document = json.loads(file.read_text())
+    document["images"][1] = value
+    file.write_text(json.dumps(document))
+    relist_golden(folder)
+    with pytest.raises(LesionliteError, match="no plain file name"):
+        fill(precision="fp32")
+    assert not (tmp_path / "app").exists()
+    assert [c.file for c in verify(folder).checks if c.status != "ok"] == [GOLDEN]
+
+
+def relist_golden(folder: Path) -> None:
+    """Let the manifest list the golden vectors as they are now."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["golden_sha256"] = sha256_file(folder / GOLDEN)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"images": 1}, "images is 1; expected a list"),
+        ({"images": ["0.png", "0.png"]}, "names a file twice"),
+        ({"artifacts": []}, "artifacts is a list of 0; expected an object"),
+        ({"labels": ["a"]}, "does not hold 1 numbers"),
+    ],
+)
+def test_golden_vectors_of_another_shape_are_a_sentence(
+    change: dict[str, Any], words: str, fill: Embed, folder: Path
+) -> None:
+    file = folder / GOLDEN / "golden.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    relist_golden(folder)
+    with pytest.raises(LesionliteError, match=words):
+        fill(precision="fp32")
+
+
+def test_an_app_does_not_lie_in_its_artifacts(fill: Embed, folder: Path) -> None:
+    with pytest.raises(LesionliteError, match="lies in .* choose another --out"):
+        fill(out=folder / "app", precision="fp32")

@@ -2,17 +2,29 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lesionlite
 from benchmark.predictor import load, open_unchecked
+from benchmark.runtimes import open_other
+from benchmark.tensors import open_tensors
 from benchmark.worker import _load
-from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Manifest, find_row, read_manifest
+from export.manifest import (
+    CALIBRATION,
+    GOLDEN,
+    MANIFEST,
+    Manifest,
+    find_row,
+    read_manifest,
+    vouching,
+)
 from export.plan import PLAN
 from export.toolchains import TOOLCHAINS
 from export.verify import verify
@@ -23,6 +35,7 @@ from train.files import sha256_file, size_bytes
 from train.layout import CONTRACT, WEIGHTS
 
 ONNX, PACKAGE = "mobilevitv2_050-fp32.onnx", "mobilevitv2_050-fp32.mlpackage"
+UNFUSED = "ONNX Runtime, nothing fused"
 
 
 @pytest.fixture
@@ -166,9 +179,11 @@ def test_the_command_says_it_and_sets_the_exit_code(
     ("text", "words"),
     [
         (None, "nothing was exported"),
-        ("{", "damaged or another version's"),
-        ("[1]", "damaged or another version's"),
-        ('{"artifacts": [{"artifact": "x"}]}', "damaged or another version's"),
+        ("", "manifest.json is damaged: it is no JSON document (it is empty)"),
+        ("{", "manifest.json is damaged: it is no JSON document"),
+        ("[1]", "it is a list of 1; expected an object"),
+        ("{}", "model is missing; expected text"),
+        ('{"artifacts": [{"artifact": "x"}]}', "model is missing; expected text"),
     ],
 )
 def test_no_manifest_is_a_sentence(
@@ -194,6 +209,129 @@ def test_load_refuses_a_changed_file_and_takes_one_that_nothing_lists(
     assert load(alone / ONNX).contract.labels
     (alone / MANIFEST).write_text('{"name": "a web app", "icons": []}')
     assert load(alone / ONNX).contract.labels
+    assert "Nothing vouches for" in vouching(alone / ONNX) and not load(alone / ONNX).vouched
+    assert vouching(copied / ONNX) == ""
+
+
+def cut(folder: Path) -> None:
+    text = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(text[: len(text) // 2])
+
+
+def with_rows(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """Change the manifest's row of the ONNX file."""
+
+    def fault(folder: Path) -> None:
+        document = json.loads((folder / MANIFEST).read_text())
+        (row,) = [row for row in document["artifacts"] if row["artifact"] == ONNX]
+        change(row)
+        (folder / MANIFEST).write_text(json.dumps(document))
+
+    return fault
+
+
+def rows_are(rows: object) -> Callable[[Path], None]:
+    def fault(folder: Path) -> None:
+        document = json.loads((folder / MANIFEST).read_text())
+        (folder / MANIFEST).write_text(json.dumps({**document, "artifacts": rows}))
+
+    return fault
+
+
+def pipe(folder: Path) -> None:
+    (folder / MANIFEST).unlink()
+    os.mkfifo(folder / MANIFEST)
+
+
+def broken_link(folder: Path) -> None:
+    (folder / MANIFEST).unlink()
+    (folder / MANIFEST).symlink_to(folder / "gone")
+
+
+def listed_twice(folder: Path) -> None:
+    document = json.loads((folder / MANIFEST).read_text())
+    document["artifacts"] += document["artifacts"]
+    (folder / MANIFEST).write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (cut, "is damaged: it is no JSON"),
+        (lambda folder: (folder / MANIFEST).write_bytes(b""), "it is empty"),
+        (lambda folder: (folder / MANIFEST).write_bytes(b"\xff\xfe"), "not text in UTF-8"),
+        (lambda folder: (folder / MANIFEST).write_text("null"), "it is null; expected an object"),
+        (lambda folder: (folder / MANIFEST).write_text("{}"), "model is missing"),
+        (pipe, "no regular file"),
+        (broken_link, "is a broken link"),
+        (with_rows(lambda row: row.pop("sha256")), r"artifacts\[0\].sha256 is missing"),
+        (with_rows(lambda row: row.update(size_bytes="1")), "size_bytes is .*a whole number"),
+        (with_rows(lambda row: row.update(sha256=None)), "sha256 is null; expected text"),
+        (with_rows(lambda row: row.update(artifact="../outside.onnx")), "no plain file name"),
+        (with_rows(lambda row: row.update(artifact="/tmp/outside.onnx")), "no plain file name"),
+        (with_rows(lambda row: row.update(artifact="other.onnx")), "does not list"),
+        (rows_are([]), "does not list"),
+        (rows_are("none"), 'artifacts is "none"; expected a list'),
+        (rows_are([1]), r"artifacts\[0\] is 1; expected an object"),
+        (listed_twice, "twice"),
+    ],
+)
+def test_a_changed_file_does_not_pass_beside_a_damaged_manifest(
+    fault: Callable[[Path], object], words: str, copied: Path
+) -> None:
+    flip_a_byte(copied)
+    fault(copied)
+    for opener in (load, open_tensors, lambda path: open_other(UNFUSED, path, 1), read_manifest):
+        with pytest.raises(LesionliteError, match=words if opener != read_manifest else "."):
+            opener(copied / ONNX)
+
+
+@pytest.mark.parametrize("name", [ONNX, "other-name.onnx"])
+def test_a_changed_file_does_not_pass_through_a_link(
+    name: str, copied: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / name
+    link.symlink_to(copied / ONNX)
+    again = tmp_path / "again.onnx"
+    again.symlink_to(Path("links") / name)  # relative, and a link to a link
+    folder = tmp_path / "folder"
+    folder.symlink_to(copied)
+    for path in (link, again, folder / ONNX):
+        assert load(path).vouched
+    flip_a_byte(copied)
+    for path in (link, again, folder / ONNX):
+        with pytest.raises(LesionliteError, match="is not the file that"):
+            load(path)
+        with pytest.raises(LesionliteError, match="is not the file that"):
+            open_tensors(path)
+
+
+def test_a_manifest_beside_the_link_counts_too(copied: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(copied, tmp_path / "other"))
+    with_other_props(other / ONNX)
+    (copied / ONNX).unlink()
+    (copied / ONNX).symlink_to(other / ONNX)
+    (other / MANIFEST).unlink()
+    with pytest.raises(LesionliteError, match="is not the file that"):
+        load(copied / ONNX)
+
+
+def test_a_link_in_a_package_is_a_change(copied: Path, tmp_path: Path) -> None:
+    (copied / PACKAGE / "more").symlink_to(tmp_path)
+    with pytest.raises(LesionliteError, match="is not the file that"):
+        load(copied / PACKAGE)
+
+
+def test_a_lone_archive_has_checksums_of_its_own(artifacts: Path, tmp_path: Path) -> None:
+    name = "mobilevitv2_050-fp32.ptl"
+    shutil.copy(artifacts / name, tmp_path)
+    assert load(tmp_path / name).contract.labels
+    data = bytearray((tmp_path / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(LesionliteError, match="does not have its checksum|is damaged"):
+        load(tmp_path / name)
 
 
 def with_other_props(file: Path) -> None:

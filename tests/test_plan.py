@@ -95,7 +95,7 @@ def test_a_plan_reads_back_as_it_was_written(plan: Plan, tmp_path: Path) -> None
     plan.write(tmp_path / PLAN)
     assert Plan.read(tmp_path / PLAN) == plan
     (tmp_path / PLAN).write_text("{}")
-    with pytest.raises(LesionliteError, match="no quantization plan"):
+    with pytest.raises(LesionliteError, match="make one with `lesionlite export`"):
         Plan.read(tmp_path / PLAN)
 
 

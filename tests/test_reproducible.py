@@ -16,7 +16,7 @@ import torch
 from export import to_torchscript
 from export.config import ExportConfig
 from export.manifest import Artifact, Manifest, read_manifest
-from export.mlpackage import DEBUG, MODEL, pin
+from export.mlpackage import DATE, DEBUG, MODEL, pin
 from export.run import export
 from export.verify import verify
 from tests.conftest import relist
@@ -36,24 +36,74 @@ def differing(one: Path, other: Path) -> list[str]:
     return [name for name in first if first[name] != second[name]]
 
 
+# 400 days from now, for whatever asks Python what day it is.
+ANOTHER_DAY = """
+import datetime, time
+SHIFT = 400 * 86400
+now, local, utc, written = time.time, time.localtime, time.gmtime, time.strftime
+time.time = lambda: now() + SHIFT
+time.localtime = lambda seconds=None: local(time.time() if seconds is None else seconds)
+time.gmtime = lambda seconds=None: utc(time.time() if seconds is None else seconds)
+time.strftime = lambda form, given=None: written(form, given or time.localtime())
+class Date(datetime.date):
+    today = classmethod(lambda cls: cls.fromtimestamp(time.time()))
+class Datetime(datetime.datetime):
+    today = classmethod(lambda cls: cls.fromtimestamp(time.time()))
+    now = classmethod(lambda cls, tz=None: cls.fromtimestamp(time.time(), tz))
+    utcnow = classmethod(lambda cls: cls.utcfromtimestamp(time.time()))
+datetime.date, datetime.datetime = Date, Datetime
+"""
+
+
+def elsewhere(folder: Path) -> dict[str, str]:
+    """The environment of another day and zone, with other hashes, words and threads."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(ANOTHER_DAY)
+    threads = "2" if os.environ.get("OMP_NUM_THREADS") == "1" else "1"
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
+        "PYTHONHASHSEED": "4711",
+        "TZ": "Pacific/Kiritimati",
+        "LC_ALL": "POSIX",
+        "PYTHONUTF8": "1",  # or else the terminal of POSIX is ASCII
+        "OMP_NUM_THREADS": threads,
+    }
+
+
 @pytest.fixture(scope="session")  # as `artifacts`, so that it does not have to wait for them
 def again(run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifacts of the run once more, by another process with another seed of hashes."""
-    out = tmp_path_factory.mktemp("again") / "artifacts"
-    command = [sys.executable, "-m", "lesionlite", "export", run, "--data", drawn, "--out", out]
-    environment = {**os.environ, "PYTHONHASHSEED": "4711"}
+    """The artifacts of the run once more, by another process in another environment."""
+    folder = tmp_path_factory.mktemp("again")
+    command = [sys.executable, "-m", "lesionlite", "export", run, "--data", drawn, "--out", "files"]
     done = subprocess.run(
         [*map(str, command), "--calibration", "14", "--tuning-steps", "8"],
-        cwd=ROOT,
-        env=environment,
+        cwd=folder,
+        env=elsewhere(folder / "elsewhere"),
+        umask=0o077,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return out
+    return folder / "files"
 
 
-def test_another_process_writes_the_same_bytes(again: Path, artifacts: Path) -> None:
+def test_elsewhere_it_is_another_day(tmp_path: Path) -> None:
+    """Or `again` would prove nothing."""
+    code = (
+        "import datetime, time, os, torch; print(datetime.date.today().toordinal(), "
+        "datetime.datetime.now().year, time.strftime('%Z%Y'), hash('a'), torch.get_num_threads())"
+    )
+    given = {"args": [sys.executable, "-c", code], "capture_output": True, "text": True}
+    here = subprocess.run(**given, check=True).stdout.split()
+    there = subprocess.run(**given, env=elsewhere(tmp_path / "there"), check=True).stdout.split()
+    assert int(there[0]) - int(here[0]) in (400, 401)
+    assert all(one != other for one, other in zip(here, there, strict=True))
+
+
+def test_another_process_in_another_place_writes_the_same_bytes(
+    again: Path, artifacts: Path
+) -> None:
     assert differing(artifacts, again) == []
     assert Manifest.read(artifacts) == Manifest.read(again)
     assert verify(again).passed
@@ -83,11 +133,18 @@ def scatter(package: Path) -> None:
 
 
 def test_pinned_packages_do_not_hang_on_chance(artifacts: Path, tmp_path: Path) -> None:
+    from coremltools.proto import Model_pb2
+
     given = artifacts / "mobilevitv2_050-fp16.mlpackage"
     package = Path(shutil.copytree(given, tmp_path / given.name))
     scatter(package)
     assert sha256_file(package) != sha256_file(given)
     (package / DEBUG).write_text("{}")
+    spec = Model_pb2.Model()
+    spec.ParseFromString((package / MODEL).read_bytes())
+    assert not [key for key in spec.description.metadata.userDefined if "date" in key]
+    spec.description.metadata.userDefined[DATE] = "2026-01-01"
+    (package / MODEL).write_bytes(spec.SerializeToString())
     pin(package)
     assert sha256_file(package) == sha256_file(given)
 

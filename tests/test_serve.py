@@ -1,5 +1,7 @@
 """The static server of the web app."""
 
+import os
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -48,6 +50,71 @@ def test_types_and_isolation(address: str, name: str, kind: str) -> None:
 def test_nothing_but_the_site(address: str, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{address}/{path}")
+
+
+def ask(address: str, line: str, *headers: str) -> tuple[int, bytes]:
+    """Status and body of what a raw request gets."""
+    port = int(address.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        lines = [line, *headers, "Connection: close", "", ""]
+        connection.sendall("\r\n".join(lines).encode("latin-1"))
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def test_links_lead_nowhere_but_inside(app: Path, address: str) -> None:
+    site = app / "site"
+    (site / "out.txt").symlink_to(app / "secret")
+    (site / "outside").symlink_to(app)
+    (site / "linked").mkdir()
+    (site / "linked" / "index.html").symlink_to(app / "secret")
+    (site / "circle").symlink_to(site / "circle")
+    (site / "inside.js").symlink_to(site / "a.js")
+    os.mkfifo(site / "pipe")
+    host = "Host: " + address.removeprefix("http://")
+    for path in ("out.txt", "outside/secret", "outside/", "linked/", "circle", "pipe", "x" * 5000):
+        for method in ("GET", "HEAD"):
+            assert ask(address, f"{method} /{path} HTTP/1.0", host)[0] == 404, path
+    assert ask(address, "GET /inside.js HTTP/1.0", host) == (200, b"a.js")
+
+
+def test_other_hosts_are_refused(address: str) -> None:
+    port = address.rsplit(":", 1)[1]
+    for good in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", f"LOCALHOST:{port}"):
+        assert ask(address, "GET /a.js HTTP/1.1", f"Host: {good}") == (200, b"a.js")
+        assert ask(address, "HEAD /a.js HTTP/1.1", f"Host: {good}") == (200, b"")
+    for bad in (
+        "evil.example",
+        f"evil.example:{port}",
+        "localhost",
+        "localhost:1",
+        "",
+        "localhost.",
+    ):
+        for method in ("GET", "HEAD"):
+            assert ask(address, f"{method} /a.js HTTP/1.1", f"Host: {bad}")[0] == 421, bad
+    assert ask(address, "GET /a.js HTTP/1.0")[0] == 421
+    two = (f"Host: localhost:{port}", "Host: evil.example")
+    assert ask(address, "GET /a.js HTTP/1.1", *two)[0] == 421
+
+
+def test_what_is_no_path_is_said_without_a_traceback(
+    address: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    host = "Host: " + address.removeprefix("http://")
+    assert ask(address, "GET /%00 HTTP/1.1", host)[0] == 400
+    assert ask(address, "GET /a.js%00.png HTTP/1.1", host)[0] == 400
+    for odd in ("%ED%A0%80", "%FF%FE", "%", "%zz", "?", "#", "//", "\\..\\secret", "*"):
+        assert ask(address, f"GET /{odd} HTTP/1.1", host)[0] in (200, 400, 404), odd
+    assert ask(address, "GET /a b HTTP/1.1", host)[0] == 400
+    port = int(address.rsplit(":", 1)[1])
+    for _ in range(3):  # hangs up before the answer, as browsers do
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            connection.sendall(f"GET /a.js HTTP/1.1\r\n{host}\r\n\r\n".encode())
+    assert ask(address, "GET /a.js HTTP/1.1", host)[0] == 200
+    assert capfd.readouterr() == ("", "")
 
 
 def test_only_this_machine(app: Path) -> None:

@@ -5,6 +5,7 @@ Standard library only: the command line and the contract are checked with it, to
 
 import json
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -47,8 +48,10 @@ def read_json(path: Path) -> Any:
         LesionliteError: if something is there that is no JSON text in UTF-8.
     """
     try:
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
+        if not path.exists():
+            raise LesionliteError(f"{path} is a broken link")
         if not path.is_file():  # a pipe would be waited for without end
             raise LesionliteError(f"{path} is no regular file; a JSON document is expected there")
         return parse_json(path.read_bytes(), str(path))

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from train import outputs
+from train.contract import NOT_IN_A_LINE
 from train.documents import to_json
 from train.errors import LesionliteError
 
@@ -96,13 +98,22 @@ def inside(folder: Path, name: str, source: object) -> Path:
     Raises:
         LesionliteError: if it is no plain name: a path would lead out of the folder.
     """
-    plain = name not in ("", ".", "..") and not set(name) & set("/\\\0") and name.isprintable()
+    odd = set("/\\").union(c for c in name if category(c) in NOT_IN_A_LINE)
+    plain = name not in ("", ".", "..") and not odd & set(name)
     if not plain:
         raise LesionliteError(
             f"{source} names {name!r}, which is no plain file name; it may name files in {folder} "
             "alone"
         )
     return folder / name
+
+
+def below(folder: Path, path: str, source: object) -> Path:
+    """As `inside`, of a path: plain names with / between them."""
+    place = folder
+    for name in path.split("/"):
+        place = inside(place, name, source)
+    return place
 
 
 def need_folder(path: Path, what: str = "") -> Path:
@@ -127,8 +138,9 @@ def sha256_file(path: Path) -> str:
     """SHA-256 of a file, or of a folder's files and their names in order, as hex."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file != path and (not file.is_dir() or file.is_symlink()):
+            digest.update(str(file.relative_to(path)).encode())
         if file.is_file():
-            digest.update(str(file.relative_to(path)).encode() if file != path else b"")
             with file.open("rb") as stream:
                 while block := stream.read(1 << 20):
                     digest.update(block)

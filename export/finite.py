@@ -1,0 +1,53 @@
+"""Networks whose answers are not finite numbers: which layer is the first?"""
+
+from typing import TYPE_CHECKING, Any
+
+from train.contract import Contract
+from train.errors import LesionliteError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def first_infinite_layer(network: "nn.Module", pixels: "Tensor", contract: Contract) -> str:
+    """Name of the first layer, in the order of execution, that gives NaN or infinity; "" if none.
+
+    Args:
+        network: timm's, float32; it stays as it is.
+        pixels: uint8 [N, 3, S, S].
+        contract: says how they are normalized.
+    """
+    import torch
+
+    from export.wiring import watching
+    from train.model import predict_logits
+
+    found: list[str] = []
+
+    def note(name: str) -> Any:
+        def hook(module: "nn.Module", given: Any, made: Any) -> None:
+            if isinstance(made, torch.Tensor) and not made.isfinite().all():
+                found.append(name)
+
+        return hook
+
+    names = [name for name, module in network.named_modules() if not any(module.children())]
+    with torch.inference_mode(), watching(network, {name: note(name) for name in names}):
+        logits = predict_logits(network, pixels, contract)
+    return next(iter(found), "" if logits.isfinite().all() else "head")
+
+
+def refuse_infinite(
+    network: "nn.Module", pixels: "Tensor", contract: Contract, run: object
+) -> None:
+    """Refuse a network whose answers to uint8 [N, 3, S, S] are not finite.
+
+    Raises:
+        LesionliteError: naming the run and the layer.
+    """
+    layer = first_infinite_layer(network, pixels, contract)
+    if layer:
+        raise LesionliteError(
+            f"{run}: layer {layer} gives numbers that are not finite (NaN or infinity), so no file "
+            "made from it can be right; train again"
+        )
