@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tyro.conf import Positional, arg
 
 from benchmark.candidate import Candidate
+from benchmark.config import MOST_IMAGES, MOST_SECONDS
 from benchmark.foreign import noise
 from benchmark.latency import QUIET, Latency, measure
 from benchmark.page import RUNTIMES, Page, chromium, pages
@@ -30,7 +31,7 @@ from train.console import respond, say
 from train.contract import Contract
 from train.errors import LesionliteError
 from train.layout import CONTRACT
-from train.settings import refuse_settings
+from train.settings import refuse_settings, refuse_types
 
 THREADS = 2
 
@@ -156,7 +157,12 @@ class Options:
 
     def run(self) -> Outcome:
         """Measure, and show a line for each artifact."""
-        refuse_settings(self, [("photos", self.photos >= 1, "1 or more")])
+        refuse_types(self)
+        rules = (
+            ("photos", 1 <= self.photos <= MOST_IMAGES, f"from 1 to {MOST_IMAGES:,}"),
+            ("seconds", 0 <= self.seconds <= MOST_SECONDS, f"from 0 to {MOST_SECONDS:,}"),
+        )
+        refuse_settings(self, rules)
         built_site(self.app)
         folder = artifact_folder(self.artifacts)
         names = [row.artifact for row in read_manifest(self.artifacts)]

@@ -8,6 +8,7 @@ the matrix products that set the physical limit; once with each number of thread
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import reduce
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,23 +21,23 @@ from benchmark.defaults import DEFAULTS, Default
 from benchmark.foreign import noise
 from benchmark.limit import network_multiply_adds
 from benchmark.mil_count import Work, count
+from benchmark.peers_report import PEERS_JSON, PEERS_MD
 from benchmark.report import machine
 from benchmark.rounds import COUNTED, File, Query, time_round
 from export.calibration import choose
 from export.formats import FORMATS, first_line
-from export.manifest import MANIFEST, read_manifest
+from export.manifest import CALIBRATION, Manifest, read_manifest
 from export.precision import PRECISIONS
 from export.quiet import quiet
 from train.console import progress, respond
 from train.contract import Contract
 from train.data import drop_bad, read_split
-from train.documents import read_json
 from train.errors import LesionliteError, unknown_choice
-from train.files import replacing, sha256_file, size_bytes
+from train.files import inside, replacing, sha256_file, size_bytes
 from train.images import load_inputs
 from train.layout import WEIGHTS
 from train.model import load_run
-from train.outputs import writing_into
+from train.outputs import refuse_foreign, writing_into
 
 Ours = dict[tuple[str, str], File]
 
@@ -59,6 +60,18 @@ def peers(
     Raises:
         LesionliteError: no artifacts, no run, artifacts of another run, or no limit to measure.
     """
+    inputs = {"RUN": run, "DATA": data, "ARTIFACTS": artifacts}
+    if out.resolve() == artifacts.resolve():
+        del inputs["ARTIFACTS"]
+    with writing_into(out, **inputs):
+        for name in (PEERS_JSON, PEERS_MD):
+            refuse_foreign(out / name)
+        return _peers(artifacts, run, data, config, out)
+
+
+def _peers(
+    artifacts: Path, run: Path, data: Path | None, config: PeersConfig, out: Path
+) -> Comparison:
     network, contract = load_run(run)
     ours = _ours(artifacts, run, config)
     formats = config.formats or tuple(dict.fromkeys(name for name, _ in ours))
@@ -71,8 +84,7 @@ def peers(
         if files:
             images = scratch / "calibration.npy"
             np.save(images, load_inputs(files, contract, "reading calibration images"))
-        with writing_into(out):
-            defaults = _convert_all(selected, ours, run, images, out / "defaults")
+        defaults = _convert_all(selected, ours, run, images, out / "defaults")
         query = Query(scratch / "image.npy", (1, 3, contract.side, contract.side), products)
         np.save(query.images, noise((1, contract.side, contract.side, 3), np.uint8))
         rounds = tuple(
@@ -92,7 +104,7 @@ def _ours(artifacts: Path, run: Path, config: PeersConfig) -> Ours:
     rows = read_manifest(artifacts)
     if not artifacts.is_dir():
         raise LesionliteError(f"{artifacts} is one artifact; give the folder that it lies in")
-    if read_json(artifacts / MANIFEST).get("checkpoint_sha256") != sha256_file(run / WEIGHTS):
+    if Manifest.read(artifacts).checkpoint_sha256 != sha256_file(run / WEIGHTS):
         raise LesionliteError(f"{artifacts} was not made from {run}; export the run again")
     return {
         (row.format, row.precision): _file(artifacts / row.artifact)
@@ -126,16 +138,28 @@ def _calibration_files(
     """
     if data is None or not any(PRECISIONS[row.precision].calibrated for row in selected):
         return []
-    listed = artifacts / "calibration.txt"
+    listed = artifacts / CALIBRATION
     if not listed.is_file():  # nothing of ours was calibrated
         (split,), _ = drop_bad([read_split(data / "train", contract.labels)], True)
         return choose(split, images, seed=0)
-    files = [data / name for name in listed.read_text(encoding="utf-8").split("\n") if name]
+    files = [_below(data, name, listed) for name in _lines(listed)]
     if missing := [file for file in files if not file.is_file()]:
         raise LesionliteError(
             f"{listed} names {missing[0]}, which is not there: give the --data of the export"
         )
     return files[:: max(1, len(files) // images)][:images]
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line for line in file.read_text(encoding="utf-8").split("\n") if line]
+    except UnicodeDecodeError as error:
+        raise LesionliteError(f"{file} is not text in UTF-8 (byte {error.start})") from error
+
+
+def _below(folder: Path, name: str, source: Path) -> Path:
+    """The file that `source` names by its path in `folder`, each part of it a plain name."""
+    return reduce(lambda place, part: inside(place, part, source), name.split("/"), folder)
 
 
 def _convert_all(

@@ -6,7 +6,7 @@ from typing import Any
 
 from export.calibration import calibration_images
 from export.config import ExportConfig
-from export.formats import FORMATS, Format, refuse_missing_packages
+from export.formats import FORMATS, Format, artifact_name, refuse_missing_packages
 from export.manifest import CALIBRATION, Artifact, Manifest, sha256_text
 from export.plan import PLAN, PLAN_FIGURE, Plan
 from export.plan_figure import plan_figure
@@ -82,7 +82,7 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
         for name, precisions in by_format.items():
             bar.update(task, note=name)
             paths = {
-                p: stem.with_name(f"{stem.name}-{p}{FORMATS[name].suffix}") for p in precisions
+                p: stem.with_name(artifact_name(stem.name, FORMATS[name], p)) for p in precisions
             }
             _convert(FORMATS[name], source, paths)
             made += [
