@@ -91,11 +91,20 @@ def read_report(path: Path) -> Past:
     document = read_json(path)
     if document is None:
         raise LesionliteError(f"--against: there is no {path}")
+    return past(document, path)
+
+
+def past(document: Document, source: object) -> Past:
+    """What of a report's document is compared.
+
+    Raises:
+        LesionliteError: if it is none, naming `source` and the field.
+    """
     try:
         return cast(Past, structure(document, Past, extra=True))
     except Mismatch as error:
         raise LesionliteError(
-            f"--against {path} is no report.json of lesionlite benchmark, or damaged: {error}"
+            f"--against {source} is no report.json of lesionlite benchmark, or damaged: {error}"
         ) from error
 
 
