@@ -2,10 +2,10 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from benchmark.config import RegressionConfig
-from train.documents import read_json
+from train.documents import Mismatch, as_record, read_json, shown, structure
 from train.errors import LesionliteError
 
 Document = dict[str, Any]
@@ -30,23 +30,89 @@ class Step:
     reasons: tuple[str, ...]
 
 
-def read_report(path: Path) -> Document:
+@dataclass(frozen=True)
+class _Latency:
+    p50: float
+
+    def __post_init__(self) -> None:
+        _above_zero("p50", self.p50)
+
+
+@dataclass(frozen=True)
+class _Row:
+    artifact: str
+    status: Literal["pass", "fail", "unverified"]
+    size_bytes: int
+    weighted_f1: float | None
+    latency_ms: _Latency | None
+
+    def __post_init__(self) -> None:
+        _above_zero("size_bytes", self.size_bytes)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    images: int
+    latency_ms: _Latency
+    support: dict[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class _Machine:
+    processor: str
+    cores: int | None
+    system: str
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.processor} {self.cores} {self.system} {self.threads}"
+
+
+@dataclass(frozen=True)
+class Past:
+    """What of a report is compared. Ratios are of it, so nothing that divides is zero."""
+
+    rows: tuple[_Row, ...]
+    reference: _Reference
+    machine: _Machine
+
+
+def _above_zero(name: str, value: float) -> None:
+    if value <= 0:
+        raise Mismatch(name, "more than 0", shown(value))
+
+
+def read_report(path: Path) -> Past:
     """An older report.
 
     Raises:
-        LesionliteError: if `path` is none.
+        LesionliteError: if `path` is none, or damaged.
     """
     document = read_json(path)
-    if not isinstance(document, dict) or not {"rows", "reference", "machine"} <= document.keys():
-        raise LesionliteError(f"--against {path} is no report.json of lesionlite benchmark")
-    return document
+    if document is None:
+        raise LesionliteError(f"--against: there is no {path}")
+    return past(document, path)
 
 
-def compare_reports(new: Document, old: Document, config: RegressionConfig) -> Document:
+def past(document: Document, source: object) -> Past:
+    """What of a report's document is compared.
+
+    Raises:
+        LesionliteError: if it is none, naming `source` and the field.
+    """
+    try:
+        return cast(Past, structure(document, Past, extra=True))
+    except Mismatch as error:
+        raise LesionliteError(
+            f"--against {source} is no report.json of lesionlite benchmark, or damaged: {error}"
+        ) from error
+
+
+def compare_reports(document: Document, old: Past, config: RegressionConfig) -> Document:
     """What `report.json` holds under "against".
 
     Args:
-        new: this run's document.
+        document: this run's report.
         old: the older one.
         config: tolerances.
 
@@ -55,22 +121,21 @@ def compare_reports(new: Document, old: Document, config: RegressionConfig) -> D
         report.
     """
     caveats = []
-    same_machine = _machine(new) == _machine(old)
+    new = as_record(document, Past, "this report", extra=True)
+    same_machine = new.machine == old.machine
     if not same_machine:
-        caveats.append(
-            f"latency was not judged: the older report is of {' '.join(map(str, _machine(old)))}"
-        )
-    same_images = new["reference"]["support"] == old["reference"].get("support")
+        caveats.append(f"latency was not judged: the older report is of {old.machine}")
+    same_images = new.reference.support == old.reference.support
     if not same_images:
         caveats.append(
-            f"weighted F1 was not judged: the older report is of {old['reference']['images']} "
-            f"images, this one of {new['reference']['images']}"
+            f"weighted F1 was not judged: the older report is of {old.reference.images} images, "
+            f"this one of {new.reference.images}"
         )
-    now = {row["artifact"]: row for row in new["rows"]}
-    units = _unit(new), _unit(old)
+    now = {row.artifact: row for row in new.rows}
+    units = new.reference.latency_ms.p50, old.reference.latency_ms.p50
     steps = [
-        _step(row, now.get(row["artifact"]), units, same_machine, same_images, config)
-        for row in old["rows"]
+        _step(row, now.get(row.artifact), units, same_machine, same_images, config)
+        for row in old.rows
     ]
     return {
         "report": str(config.against),
@@ -80,41 +145,33 @@ def compare_reports(new: Document, old: Document, config: RegressionConfig) -> D
     }
 
 
-def _machine(document: Document) -> tuple[Any, ...]:
-    return tuple(document["machine"][key] for key in ("processor", "cores", "system", "threads"))
-
-
-def _unit(document: Document) -> float:
-    return float(document["reference"]["latency_ms"]["p50"])
-
-
 def _step(
-    old: Document,
-    new: Document | None,
+    old: _Row,
+    new: _Row | None,
     units: tuple[float, float],
     same_machine: bool,
     same_images: bool,
     config: RegressionConfig,
 ) -> Step:
     if new is None:
-        return Step(old["artifact"], None, None, None, ("it is no longer there",))
+        return Step(old.artifact, None, None, None, ("it is no longer there",))
     reasons = []
-    if old["status"] == "pass" != new["status"]:
-        reasons.append(f"it passed then, and is {new['status']} now")
+    if old.status == "pass" != new.status:
+        reasons.append(f"it passed then, and is {new.status} now")
     latency = None
-    if old["latency_ms"] and new["latency_ms"]:
-        latency = (new["latency_ms"]["p50"] / units[0]) / (old["latency_ms"]["p50"] / units[1])
+    if old.latency_ms and new.latency_ms:
+        latency = (new.latency_ms.p50 / units[0]) / (old.latency_ms.p50 / units[1])
         if same_machine and latency > config.max_slowdown:
             reasons.append(f"{latency:.2f} times as slow, more than {config.max_slowdown:g}")
-    size = new["size_bytes"] / old["size_bytes"]
+    size = new.size_bytes / old.size_bytes
     if size > config.max_growth:
         reasons.append(f"{size:.2f} times as large, more than {config.max_growth:g}")
     drop = None
-    if same_images and None not in (old["weighted_f1"], new["weighted_f1"]):
-        drop = new["weighted_f1"] - old["weighted_f1"]
+    if same_images and old.weighted_f1 is not None and new.weighted_f1 is not None:
+        drop = new.weighted_f1 - old.weighted_f1
         if -drop > config.max_f1_drop:
             reasons.append(f"weighted F1 fell by {-drop:.4f}, more than {config.max_f1_drop:g}")
-    return Step(old["artifact"], latency, size, drop, tuple(reasons))
+    return Step(old.artifact, latency, size, drop, tuple(reasons))
 
 
 def sentences(against: Document) -> list[str]:

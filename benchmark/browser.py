@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tyro.conf import Positional, arg
 
 from benchmark.candidate import Candidate
+from benchmark.config import MOST_IMAGES, MOST_SECONDS
 from benchmark.foreign import noise
 from benchmark.latency import QUIET, Latency, measure
 from benchmark.page import RUNTIMES, Page, chromium, pages
@@ -163,8 +164,8 @@ class Options:
         """
         refuse_types(self)
         rules = (
-            ("photos", self.photos >= 1, "1 or more"),
-            ("seconds", self.seconds >= 0, "0 or more"),
+            ("photos", 1 <= self.photos <= MOST_IMAGES, f"from 1 to {MOST_IMAGES:,}"),
+            ("seconds", 0 <= self.seconds <= MOST_SECONDS, f"from 0 to {MOST_SECONDS:,}"),
         )
         refuse_settings(self, rules)
 

@@ -1,33 +1,41 @@
 """From a folder of images (or nothing) to proven artifacts: train, export, benchmark.
 
-Each step is skipped when its inputs have not changed since it last finished under the same
-folder: `steps.json` keeps a fingerprint of each step's inputs, written once the step is done.
+Each step is skipped when its inputs have not changed since it last finished under the same folder.
+A run tells that itself; of the others `steps.json` keeps a fingerprint of the inputs, written once
+the step is done. What a later step would refuse is refused before the first.
 """
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.beforehand import refuse_beforehand, refuse_images
 from benchmark.config import BenchmarkConfig
 from benchmark.golden import export_with_golden
+from benchmark.places import ARTIFACTS, RUN, STEPS, refuse_places, remove_older_artifacts, set_aside
 from benchmark.report import REPORT_JSON
-from benchmark.run import SCRATCH, benchmark
+from benchmark.run import SCRATCH, benchmark, evaluation_split, judging_split
+from export.calibration import calibration_files
 from export.config import ExportConfig
+from export.formats import artifact_name, refuse_missing_packages
 from export.manifest import MANIFEST
 from export.toolchains import versions
+from export.verify import verify
 from train import checkpoint
 from train.config import TrainConfig
 from train.console import say
-from train.documents import read_json
+from train.contract import Contract
+from train.data import Dataset, Split, read_dataset
+from train.documents import read_json, read_record
 from train.errors import LesionliteError
-from train.files import fingerprint, sha256_file, write_json
-from train.layout import CONTRACT, SETTINGS, WEIGHTS, is_run
+from train.files import fingerprint, need_folder, sha256_file, write_json
+from train.folders import find_images
+from train.images import find_bad
+from train.layout import CONTRACT, SCORES, SETTINGS, WEIGHTS, is_run, read_settings
+from train.memory import Memory, difference, is_finished_with, other_settings, read_memory, remember
 from train.outputs import writing_into
 from train.recipes import recipe
-
-STEPS = "steps.json"
 
 
 class Steps:
@@ -35,19 +43,39 @@ class Steps:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / STEPS
-        self.record: dict[str, str] = read_json(self.file) or {}
+        self.record: dict[str, str] = {}
+        try:
+            if read_json(self.file) is not None:
+                self.record = read_record(self.file, dict[str, str])
+        except LesionliteError as error:
+            say(f"{error}; every step is looked at anew")
 
-    def is_done(self, name: str, key: str, product: Path) -> bool:
-        """Whether the step finished with these inputs and its product is still there."""
-        if product.exists() and self.record.get(name) == key:
-            say(f"{name}: inputs unchanged, kept {product}")
-            return True
-        return False
+    def is_done(self, name: str, key: str) -> bool:
+        """Whether the step finished with these inputs."""
+        return self.record.get(name) == key
 
     def done(self, name: str, key: str) -> None:
         """Remember that the step finished."""
         self.record[name] = key
         write_json(self.file, self.record)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be built, of what."""
+
+    out: Path
+    data: Path
+    training: TrainConfig | None  # None where a run is given
+    exporting: ExportConfig
+    benchmarking: BenchmarkConfig
+    skip_bad: bool
+    listing: str
+    steps: Steps
+
+    def names(self, model: str) -> dict[str, str]:
+        """The artifacts to be made of a network: precision by file name."""
+        return {artifact_name(model, row, p): p for row, p in self.exporting.pairs()}
 
 
 def build(
@@ -74,100 +102,150 @@ def build(
         What report.json holds.
 
     Raises:
-        LesionliteError: see `fit`, `export` and `benchmark`.
+        LesionliteError: see `fit`, `export` and `benchmark`; or something of the user's lies where
+            a step would write. Nothing is trained then.
     """
-    with writing_into(out, DATA=data):
-        return _build(out, data, run, training, exporting, benchmarking, images)
-
-
-def _build(
-    out: Path,
-    data: Path | None,
-    run: Path | None,
-    training: TrainConfig | None,
-    exporting: ExportConfig | None,
-    benchmarking: BenchmarkConfig | None,
-    images: int,
-) -> dict[str, Any]:
-    if run is not None and not is_run(run):
+    own = run is not None and run.resolve() == (out / RUN).resolve()
+    if run is not None and not is_run(need_folder(run, "--run: ")):
         raise LesionliteError(f"{run} is no run: it has no {SETTINGS}")
-    if data is None:
-        from train.synthetic import draw_dataset
+    with writing_into(out, DATA=data, RUN=None if own else run):
+        refuse_places(out, trains=run is None)
+        exporting, benchmarking = exporting or ExportConfig(), benchmarking or BenchmarkConfig()
+        refuse_missing_packages(dict.fromkeys(row.name for row, _ in exporting.pairs()))
+        if data is None:
+            from train.synthetic import draw_dataset
 
-        training = training or recipe("demo")
-        data = draw_dataset(out / "data", images)
-    elif not data.is_dir():
-        raise LesionliteError(f"there is no folder {data}")
-    steps = Steps(out)
-    listing = data_listing(data)
-    run = run or _train(out, data, listing, training or TrainConfig(), steps)
-    _export(out, run, data, listing, exporting or ExportConfig(), steps)
-    skip_bad = training is not None and training.skip_bad
-    config = benchmarking or BenchmarkConfig()
-    return _benchmark(out, run, data, listing, config, skip_bad, steps)
+            training = training or recipe("demo")
+            data = draw_dataset(out / "data", images)
+        skip_bad = training is not None and training.skip_bad
+        how = None if run else training or TrainConfig()
+        listing = data_listing(need_folder(data))
+        plan = _Plan(out, data, how, exporting, benchmarking, skip_bad, listing, Steps(out))
+        return _build(plan, run)
+
+
+def _build(plan: _Plan, given: Path | None) -> dict[str, Any]:
+    run, training = given or plan.out / RUN, plan.training
+    dataset = read_dataset(plan.data) if training else None
+    if training and dataset:
+        labels, model, memory = dataset.labels, training.model, _remember(run, plan, dataset)
+        untrained = is_finished_with(run, training, memory)
+    else:
+        labels, model = Contract.read(run / CONTRACT).labels, str(read_settings(run)["model"])
+        untrained = ""
+    names = plan.names(model)
+    refuse_beforehand(plan.benchmarking, names)
+    refuse_images(plan.benchmarking, names, judging_split(plan.data, labels))
+    exported = not untrained and _is_exported(plan, run)
+    if not exported and plan.exporting.calibrates():
+        calibration_files(plan.exporting, labels, plan.data)
+    split = None
+    if not exported and not untrained:  # training looks at all images itself
+        split = evaluation_split(plan.data, Contract.read(run / CONTRACT), plan.skip_bad)
+    if training and untrained:
+        _train(plan, run, training, memory, untrained)
+    elif training:
+        _keep(plan, run, training)
+    if not exported:
+        _export(plan, run)
+    return _benchmark(plan, run, split)
 
 
 def data_listing(data: Path) -> str:
-    """A fingerprint of the files below `data`: names, sizes, times of change."""
-    files: Sequence[Path] = sorted(file for file in data.rglob("*") if file.is_file())
+    """A fingerprint of the images below `data` and what is said of them: sizes, times of change."""
+    files: Sequence[Path] = [*find_images(data).files, data / "dataset.json"]
     rows = [
         (file.relative_to(data).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
         for file in files
+        if file.exists()
     ]
     return fingerprint([str(data.resolve()), rows])
 
 
-def _train(out: Path, data: Path, listing: str, config: TrainConfig, steps: Steps) -> Path:
-    from train.results import score_test_split, train_and_test
+def _remember(run: Path, plan: _Plan, dataset: Dataset) -> Memory:
+    """The data as a run would remember it: without what cannot be decoded, where it may be so.
 
-    run, key = out / "run", fingerprint([listing, asdict(config), versions()])
-    if steps.is_done("train", key, run / SETTINGS):
-        return run
-    same = steps.record.get("training") == key
-    if same and (read_json(run / SETTINGS) or {}).get("finished"):
-        score_test_split(data, run, config)  # stopped between training and testing
-    else:
-        resume = same and checkpoint.exists(run)
-        if run.exists() and not resume:
-            say(f"train: {run} is made anew")
-            shutil.rmtree(run)
-        steps.done("training", key)
-        train_and_test(data, run, config, resume)
-    steps.done("train", key)
-    return run
+    Only images that the run does not know are decoded.
+    """
+    memory, before = remember(dataset, plan.data), read_memory(run)
+    if not plan.skip_bad or before is None:
+        return memory
+    new = [
+        plan.data / name
+        for now, then in ((memory.train, before.train), (memory.val, before.val))
+        for name in now
+        if then.get(name) != now[name]
+    ]
+    bad = find_bad(new)
+    splits = dataset.train.without(bad), dataset.val.without(bad)
+    return remember(Dataset(*splits, dataset.test, dataset.note), plan.data) if bad else memory
 
 
-def _export(
-    out: Path, run: Path, data: Path, listing: str, config: ExportConfig, steps: Steps
-) -> None:
+def _train(plan: _Plan, run: Path, config: TrainConfig, memory: Memory, why: str) -> None:
+    from train.results import train_and_test
+
+    before = read_memory(run)
+    apart = other_settings(read_settings(run), config) or not before or difference(before, memory)
+    if apart:
+        set_aside(run, why)
+    train_and_test(plan.data, run, config, resume=checkpoint.exists(run))
+    plan.steps.done("test", _test_key(plan, run))
+
+
+def _keep(plan: _Plan, run: Path, config: TrainConfig) -> None:
+    """A finished run; the test split may be another one than it was scored on."""
+    from train.results import score_test_split
+
+    key = _test_key(plan, run)
+    say(f"train: {run} is finished with these settings on these images, kept")
+    if not (plan.steps.is_done("test", key) and (run / SCORES).exists()):
+        score_test_split(plan.data, run, config)
+        plan.steps.done("test", key)
+
+
+def _test_key(plan: _Plan, run: Path) -> str:
+    return fingerprint([plan.listing, sha256_file(run / WEIGHTS), sha256_file(run / CONTRACT)])
+
+
+def _export_key(plan: _Plan, run: Path) -> str:
     inputs = [sha256_file(run / name) for name in (WEIGHTS, CONTRACT)]
-    calibration = listing if config.calibrates() else ""
-    key = fingerprint([inputs, calibration, asdict(config), versions()])
-    artifacts = out / "artifacts"
-    if steps.is_done("export", key, artifacts / MANIFEST):
-        return
-    if artifacts.exists():
-        shutil.rmtree(artifacts)
-    export_with_golden(run, artifacts, config, data)
-    steps.done("export", key)
+    calibration = plan.listing if plan.exporting.calibrates() else ""
+    return fingerprint([inputs, calibration, asdict(plan.exporting), versions()])
 
 
-def _benchmark(
-    out: Path,
-    run: Path,
-    data: Path,
-    listing: str,
-    config: BenchmarkConfig,
-    skip_bad: bool,
-    steps: Steps,
-) -> dict[str, Any]:
-    artifacts = out / "artifacts"
-    manifest = sha256_file(artifacts / MANIFEST)
-    inputs = [manifest, sha256_file(run / WEIGHTS), listing, skip_bad]
-    key = fingerprint([inputs, asdict(config), versions()])
-    if not steps.is_done("benchmark", key, out / REPORT_JSON):
-        report = benchmark(artifacts, run, data, config, skip_bad, out / SCRATCH)
-        report.write(out)
-        steps.done("benchmark", key)
-    document: dict[str, Any] = read_json(out / REPORT_JSON)
+def _is_exported(plan: _Plan, run: Path) -> bool:
+    """Whether that is done, and every file still as it was."""
+    artifacts = plan.out / ARTIFACTS
+    if not (artifacts / MANIFEST).exists():
+        return False
+    if not plan.steps.is_done("export", _export_key(plan, run)):
+        return False
+    for check in verify(artifacts).checks:
+        if check.status not in ("ok", "unlisted"):
+            say(f"export: {check.line()}")
+            return False
+    say(f"export: inputs unchanged, kept {artifacts}")
+    return True
+
+
+def _export(plan: _Plan, run: Path) -> None:
+    artifacts = plan.out / ARTIFACTS
+    export_with_golden(run, artifacts, plan.exporting, plan.data)
+    remove_older_artifacts(artifacts, plan.exporting)
+    plan.steps.done("export", _export_key(plan, run))
+
+
+def _benchmark(plan: _Plan, run: Path, split: Split | None) -> dict[str, Any]:
+    artifacts, report = plan.out / ARTIFACTS, plan.out / REPORT_JSON
+    inputs = [sha256_file(artifacts / MANIFEST), sha256_file(run / WEIGHTS), plan.listing]
+    key = fingerprint([inputs, plan.skip_bad, asdict(plan.benchmarking), versions()])
+    done = report.is_file() and plan.steps.is_done("report", sha256_file(report))
+    if done and plan.steps.is_done("benchmark", key):
+        say(f"benchmark: inputs unchanged, kept {report}")
+    else:
+        config, scratch = plan.benchmarking, plan.out / SCRATCH
+        benchmark(artifacts, run, plan.data, config, plan.skip_bad, scratch, split).write(plan.out)
+        plan.steps.done("report", sha256_file(report))
+        plan.steps.done("benchmark", key)
+    document: dict[str, Any] = read_json(report)
     return document

@@ -42,7 +42,7 @@ class Candidate:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
-            text=True,
+            encoding="ascii",  # JSON with escapes: names of any bytes pass, in any locale
             env=_environment(),
             start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
         )

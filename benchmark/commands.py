@@ -1,6 +1,6 @@
 """`lesionlite export`, `evaluate`, `predict`, `benchmark` and `build`."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +47,8 @@ class Evaluate:
         from benchmark.evaluate import evaluate
         from train.metrics import score_table
 
-        scores, predictor = evaluate(self.model, self.folder, self.threads, self.skip_bad)
+        read = self.model, self.folder
+        scores, predictor = evaluate(*read, self.threads, self.skip_bad, self.out)
         note = predictor.contract.note
         say(score_table(scores, f"{self.model} on {scores.images} images, {predictor.runtime}"))
         if note:
@@ -168,20 +169,13 @@ class Benchmark:
         if self.peers:
             protocol = PeersConfig((1, self.config.threads), max(0.1, self.config.seconds))
             return Peers(self.artifacts, self.run_folder, self.data, self.out, protocol).run()
-        from benchmark.against import compare_reports, read_report
         from benchmark.report_text import show
-        from benchmark.run import SCRATCH, artifact_folder, benchmark
+        from benchmark.run import artifact_folder, benchmark_into
 
-        old = read_report(self.regression.against) if self.regression.against else None
         folder = artifact_folder(self.artifacts)
         out = self.out or folder
-        report = benchmark(
-            self.artifacts, self.run_folder, self.data, self.config, self.skip_bad, out / SCRATCH
-        )
-        if old is not None:
-            found = compare_reports(report.document(), old, self.regression)
-            report = replace(report, against=found)
-        report.write(out)
+        read = self.artifacts, self.run_folder, self.data
+        report = benchmark_into(out, *read, self.config, self.regression, self.skip_bad)
         document = report.document()
         show(document)
         say(f"report: {out / 'report.html'} (and .md, .csv, .json)")

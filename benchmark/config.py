@@ -1,12 +1,16 @@
 """What a benchmark is told, as one frozen record."""
 
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import nan
 from pathlib import Path
 from typing import Literal
 
 from train.errors import LesionliteError
-from train.settings import THREADS, are_threads, refuse_settings, refuse_types
+from train.settings import MAX_THREADS, refuse_settings, refuse_types
+
+# What is larger is a slip of the keyboard: it would hang, or use up the machine.
+MOST_SECONDS, MOST_QUERIES, MOST_IMAGES = 3600, 1_000_000, 1_000_000
+GATES = ("max_f1_loss", "min_agreement", "max_mean_dp")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ class BenchmarkConfig:
     of its change's 95 % interval, so that it does not on other images of their kind either."""
     min_recall: tuple[str, ...] = ()
     """LABEL=CHANGE: least change of a class's recall, e.g. Melanoma=-0.01."""
+    strict: bool = False
+    """Refuse too few test images, before the work: so few that one changed answer is more than the
+    gate allows. Without it the report says so."""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work.
@@ -66,11 +73,12 @@ class BenchmarkConfig:
         """
         refuse_types(self)
         rules = (
-            ("threads", are_threads(self.threads), THREADS),
-            ("queries", self.queries >= 1, "1 or more"),
-            ("seconds", self.seconds >= 0, "0 or more"),
-            ("arm_images", self.arm_images >= 1, "1 or more"),
-            ("sweep", are_threads(*self.sweep), f"numbers {THREADS}"),
+            ("threads", *_within(self.threads, 1, MAX_THREADS)),
+            ("queries", *_within(self.queries, 1, MOST_QUERIES)),
+            ("seconds", *_within(self.seconds, 0, MOST_SECONDS)),
+            ("arm_images", *_within(self.arm_images, 1, MOST_IMAGES)),
+            ("sweep", *_all_within(self.sweep, 1, MAX_THREADS)),
+            *((name, *_share(getattr(self, name))) for name in GATES),
         )
         refuse_settings(self, rules)
         self.recall_gates()
@@ -86,16 +94,19 @@ class BenchmarkConfig:
         Raises:
             LesionliteError: naming the entry that is none.
         """
-        gates = {}
+        gates: dict[str, float] = {}
         for entry in self.min_recall:
             label, _, change = entry.rpartition("=")
+            if label in gates:
+                raise LesionliteError(f"--min-recall names {label} twice")
             try:
                 gates[label] = float(change)
             except ValueError:
                 gates[label] = nan
-            if not label or not isfinite(gates[label]):
+            if not label or not -1 <= gates[label] <= 1:
                 raise LesionliteError(
-                    f"--min-recall takes LABEL=CHANGE, e.g. Melanoma=-0.01, not {entry!r}"
+                    "--min-recall takes LABEL=CHANGE with a change from -1 to 1, e.g. "
+                    f"Melanoma=-0.01, not {entry!r}"
                 )
         return gates
 
@@ -123,7 +134,7 @@ class RegressionConfig:
         rules = (
             ("max_slowdown", self.max_slowdown >= 1, "1 or more"),
             ("max_growth", self.max_growth >= 1, "1 or more"),
-            ("max_f1_drop", self.max_f1_drop >= 0, "0 or more"),
+            ("max_f1_drop", *_share(self.max_f1_drop)),
         )
         refuse_settings(self, rules)
 
@@ -151,9 +162,25 @@ class PeersConfig:
         """
         refuse_types(self)
         rules = (
-            ("threads", bool(self.threads) and are_threads(*self.threads), f"numbers {THREADS}"),
-            ("seconds", self.seconds > 0, "more than 0"),
-            ("bursts", self.bursts >= 2, "2 or more, so that there is a spread"),
-            ("calibration", self.calibration >= 1, "1 or more"),
+            ("threads", bool(self.threads), "one number or more"),
+            ("threads", *_all_within(self.threads, 1, MAX_THREADS)),
+            ("seconds", 0 < self.seconds <= MOST_SECONDS, f"above 0, at most {MOST_SECONDS}"),
+            ("bursts", *_within(self.bursts, 2, 10_000)),  # of one there is no spread
+            ("calibration", *_within(self.calibration, 1, MOST_IMAGES)),
         )
         refuse_settings(self, rules)
+
+
+Rule = tuple[bool, str]
+
+
+def _within(value: float, least: float, most: float) -> Rule:
+    return least <= value <= most, f"from {least:,} to {most:,}"
+
+
+def _all_within(values: tuple[int, ...], least: int, most: int) -> Rule:
+    return all(least <= value <= most for value in values), f"numbers from {least:,} to {most:,}"
+
+
+def _share(value: float | None) -> Rule:
+    return value is None or 0 <= value <= 1, "from 0 to 1"

@@ -59,12 +59,16 @@ def judged(
 ) -> Elsewhere:
     """The verdict on the answers [N, C] found there: the precision's tolerances, as of parity."""
     precision = PRECISIONS[task.precision]
+    wrong = int((~np.isfinite(found).all(1)).sum())
+    if wrong:
+        why = f"{wrong} of {len(found)} answers are not finite numbers"
+        return Elsewhere(task.file.name, where, "fail", why, len(truth))
     agreement = float((found.argmax(1) == task.answers.argmax(1)).mean())
     change = float(np.abs(found.astype(np.float64) - task.answers).max())
     reasons = []
     if agreement < precision.min_agreement:
         reasons.append(f"only {agreement:.4f} of the answers are those given here")
-    if not change <= precision.tolerance:
+    if change > precision.tolerance:
         reasons.append(f"a probability differs by {change:.4f}, more than {precision.tolerance}")
     return Elsewhere(
         artifact=task.file.name,

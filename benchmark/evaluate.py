@@ -8,11 +8,27 @@ from benchmark.predictor import Predictor, load
 from benchmark.run import evaluation_split
 from train.data import read_domains
 from train.images import decode
+from train.layout import (
+    CONFUSION,
+    CURVES,
+    LOSS_WEIGHTS,
+    RELIABILITY,
+    SCORES,
+    TABLES,
+    TABLES_JSON,
+)
 from train.metrics import Scores, score
+from train.outputs import refuse_foreign, writing_into
+
+RESULTS = (SCORES, CONFUSION, CURVES, RELIABILITY, LOSS_WEIGHTS, TABLES, TABLES_JSON)
 
 
 def evaluate(
-    path: Path, folder: Path, threads: int = 2, skip_bad: bool = False
+    path: Path,
+    folder: Path,
+    threads: int = 2,
+    skip_bad: bool = False,
+    out: Path | None = None,
 ) -> tuple[Scores, Predictor]:
     """Predict every image below `folder` and score the answers.
 
@@ -22,6 +38,7 @@ def evaluate(
             test/ (else val/) is used.
         threads: that the runtime may use.
         skip_bad: leave out images that cannot be decoded instead of stopping.
+        out: folder that the results will be written to; what forbids it is said before the work.
 
     Returns:
         The scores, and what was opened.
@@ -29,6 +46,10 @@ def evaluate(
     Raises:
         LesionliteError: nothing to open, no images, or classes that the model does not know.
     """
+    if out is not None:
+        with writing_into(out, model=path, FOLDER=folder):
+            for name in RESULTS:
+                refuse_foreign(out / name)
     predictor = load(path, threads)
     domains = read_domains(folder)
     split = evaluation_split(folder, predictor.contract, skip_bad)

@@ -6,6 +6,7 @@ answered stays until all is: the same command, run again, asks only for the rest
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +45,7 @@ class Exam:
         stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in split.files]
         self._folder = folder / fingerprint([stats, split.targets, contract.to_json()])[:16]
         for other in folder.glob("*"):
-            if other != self._folder:  # of other images
+            if other != self._folder and _is_exam(other):  # of other images
                 shutil.rmtree(other)
         self._cores = os.cpu_count() or 1
         self.images = self._folder / "images.npy"
@@ -114,5 +115,14 @@ class Exam:
                 other.result()
 
     def forget(self) -> None:
-        """Delete the folder: nothing is left to be asked."""
-        shutil.rmtree(self._folder.parent)
+        """Delete what lies in the folder, and it too if nothing else does: all is asked."""
+        shutil.rmtree(self._folder)
+        if not any(self._folder.parent.iterdir()):
+            self._folder.parent.rmdir()
+
+
+def _is_exam(folder: Path) -> bool:
+    """Whether a folder is an exam's, by its name and by what is in it."""
+    if not re.fullmatch("[0-9a-f]{16}", folder.name) or folder.is_symlink():
+        return False
+    return folder.is_dir() and all(file.suffix == ".npy" for file in folder.iterdir())

@@ -1,18 +1,20 @@
 """Does an artifact predict as PyTorch does? Numbers, and the gate that judges them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.config import BenchmarkConfig
 from benchmark.statistics import Indices, Interval, f1_change_interval, mcnemar
-from export.precision import Precision
+from export.precision import PRECISIONS, Precision
 from train.metrics import Bin, score
 
 Probabilities = NDArray[np.float32]
 MOST_CHANGED = 20
+EXACT = 1e-9  # beyond what 1 - 0.999 is off by
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,10 @@ def compare(
         names: of the images [N].
 
     Raises:
-        ValueError: if the artifact gave something other than finite probabilities.
+        ValueError: if some of the probabilities are not finite; see `not_finite`.
     """
-    if probabilities.shape != reference.shape or not np.isfinite(probabilities).all():
-        raise ValueError("it gave answers that are not finite probabilities")
+    if reason := not_finite(probabilities, names):
+        raise ValueError(reason)
     mine, theirs = score(probabilities, truth, labels), score(reference, truth, labels)
     difference = np.abs(probabilities.astype(np.float64) - reference)
     largest = difference.max(1)
@@ -119,6 +121,41 @@ def compare(
         reliability=mine.reliability,
         confusion=mine.confusion,
         most_changed=_most_changed(largest, probabilities, reference, truth, labels, names),
+    )
+
+
+def not_finite(probabilities: Probabilities, names: Sequence[str]) -> str:
+    """A sentence on answers [N, C] that are not finite, such as those of overflow; "" if all are.
+
+    Args:
+        probabilities: of a model.
+        names: of the images [N].
+    """
+    wrong = np.flatnonzero(~np.isfinite(probabilities).all(1))
+    if not len(wrong):
+        return ""
+    return (
+        f"{len(wrong)} of {len(probabilities)} answers are not finite numbers, the first is to "
+        f"{names[wrong[0]]}"
+    )
+
+
+def too_few(images: int, precisions: Iterable[str], config: BenchmarkConfig) -> str:
+    """A sentence where one changed answer is more than a gate allows; "" if the images suffice.
+
+    A gate that allows no change at all, by the user's own word, needs no more images.
+    """
+    needed = {}
+    for name in dict.fromkeys(precisions):
+        share = 1 - tolerances(PRECISIONS[name], config)[1]
+        if share > 0 and images * share < 1 - EXACT:
+            needed[name] = ceil(1 / share - EXACT)
+    if not needed:
+        return ""
+    few = "1 test image is" if images == 1 else f"{images} test images are"
+    return (
+        f"{few} too few to judge {', '.join(needed)}: one changed answer is more than the gate "
+        f"allows, so a pass says little; {max(needed.values())} or more are needed"
     )
 
 

@@ -20,6 +20,7 @@ from benchmark.defaults import DEFAULTS, Default
 from benchmark.foreign import noise
 from benchmark.limit import network_multiply_adds
 from benchmark.mil_count import Work, count
+from benchmark.peers_report import PEERS_JSON, PEERS_MD
 from benchmark.report import machine
 from benchmark.rounds import COUNTED, File, Query, time_round
 from export.calibration import choose
@@ -36,7 +37,7 @@ from train.flags import read_flags
 from train.images import load_inputs
 from train.layout import WEIGHTS
 from train.model import load_run
-from train.outputs import writing_into
+from train.outputs import refuse_foreign, writing_into
 
 Ours = dict[tuple[str, str], File]
 
@@ -59,6 +60,18 @@ def peers(
     Raises:
         LesionliteError: no artifacts, no run, artifacts of another run, or no limit to measure.
     """
+    inputs = {"RUN": run, "DATA": data, "ARTIFACTS": artifacts}
+    if out.resolve() == artifacts.resolve():
+        del inputs["ARTIFACTS"]
+    with writing_into(out, **inputs):
+        for name in (PEERS_JSON, PEERS_MD):
+            refuse_foreign(out / name)
+        return _peers(artifacts, run, data, config, out)
+
+
+def _peers(
+    artifacts: Path, run: Path, data: Path | None, config: PeersConfig, out: Path
+) -> Comparison:
     network, contract = load_run(run)
     ours = _ours(artifacts, run, config)
     formats = config.formats or tuple(dict.fromkeys(name for name, _ in ours))
@@ -71,8 +84,7 @@ def peers(
         if files:
             images = scratch / "calibration.npy"
             np.save(images, load_inputs(files, contract, "reading calibration images"))
-        with writing_into(out):
-            defaults = _convert_all(selected, ours, run, images, out / "defaults")
+        defaults = _convert_all(selected, ours, run, images, out / "defaults")
         query = Query(scratch / "image.npy", (1, 3, contract.side, contract.side), products)
         np.save(query.images, noise((1, contract.side, contract.side, 3), np.uint8))
         rounds = tuple(

@@ -12,7 +12,7 @@ from benchmark.arm_root import CORES
 from benchmark.config import BenchmarkConfig
 from benchmark.elsewhere import Elsewhere
 from benchmark.latency import QUIET, SETTLED, Latency
-from benchmark.parity import Parity, tolerances
+from benchmark.parity import Parity, tolerances, too_few
 from benchmark.report_html import html
 from benchmark.report_text import csv_text, markdown
 from benchmark.resize import Drift, verdicts
@@ -20,10 +20,11 @@ from benchmark.statistics import RESAMPLES, SEED
 from export.precision import PRECISIONS
 from export.toolchains import versions
 from train.files import write_json, write_text
-from train.outputs import writing_into
+from train.outputs import refuse_foreign, writing_into
 
 Document = dict[str, Any]
 REPORT_JSON = "report.json"
+REPORTS = (REPORT_JSON, "report.csv", "report.md", "report.html")
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class Report:
             "machine": machine(self.config.threads),
             "versions": versions(),
             "method": self._method(),
+            "too_few_images": self._too_few(),
             "caveats": self._caveats(),
             "resize_drift": self._drift(),
             "elsewhere": [asdict(row) for row in self.elsewhere],
@@ -127,6 +129,11 @@ class Report:
             f"{here['system']}). Compare ratios within this table, not with other machines.",
         ]
 
+    def _too_few(self) -> str:
+        judged = (row.precision for row in self.rows if row.parity)
+        found = too_few(self.reference["images"], judged, self.config)
+        return found[:1].upper() + found[1:] + "." if found else ""
+
     def _drift(self) -> Document | None:
         if not self.drifts:
             return None
@@ -134,7 +141,7 @@ class Report:
 
     def _caveats(self) -> list[str]:
         """What the figures do not prove."""
-        words = []
+        words = [self._too_few()] if self._too_few() else []
         if any(row.format == "coreml" and row.runtime and not row.latency for row in self.rows):
             words.append(
                 "Core ML files were executed by lesionlite's reference executor: that proves their "
@@ -168,6 +175,16 @@ class Report:
             write_text(folder / "report.csv", csv_text(document))
             write_text(folder / "report.md", markdown(document))
             write_text(folder / "report.html", html(document))
+
+
+def refuse_reports(folder: Path) -> None:
+    """Refuse a folder with a report of the user's own.
+
+    Raises:
+        LesionliteError: naming the file.
+    """
+    for name in REPORTS:
+        refuse_foreign(folder / name)
 
 
 def _gate(config: BenchmarkConfig) -> str:

@@ -97,7 +97,8 @@ def _caption(document: Document) -> str:
 def verdict(document: Document) -> str:
     """The whole in a few words."""
     if document["passed"]:
-        return "Every artifact passes"
+        few = document["too_few_images"]
+        return "Every artifact passes" + (", but on too few images" if few else "")
     worse = document["against"] and not document["against"]["passed"]
     only_worse = worse and not failures(document)
     return "Something became worse" if only_worse else "NOT every artifact passes"
@@ -127,9 +128,11 @@ def show(document: Document) -> None:
         table.add_column(name, justify="right" if index > 1 else "left", no_wrap=True)
     for row in document["rows"]:
         table.add_row(*_cells(_flat(row), TERMINAL))
+    if document["too_few_images"]:
+        say(document["too_few_images"])
     say(_caption(document))
     say(table)
-    for sentence in [*failures(document), *document["caveats"]]:
+    for sentence in [*failures(document), *_caveats(document)]:
         say(sentence)
     for sentence in elsewhere_sentences(document):
         say(sentence)
@@ -142,6 +145,11 @@ def show(document: Document) -> None:
         for sentence in against_sentences(document["against"]):
             say(sentence)
     say(verdict(document) + ".")
+
+
+def _caveats(document: Document) -> list[str]:
+    """All but the one that stands at the top."""
+    return [words for words in document["caveats"] if words != document["too_few_images"]]
 
 
 def _lines(rows: Iterable[Document], columns: dict[str, str], words: int) -> list[str]:
@@ -162,6 +170,7 @@ def markdown(document: Document) -> str:
         "",
         f"**{'passed' if document['passed'] else 'NOT passed'}** — {_caption(document)}",
         "",
+        *([document["too_few_images"], ""] if document["too_few_images"] else []),
         *_lines(rows, VERDICT, words=2),
         *(f"- {sentence}" for sentence in failures(document)),
         *([""] if failures(document) else []),
@@ -174,7 +183,7 @@ def markdown(document: Document) -> str:
         *_against(document),
         "## How it was measured",
         "",
-        *(f"- {sentence}" for sentence in document["method"] + document["caveats"]),
+        *(f"- {sentence}" for sentence in document["method"] + _caveats(document)),
     ]
     return "\n".join(lines) + "\n"
 

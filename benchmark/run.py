@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.android import find_phone, time_on_phone
+from benchmark.against import compare_reports, read_report
+from benchmark.android import time_on_phone
 from benchmark.arm import run_on_arm
-from benchmark.arm_root import find_root
+from benchmark.beforehand import refuse_beforehand, refuse_images
 from benchmark.candidate import Candidate, CandidateFailed
-from benchmark.config import BenchmarkConfig
+from benchmark.config import BenchmarkConfig, RegressionConfig
 from benchmark.elsewhere import Elsewhere, Task, judged
 from benchmark.exam import Exam
 from benchmark.latency import Latency
-from benchmark.parity import compare, judge
-from benchmark.report import Report, Row
+from benchmark.parity import compare, judge, not_finite
+from benchmark.report import Report, Row, refuse_reports
 from benchmark.resize import Drift, resized, resizers
-from benchmark.runtimes import others_of, refuse_missing, usual_of
+from benchmark.runtimes import others_of, usual_of
 from benchmark.timing import time_all, time_anew, with_times
 from export.calibration import choose
 from export.formats import FORMATS
@@ -30,12 +31,14 @@ from export.precision import PRECISIONS
 from train.console import say
 from train.contract import Contract
 from train.data import Split, drop_bad, read_split
-from train.errors import LesionliteError, unknown_choice
+from train.errors import LesionliteError
+from train.files import need_folder
 from train.images import write_inputs
 from train.layout import CONTRACT, is_run
 from train.metrics import score, weighted_f1
+from train.outputs import writing_into
 
-SCRATCH = ".benchmark"  # in the report's folder, while one is made
+SCRATCH = ".lesionlite-benchmark"  # in the report's folder, while one is made
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,46 @@ class _Judged:
     answers: NDArray[np.float32] | None = None
 
 
+def benchmark_into(
+    out: Path,
+    artifacts: Path,
+    run: Path,
+    data: Path,
+    config: BenchmarkConfig,
+    regression: RegressionConfig | None = None,
+    skip_bad: bool = False,
+) -> Report:
+    """As `benchmark`, and write the report; what forbids that is said before the work.
+
+    Args:
+        out: folder of the report; nothing that is read may lie in it, nor it in what is read,
+            but it may be the folder of the artifacts.
+        artifacts: see `benchmark`, as the others.
+        run: the reference.
+        data: the images.
+        config: tolerances and protocol.
+        regression: an older report to compare with, and its tolerances.
+        skip_bad: leave out images that cannot be decoded instead of stopping.
+
+    Raises:
+        LesionliteError: as `benchmark`; no older report; something of the user's lies where the
+            report is to lie, or somebody else is writing there.
+    """
+    regression = regression or RegressionConfig()
+    old = read_report(regression.against) if regression.against else None
+    inputs = {"RUN": run, "DATA": data, "ARTIFACTS": artifacts}
+    if out.resolve() == artifact_folder(artifacts).resolve():
+        del inputs["ARTIFACTS"]
+    with writing_into(out, **inputs):
+        refuse_reports(out)
+        report = benchmark(artifacts, run, data, config, skip_bad, out / SCRATCH)
+        if old is not None:
+            found = compare_reports(report.document(), old, regression)
+            report = replace(report, against=found)
+        report.write(out)
+    return report
+
+
 def benchmark(
     artifacts: Path,
     run: Path,
@@ -54,6 +97,7 @@ def benchmark(
     config: BenchmarkConfig,
     skip_bad: bool = False,
     scratch: Path | None = None,
+    split: Split | None = None,
 ) -> Report:
     """Judge artifacts against the run they were made from.
 
@@ -65,26 +109,22 @@ def benchmark(
         skip_bad: leave out images that cannot be decoded instead of stopping.
         scratch: folder for what is not to be lost if this is interrupted: images and answers, of
             which another call makes use. Emptied at the end.
+        split: the images of `data` that were looked at before, if they were.
 
     Returns:
         The report; it is not written yet.
 
     Raises:
-        LesionliteError: no artifacts, no run, no images, or contracts that differ.
+        LesionliteError: no artifacts, no run, no images, a reference whose answers are not finite,
+            or what `benchmark.beforehand` refuses.
     """
     rows = read_manifest(artifacts)
-    for name in config.allow_unverified:
-        if name not in {row.artifact for row in rows}:
-            raise unknown_choice("artifact", name, (row.artifact for row in rows))
     if not is_run(run):
         raise LesionliteError(f"{run} is no run: it has no train.json")
-    for core in config.arm:
-        find_root(core)  # said before the long work
-    phone = find_phone(config.android) if config.android else ""
-    refuse_missing({Path(row.artifact).suffix for row in rows}, config)
+    phone = refuse_beforehand(config, (row.artifact for row in rows))
     contract = Contract.read(run / CONTRACT)
-    split = evaluation_split(data, contract, skip_bad)
-    _refuse_idle_gates(config, split)
+    split = split or evaluation_split(data, contract, skip_bad)
+    refuse_images(config, {row.artifact: row.precision for row in rows}, split)
     with tempfile.TemporaryDirectory() as fallback:
         exam = Exam(scratch or Path(fallback), split, contract)
         report = _benchmark(rows, artifact_folder(artifacts), run, split, contract, exam, config)
@@ -111,6 +151,8 @@ def _benchmark(
         reference = stack.enter_context(Candidate(run, config.threads))
         reference.open()
         answers = exam.ask(reference, "PyTorch")
+        if wrong := not_finite(answers, exam.names):
+            raise LesionliteError(f"{run} can judge nothing: {wrong}")
         judged = [_examine(row, folder, contract, exam, answers, config, stack) for row in rows]
         drifts = _drifts(judged, exam, split, contract) if config.resize_drift else ()
         elsewhere = (*_by_others(judged, exam, folder, config),)
@@ -204,10 +246,7 @@ def evaluation_split(data: Path, contract: Contract, skip_bad: bool = False) -> 
     Raises:
         LesionliteError: if there are none, or some do not decode and `skip_bad` is off.
     """
-    if (data / "train").is_dir():
-        names = [name for name in ("test", "val") if (data / name).is_dir()]
-        data = data / names[0] if names else data
-    whole = read_split(data, contract.labels)
+    whole = judging_split(data, contract.labels)
     (split,), bad = drop_bad([whole], skip_bad)
     lost = (f"no image of {label} is left that can be decoded" for label in whole.emptied(split))
     for sentence in (*whole.left_out, *(f"left out, cannot be decoded: {f}" for f in bad), *lost):
@@ -215,13 +254,13 @@ def evaluation_split(data: Path, contract: Contract, skip_bad: bool = False) -> 
     return split
 
 
-def _refuse_idle_gates(config: BenchmarkConfig, split: Split) -> None:
-    """A gate on the recall of a class that is not there would always pass."""
-    for label in config.recall_gates():
-        if label not in split.labels:
-            raise unknown_choice("class", label, split.labels)
-        if not split.counts()[split.labels.index(label)]:
-            raise LesionliteError(f"--min-recall {label}: no test image is of that class")
+def judging_split(data: Path, labels: Sequence[str]) -> Split:
+    """As `evaluation_split`, of classes that a network has; nothing is decoded."""
+    need_folder(data)
+    if (data / "train").is_dir():
+        names = [name for name in ("test", "val") if (data / name).is_dir()]
+        data = data / names[0] if names else data
+    return read_split(data, labels)
 
 
 def _examine(
@@ -242,9 +281,11 @@ def _examine(
         if Contract.from_json(candidate.contract) != contract:
             raise CandidateFailed("its contract is not that of the run; export it again")
         answers = exam.ask(candidate, row.artifact)
-        parity = compare(answers, reference, exam.truth, exam.labels, exam.names)
     except (LesionliteError, ValueError) as error:
         return _Judged(replace(blank, reason=f"it could not be executed: {error}"))
+    if wrong := not_finite(answers, exam.names):
+        return _Judged(replace(blank, runtime=candidate.runtime, status="fail", reason=wrong))
+    parity = compare(answers, reference, exam.truth, exam.labels, exam.names)
     good, reason = judge(parity, PRECISIONS[row.precision], config)
     result = replace(
         blank,

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from threading import Thread
 from typing import IO, Any
 
 import numpy as np
@@ -33,6 +34,7 @@ WINDOW_RUNS, WINDOW_SECONDS, PATIENCE = 10, 0.4, 10.0  # of the warm-up
 
 def main() -> None:
     """Serve commands until standard input closes."""
+    Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     subject: Subject | None = None
@@ -56,6 +58,13 @@ def main() -> None:
             answer(error=str(error))
         except Exception as error:  # whatever a runtime throws becomes a row's reason
             answer(error=f"{type(error).__name__}: {error}")
+
+
+def _end_with_parent(parent: int) -> None:
+    """A parent that was killed cannot end us, and a conversion may go on for minutes."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _load(command: Any) -> tuple[Subject, float]:
@@ -111,7 +120,13 @@ def _predict(subject: Subject, command: Any, answers: IO[str]) -> dict[str, Any]
     images = np.load(command["images"], mmap_mode="r")
     out = np.load(command["out"], mmap_mode="r+")
     for row in command["rows"]:
-        out[row] = predictor.runner.classify(np.ascontiguousarray(images[row]))
+        answer = np.asarray(predictor.runner.classify(np.ascontiguousarray(images[row])))
+        if answer.shape != out.shape[1:]:  # numpy would spread a single number over all classes
+            raise LesionliteError(
+                f"it answers with {list(answer.shape)} numbers, not one for each of the "
+                f"{out.shape[1]} classes"
+            )
+        out[row] = answer
         answers.write(json.dumps({"progress": row}) + "\n")
     out.flush()
     return {"images": len(command["rows"])}

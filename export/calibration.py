@@ -1,6 +1,7 @@
 """Which training images set the ranges of a statically quantized network."""
 
 import random
+from collections.abc import Sequence
 from filecmp import cmp
 from pathlib import Path
 
@@ -49,13 +50,30 @@ def calibration_images(
     """The calibration images uint8 [N, S, S, 3], and their names relative to the data folder.
 
     Raises:
+        LesionliteError: see `calibration_files`.
+    """
+    files = calibration_files(config, contract.labels, data)
+    assert data is not None  # or it had been refused
+    pixels = load_inputs(files, contract, "reading calibration images")
+    return pixels, [file.relative_to(data).as_posix() for file in files]
+
+
+def calibration_files(config: ExportConfig, labels: Sequence[str], data: Path | None) -> list[Path]:
+    """The files that calibrate: known before anything is trained, so that nothing is in vain.
+
+    Args:
+        config: how many, and the seed.
+        labels: of the network.
+        data: data folder whose train/ gives the images.
+
+    Raises:
         LesionliteError: no data folder, too few images, or one that is a test image, too.
     """
     if data is None:
         raise LesionliteError(
             "w8a8 needs images to calibrate on: add --data FOLDER (with train/ in it), " + WITHOUT
         )
-    split = read_split(data / "train", contract.labels)
+    split = read_split(data / "train", labels)
     files = choose(split, config.calibration, config.calibration_seed)
     if find_bad(files):
         files = choose(
@@ -68,16 +86,15 @@ def calibration_images(
             f"about others: give {FEWEST} or more (300 are usual), {WITHOUT}"
         )
     _refuse_test_images(files, data)
-    pixels = load_inputs(files, contract, "reading calibration images")
-    return pixels, [file.relative_to(data).as_posix() for file in files]
+    return files
 
 
 def _refuse_test_images(files: list[Path], data: Path) -> None:
-    """Refuse calibration on what the artifacts will be judged on."""
+    """Refuse calibration on what the artifacts will be judged on; reads files of one size alone."""
     judged: dict[int, list[Path]] = {}
-    test = find_images(data / "test").files if (data / "test").is_dir() else ()
-    for file in (file for file in test if file.is_file()):
-        judged.setdefault(file.stat().st_size, []).append(file)
+    for file in find_images(data / "test").files if (data / "test").is_dir() else ():
+        if file.is_file():  # a pipe is none
+            judged.setdefault(file.stat().st_size, []).append(file)
     for file in files:
         for other in judged.get(file.stat().st_size, []):
             if cmp(file, other, shallow=False):

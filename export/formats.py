@@ -76,6 +76,11 @@ class Format:
         return cast(Toolchain, import_module(f"export.to_{self.name}"))
 
 
+def artifact_name(model: str, format: Format, precision: str) -> str:
+    """The name of the file that `export` makes of a network in a format and precision."""
+    return f"{model}-{precision}{format.suffix}"
+
+
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 _TFLITE = ("litert-torch", "ai-edge-quantizer", "ai-edge-litert")
 FORMATS = {

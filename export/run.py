@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from export.calibration import calibration_images
 from export.config import ExportConfig
 from export.finite import refuse_infinite
-from export.formats import FORMATS, Format, refuse_missing_packages
+from export.formats import FORMATS, Format, artifact_name, refuse_missing_packages
 from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Artifact, Manifest, sha256_text
 from export.plan import PLAN, PLAN_FIGURE, Plan
 from export.plan_figure import plan_figure
@@ -98,7 +98,7 @@ def _names(stem: Path, config: ExportConfig) -> list[str]:
 
 
 def _named(stem: Path, row: Format, precision: str) -> Path:
-    return stem.with_name(f"{stem.name}-{precision}{row.suffix}")
+    return stem.with_name(artifact_name(stem.name, row, precision))
 
 
 def _probes(contract: Contract) -> "Tensor":

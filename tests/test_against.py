@@ -5,12 +5,17 @@ from typing import Any
 
 import pytest
 
-from benchmark.against import compare_reports, read_report, sentences
+from benchmark import against
+from benchmark.against import past, read_report, sentences
 from benchmark.config import RegressionConfig
 from tests.test_report import made_up
 from train.errors import LesionliteError
 
 CONFIG = RegressionConfig(Path("old.json"))
+
+
+def compare_reports(new: Any, old: Any, config: RegressionConfig) -> Any:
+    return against.compare_reports(new, past(old, "old.json"), config)
 
 
 @pytest.fixture
@@ -73,10 +78,44 @@ def test_what_cannot_be_compared_is_not_judged(new: Any) -> None:
 
 
 def test_a_file_that_is_no_report_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LesionliteError, match=r"--against .*x.json is no report.json"):
+    with pytest.raises(LesionliteError, match=r"--against: there is no .*x.json"):
         read_report(tmp_path / "x.json")
     (tmp_path / "x.json").write_text("[]")
     with pytest.raises(LesionliteError, match="is no report.json"):
         read_report(tmp_path / "x.json")
     with pytest.raises(LesionliteError, match="--max-slowdown is 0.5"):
         RegressionConfig(max_slowdown=0.5)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("artifact", 3, r"rows\[0\].artifact is 3; expected text"),
+        ("size_bytes", 0, r"rows\[0\].size_bytes is 0; expected more than 0"),
+        ("size_bytes", None, r"rows\[0\].size_bytes is null"),
+        ("status", "good", "expected one of: pass, fail, unverified"),
+        ("latency_ms", {"p50": 0}, r"rows\[0\].latency_ms.p50 is 0"),
+        ("latency_ms", [1], r"rows\[0\].latency_ms is a list of 1"),
+        ("weighted_f1", "0.7", r"rows\[0\].weighted_f1 is"),
+    ],
+)
+def test_a_row_of_another_shape_is_named(
+    new: Any, tmp_path: Path, field: str, value: object, said: str
+) -> None:
+    new["rows"][0][field] = value
+    (tmp_path / "old.json").write_text(json.dumps(new))
+    with pytest.raises(LesionliteError, match=said):
+        read_report(tmp_path / "old.json")
+
+
+@pytest.mark.parametrize("change", [{"rows": {}}, {"rows": [[]]}, {"rows": [None]}, {"machine": 1}])
+def test_a_report_of_another_shape_is_named(
+    new: Any, tmp_path: Path, change: dict[str, object]
+) -> None:
+    (tmp_path / "old.json").write_text(json.dumps(new | change))
+    with pytest.raises(LesionliteError, match="is no report.json .* expected"):
+        read_report(tmp_path / "old.json")
+    del new["reference"]["latency_ms"]
+    (tmp_path / "old.json").write_text(json.dumps(new))
+    with pytest.raises(LesionliteError, match="reference.latency_ms is missing"):
+        read_report(tmp_path / "old.json")

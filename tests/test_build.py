@@ -34,7 +34,7 @@ def test_the_gate_sets_the_exit_code(run: Path, drawn: Path, tmp_path: Path) -> 
     base = ["build", str(drawn), "--run", str(run), "--out", str(tmp_path), *FLAGS]
     base += ["--precisions", "fp32"]
     assert lesionlite.main(base) == 0
-    assert lesionlite.main([*base, "--min-agreement", "1.01"]) == 1
+    assert lesionlite.main([*base, "--max-mean-dp", "0"]) == 1
 
 
 def test_without_data_images_are_drawn_and_the_demos_settings_hold(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from benchmark.config import BenchmarkConfig
-from benchmark.parity import MOST_CHANGED, Parity, compare, judge
+from benchmark.parity import MOST_CHANGED, Parity, compare, judge, not_finite, too_few
 from benchmark.statistics import Interval
 from export.precision import PRECISIONS
+from train.errors import LesionliteError
 
 LABELS = ("a", "b", "c")
 TRUTH = np.array([0, 1, 2] * 100)
@@ -101,3 +102,29 @@ def test_answers_that_are_no_numbers_are_refused() -> None:
     reference = probabilities(TRUTH)
     with pytest.raises(ValueError, match="finite"):
         compare(reference * np.nan, reference, TRUTH, LABELS, NAMES)
+    reference[7, 1], reference[9] = np.inf, np.nan
+    said = not_finite(reference, NAMES)
+    assert said == "2 of 300 answers are not finite numbers, the first is to 7.png"
+    assert not_finite(probabilities(TRUTH), NAMES) == ""
+
+
+@pytest.mark.parametrize(
+    ("precision", "enough"),
+    [("fp32", 1000), ("fp16", 200), ("w8", 50), ("w8a8", 34), ("w6", 10), ("w4", 10)],
+)
+def test_one_answer_more_must_be_within_the_tolerance(precision: str, enough: int) -> None:
+    config = BenchmarkConfig()
+    assert too_few(enough, [precision], config) == ""
+    said = too_few(enough - 1, [precision], config)
+    assert f"too few to judge {precision}:" in said and f"{enough} or more are needed" in said
+    assert too_few(1, ["w4", precision], config).startswith("1 test image is too few")
+    # The user's own gate counts; one that allows nothing needs no more images.
+    assert too_few(10, [precision], BenchmarkConfig(min_agreement=0.9)) == ""
+    assert too_few(1, [precision], BenchmarkConfig(min_agreement=1.0)) == ""
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, 1.1, True, "0.5"])
+@pytest.mark.parametrize("gate", ["max_f1_loss", "min_agreement", "max_mean_dp"])
+def test_no_gate_can_be_switched_off(gate: str, value: object) -> None:
+    with pytest.raises(LesionliteError, match=f"--{gate.replace('_', '-')} is"):
+        BenchmarkConfig(**{gate: value})  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from benchmark.against import compare_reports
+from benchmark.against import compare_reports, past
 from benchmark.config import BenchmarkConfig, RegressionConfig
 from benchmark.elsewhere import Elsewhere
 from benchmark.latency import Latency
@@ -26,6 +26,9 @@ LABELS = ("Acne & scars", "<b>Bite</b>", "Melanoma")
 SCHEMA = json.loads(
     (Path(__file__).parents[1] / "benchmark" / "report.schema.json").read_text(encoding="utf-8")
 )
+
+
+ENOUGH = BenchmarkConfig(min_agreement=0.9)  # for 200 images
 
 
 def made_up() -> Report:
@@ -73,7 +76,9 @@ def compared() -> Report:
     for row in old["rows"]:
         row["size_bytes"] //= 2
     config = RegressionConfig(Path("old.json"))
-    return replace(report, against=compare_reports(report.document(), old, config))
+    return replace(
+        report, against=compare_reports(report.document(), past(old, "old.json"), config)
+    )
 
 
 def broken(**changes: object) -> dict[str, object]:
@@ -109,7 +114,7 @@ def test_four_files_are_written_and_agree(tmp_path: Path) -> None:
     report = made_up()
     report.write(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        f"report.{suffix}" for suffix in ("csv", "html", "json", "md")
+        *(".lesionlite", "report.csv", "report.html", "report.json", "report.md")
     ]
     document = json.loads((tmp_path / "report.json").read_text())
     assert document == json.loads(json.dumps(report.document()))
@@ -162,7 +167,9 @@ def test_arm_is_told() -> None:
     assert "a-fp32.onnx on cortex-a72: fail, a probability differs" in text
     assert "- Not run: no wheel." in text and "nothing of speed" in text
     assert "cortex-a72" in html(document)
-    document = replace(report, rows=report.rows[:1], elsewhere=(good, other)).document()
+    document = replace(
+        report, rows=report.rows[:1], elsewhere=(good, other), config=ENOUGH
+    ).document()
     assert verdict(document) == "Every artifact passes"
 
 
@@ -170,12 +177,13 @@ def test_what_became_worse_is_the_verdict_where_all_pass() -> None:
     report = compared()
     good = replace(report, rows=report.rows[:1])
     assert verdict(good.document()) == "Something became worse" and not good.passed
-    assert verdict(replace(good, against=None).document()) == "Every artifact passes"
+    good = replace(good, against=None, config=ENOUGH)
+    assert verdict(good.document()) == "Every artifact passes"
     assert verdict(report.document()) == "NOT every artifact passes"
 
 
 def test_a_noisy_machine_is_told() -> None:
-    report = made_up()
+    report = replace(made_up(), config=ENOUGH)
     assert not any("too noisy" in words for words in report.document()["caveats"])
     latency = report.rows[0].latency
     assert latency is not None
@@ -184,6 +192,34 @@ def test_a_noisy_machine_is_told() -> None:
     assert "too noisy to compare a-fp32.onnx" in words
     (words,) = replace(report, rows=report.rows[:1], restless=("x.pte",)).document()["caveats"]
     assert "too noisy to compare x.pte" in words
+
+
+def test_too_few_images_are_told_at_the_top(capsys: pytest.CaptureFixture[str]) -> None:
+    report = replace(made_up(), rows=made_up().rows[:1])
+    document = report.document()
+    said = document["too_few_images"]
+    assert said.startswith("200 test images are too few to judge fp32") and "1000 or more" in said
+    assert document["caveats"][0] == said and document["passed"]
+    assert verdict(document) == "Every artifact passes, but on too few images"
+    text, page = markdown(document), html(document)
+    assert text.count(said) == page.count(said) == 1
+    assert text.index(said) < text.index("|---") and page.index(said) < page.index("</header>")
+    show(document)
+    assert " ".join(capsys.readouterr().out.split()).startswith(said)
+    enough = replace(report, config=ENOUGH).document()
+    assert enough["too_few_images"] == "" and verdict(enough) == "Every artifact passes"
+
+
+def test_answers_that_are_not_finite_are_a_failure_that_nothing_excuses() -> None:
+    bad = Row("a-fp16.onnx", "onnx", "fp16", 9, "r 1", "fail", "3 of 9 answers are not finite")
+    config = BenchmarkConfig(allow_unverified=("a-fp16.onnx",))
+    report = replace(made_up(), rows=(made_up().rows[0], bad), config=config)
+    assert not report.passed
+    jsonschema.validate(json.loads(json.dumps(report.document())), SCHEMA)
+    assert "a-fp16.onnx: fail, 3 of 9 answers" in markdown(report.document())
+    assert "3 of 9 answers" in html(report.document())
+    allowed = replace(report, rows=(report.rows[0], replace(bad, status="unverified")))
+    assert allowed.passed  # this is what --allow-unverified is for
 
 
 def test_the_table_is_one_line_per_artifact() -> None:

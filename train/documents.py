@@ -221,7 +221,10 @@ def _record(value: Any, kind: Any, field: str, extra: bool) -> Any:
             given[name] = structure(value[name], hints[name], prefix + name, extra)
         elif row.default is MISSING and row.default_factory is MISSING:
             raise Mismatch(prefix + name, describe(hints[name]), "missing")
-    return kind(**given)
+    try:
+        return kind(**given)
+    except Mismatch as error:  # the record's own rules
+        raise Mismatch(prefix + error.field, error.expected, error.found) from error
 
 
 def _one_of(value: Any, kinds: Sequence[Any], field: str, extra: bool) -> Any:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,6 +209,41 @@ def list_as_ours(path: Path) -> None:
 def ours_in(folder: Path) -> set[str]:
     """The names that lesionlite wrote into `folder`, relative to it."""
     return set(_listed(folder.resolve()))
+
+
+def remove_ours(folder: Path, kept: Collection[str]) -> list[str]:
+    """Delete what lesionlite wrote into `folder`, and nothing of the user's.
+
+    Args:
+        folder: kept for this process by `writing_into`, or by nobody.
+        kept: names in `folder` that stay, with all below them.
+
+    Returns:
+        The names of what was deleted.
+    """
+    names = _listed(folder.resolve())
+    old = sorted(n for n in names if n.split("/")[0] not in kept and _stays_in(folder, n))
+    gone = [name for name in old if os.path.lexists(folder / name)]
+    for name in gone:
+        remove(folder / name)
+        for parent in (folder / name).parents:
+            if parent == folder or any(parent.iterdir()):
+                break
+            parent.rmdir()
+    if old:  # the user may give these names to things of their own
+        lines = "".join(json.dumps(name) + "\n" for name in sorted(names - set(old)))
+        half = folder / f"{HALF}{os.getpid()}-{MARK}"
+        half.write_text(ABOUT + lines, encoding="utf-8")
+        os.replace(half, folder / MARK)
+        if claim := _claims.get(folder.resolve()):
+            claim.names.difference_update(old)
+    return gone
+
+
+def _stays_in(folder: Path, name: str) -> bool:
+    """Whether a name of a list leads to something in its folder, whoever wrote it there."""
+    place = _place(folder / name)
+    return place.name not in ("", "..") and place.is_relative_to(folder.resolve())
 
 
 def _is_half(name: str) -> bool:

@@ -64,7 +64,7 @@ class Survival:
                 after = begin + moments.uniform(0, 1.6) * each
                 hit = _kill_once(_start(self.data, parts, epochs), parts, after, number % 3 == 0)
                 say(f"kill {number}: {hit}")
-            _wait(_start(self.data, parts, epochs))
+            wait(_start(self.data, parts, epochs))
             same = {n: sha256_file(whole / n) == sha256_file(parts / n) for n in SAME}
         for name, good in same.items():
             say(f"{name}: {'the same' if good else 'NOT the same'}")
@@ -88,18 +88,18 @@ def _pace(data: Path, run: Path, epochs: int) -> tuple[float, float]:
     while process.poll() is None and not (run / METRICS).exists():
         time.sleep(0.02)
     first = time.monotonic() - started
-    _wait(process)
+    wait(process)
     each = (time.monotonic() - started - first) / epochs  # the last part is for testing
     return max(0.0, first - each), each
 
 
-def _wait(process: "subprocess.Popen[str]") -> None:
-    """Until it ends well; LesionliteError with its last words if it does not."""
+def wait(process: "subprocess.Popen[str]") -> None:
+    """Until it ends well (0 or 1); LesionliteError with its last words if it does not."""
     with process:
         _, said = process.communicate()
-    if process.returncode:
+    if process.returncode not in (0, 1):  # 1 is a verdict
         last = said.strip().splitlines()[-1:] or ["?"]
-        raise LesionliteError(f"training ended with {process.returncode}: {last[0]}")
+        raise LesionliteError(f"it ended with {process.returncode}: {last[0]}")
 
 
 def _kill_once(process: "subprocess.Popen[str]", run: Path, after: float, in_writing: bool) -> str:

@@ -1,0 +1,53 @@
+"""What a later step would refuse, refused before the first: no training is to be in vain."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from benchmark.android import find_phone
+from benchmark.arm_root import find_root
+from benchmark.config import BenchmarkConfig
+from benchmark.parity import too_few
+from benchmark.runtimes import refuse_missing
+from train.data import Split
+from train.errors import LesionliteError, unknown_choice
+
+
+def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
+    """Refuse what a benchmark of these artifacts, by file name, cannot do here.
+
+    Returns:
+        The phone's model, "" if none is asked for.
+
+    Raises:
+        LesionliteError: an unknown artifact, or a core, a phone or a runtime that is not there.
+    """
+    names = list(artifacts)
+    for name in config.allow_unverified:
+        if name not in names:
+            raise unknown_choice("artifact", name, names)
+    for core in config.arm:
+        find_root(core)
+    refuse_missing({Path(name).suffix for name in names}, config)
+    return find_phone(config.android) if config.android else ""
+
+
+def refuse_images(config: BenchmarkConfig, artifacts: Mapping[str, str], split: Split) -> None:
+    """Refuse test images that cannot show what they are to show.
+
+    Args:
+        config: of the benchmark.
+        artifacts: precision by file name.
+        split: the test images.
+
+    Raises:
+        LesionliteError: a gate on the recall of a class that is not there, which would always pass,
+            or with `strict` fewer images than a precision's gate needs.
+    """
+    for label in config.recall_gates():
+        if label not in split.labels:
+            raise unknown_choice("class", label, split.labels)
+        if not split.counts()[split.labels.index(label)]:
+            raise LesionliteError(f"--min-recall {label}: no test image is of that class")
+    few = too_few(len(split), artifacts.values(), config)
+    if config.strict and few:
+        raise LesionliteError(f"--strict: {few}")

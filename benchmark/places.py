@@ -1,0 +1,89 @@
+"""What lies in a build's folder already: whose it is, and what becomes of it. Nothing is lost."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from benchmark.report import refuse_reports
+from export.config import ExportConfig
+from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Manifest
+from export.plan import PLAN, PLAN_FIGURE
+from train import checkpoint
+from train.console import say
+from train.errors import LesionliteError
+from train.layout import CONTRACT, LAST, SETTINGS, WEIGHTS, is_run
+from train.outputs import ours_in, refuse_foreign, remove_ours, writing_into
+
+RUN, ARTIFACTS, STEPS = "run", "artifacts", "steps.json"
+
+
+def refuse_places(out: Path, trains: bool) -> None:
+    """Refuse a folder with something of the user's where a build will write.
+
+    Args:
+        out: folder of the build.
+        trains: whether a run will be written.
+
+    Raises:
+        LesionliteError: naming what lies there.
+    """
+    refuse_foreign(out / STEPS)
+    refuse_reports(out)
+    for place in [out / ARTIFACTS] + [out / RUN] * trains:
+        if not place.is_dir():
+            refuse_foreign(place)  # a file, a broken link, or nothing
+        elif any(place.iterdir()) and not (ours_in(place) or _is_trained(place)):
+            raise LesionliteError(
+                f"{place} is a folder of yours: lesionlite wrote nothing that is in it, and a "
+                "build would write there; move it away, or choose another --out"
+            )
+
+
+def _is_trained(folder: Path) -> bool:
+    """Whether it holds a network, however old the lesionlite that trained it."""
+    weights = (folder / WEIGHTS).is_file() or checkpoint.exists(folder)
+    return is_run(folder) and weights
+
+
+def set_aside(run: Path, why: str) -> None:
+    """Give a trained network's folder a name with its date, so that its place is free.
+
+    Nothing is done where no network is.
+
+    Args:
+        run: the place.
+        why: it is not kept there, for the user.
+
+    Raises:
+        LesionliteError: if another process writes into it.
+    """
+    if not ((run / WEIGHTS).is_file() or checkpoint.exists(run)):
+        return
+    with writing_into(run):
+        aside = _dated(run)
+        os.rename(run, aside)
+    say(f"train: {why}; it is kept as {aside}, and another is trained")
+
+
+def _dated(run: Path) -> Path:
+    """A name beside `run` that is free, with the time of the network in it."""
+    files = [run / name for name in (SETTINGS, WEIGHTS, LAST)]
+    seconds = next((file.stat().st_mtime for file in files if file.exists()), run.stat().st_mtime)
+    name = f"{run.name}-{datetime.fromtimestamp(seconds):%Y-%m-%d-%H%M}"
+    names = [name, *(f"{name}-{number}" for number in range(2, 1000))]
+    return next(run.with_name(n) for n in names if not os.path.lexists(run.with_name(n)))
+
+
+def remove_older_artifacts(folder: Path, config: ExportConfig) -> None:
+    """Remove what earlier exports and benchmarks left that is not of the newest export.
+
+    Args:
+        folder: with the newest export's manifest.
+        config: of that export.
+    """
+    kept = {row.artifact for row in Manifest.read(folder).artifacts}
+    kept |= {MANIFEST, CONTRACT, GOLDEN}
+    if config.calibrates():
+        kept |= {CALIBRATION, PLAN, PLAN_FIGURE}
+    for name in remove_ours(folder, kept):
+        say(f"export: {folder / name} is of an earlier export; removed")

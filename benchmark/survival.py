@@ -1,0 +1,204 @@
+"""Kill an export, a benchmark or a build at random moments, and compare with one left alone.
+
+`python -m benchmark.survival DATA --step build [--kills 10]`, of a small network. The end must be
+the same: artifacts and run byte for byte, the report's verdicts and answers; nothing half-written
+may be left, and nothing of the user's lost. `train.survival` does the same to a training.
+"""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from tyro.conf import OmitArgPrefixes, Positional
+
+from benchmark.places import ARTIFACTS, RUN
+from benchmark.report import REPORT_JSON, REPORTS
+from benchmark.run import SCRATCH
+from train.commands import Json, Outcome
+from train.console import respond, say
+from train.documents import read_json
+from train.errors import LesionliteError
+from train.files import sha256_file
+from train.outputs import HALF, MARK, OLD
+from train.settings import refuse_settings, refuse_types
+from train.survival import FLAGS, SAME, wait
+
+TRAINING = (*FLAGS, "--epochs", "2")
+EXPORTING = ("--formats", "onnx", "tflite", "--precisions", "fp32")
+BENCHMARKING = ("--queries", "4", "--seconds", "0.1", "--threads", "1")
+USERS = "notes of the user.txt"
+JUDGED = ("artifact", "status", "reason", "confusion", "max_abs_dp", "top1_agreement")
+TRIES = 5  # for each kill: a command may end before it is killed
+
+
+@dataclass(frozen=True)
+class Survival:
+    """Kill a step at random moments; exits with 1 unless what it ends with is the same."""
+
+    data: Positional[Path]
+    """Data folder."""
+    step: Literal["export", "benchmark", "build"] = "build"
+    """What is killed."""
+    kills: int = 10
+    """How often."""
+    seed: int = 0
+    """Of the moments."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Do it once in peace, once under fire, and compare."""
+        refuse_types(self)
+        refuse_settings(self, [("kills", 0 <= self.kills <= 1000, "from 0 to 1000")])
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            before = _prepare(self.step, self.data, folder)
+            whole, parts = folder / "whole", folder / "parts"
+            started = time.monotonic()
+            wait(_start(_command(self.step, self.data, before, whole)))
+            seconds = time.monotonic() - started
+            say(f"uninterrupted: {seconds:.0f} s")
+            command = _command(self.step, self.data, before, parts)
+            ends = _under_fire(command, parts, self.kills, seconds, random.Random(self.seed))
+            same = _made(whole) == _made(parts)
+            left = _leftovers(folder)
+        for end in (f"the end is {'the same' if same else 'NOT the same'}", *left):
+            say(end)
+        good = same and not left and ends.users_kept
+        document = {"step": self.step, "kills": self.kills, "seconds": round(seconds, 1)}
+        return {**document, **vars(ends), "same": same, "left": left}, 0 if good else 1
+
+
+@dataclass
+class _Ends:
+    """What was seen under fire: how often the command ended first, and the user's files."""
+
+    finished: int = 0
+    users_kept: bool = True
+
+
+def _lesionlite(*words: object) -> list[str]:
+    return [sys.executable, "-m", "lesionlite", *map(str, words)]
+
+
+def _prepare(step: str, data: Path, folder: Path) -> tuple[Path, Path]:
+    """The run and the artifacts that a step begins with, as far as it needs them."""
+    run, artifacts = folder / "before-run", folder / "before-artifacts"
+    if step in ("export", "benchmark"):
+        wait(_start(_lesionlite("train", data, "--out", run, *TRAINING)))
+    if step == "benchmark":
+        wait(_start(_lesionlite("export", run, "--out", artifacts, *EXPORTING)))
+    return run, artifacts
+
+
+def _command(step: str, data: Path, before: tuple[Path, Path], out: Path) -> list[str]:
+    run, artifacts = before
+    if step == "export":
+        return _lesionlite("export", run, "--out", out, *EXPORTING)
+    if step == "benchmark":
+        read = (artifacts, "--run", run, "--data", data)
+        return _lesionlite("benchmark", *read, "--out", out, *BENCHMARKING)
+    return _lesionlite("build", data, "--out", out, *TRAINING, *EXPORTING, *BENCHMARKING)
+
+
+def _start(command: Sequence[str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+
+
+def _under_fire(
+    command: list[str], out: Path, kills: int, seconds: float, moments: random.Random
+) -> _Ends:
+    """Kill so often, and let it end; each start goes on with what the one before left."""
+    ends, done = _Ends(), 0
+    for _ in range(TRIES * kills):
+        if done == kills:
+            break
+        _plant(out)
+        after = moments.uniform(0, seconds)
+        if _kill(command, after):
+            done += 1
+            left = ", ".join(_leftovers(out.parent)) or "nothing half-written"
+            say(f"kill {done} after {after:.0f} s: {left}")
+        else:  # it goes on where it was stopped, so it is soon at its end; from the beginning then
+            ends.finished += 1
+            ends.users_kept &= _is_kept(out)
+            shutil.rmtree(out)
+    if done < kills:
+        raise LesionliteError(
+            f"it ended {ends.finished} times before it was killed; take more images"
+        )
+    _plant(out)
+    wait(_start(command))
+    ends.users_kept &= _is_kept(out)
+    return ends
+
+
+def _kill(command: list[str], after: float) -> bool:
+    """Whether it could be killed after so many seconds."""
+    with _start(command) as process:
+        try:
+            process.communicate(timeout=after)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+    if process.returncode not in (0, 1, -signal.SIGKILL):
+        raise LesionliteError(f"it ended with {process.returncode}: {' '.join(command[2:])}")
+    return process.returncode == -signal.SIGKILL
+
+
+def _plant(out: Path) -> None:
+    """Files of a user, also among the artifacts once there are some."""
+    out.mkdir(exist_ok=True)
+    for folder in (out, out / ARTIFACTS):
+        if folder == out or (folder / MARK).exists():
+            (folder / USERS).write_text("mine")
+
+
+def _is_kept(out: Path) -> bool:
+    places = [out] + [out / ARTIFACTS] * (out / ARTIFACTS).exists()
+    return all((place / USERS).exists() for place in places if (place / MARK).exists())
+
+
+def _made(out: Path) -> dict[str, Any]:
+    """What must be the same: hashes of files, and the report without its times."""
+    parts = [out / RUN / name for name in SAME]
+    folder = out / ARTIFACTS if (out / ARTIFACTS).exists() else out
+    parts += [path for path in folder.iterdir() if path.name not in (MARK, USERS, *REPORTS)]
+    made: dict[str, Any] = {
+        str(path.relative_to(out)): sha256_file(path) for path in parts if path.exists()
+    }
+    report = read_json(out / REPORT_JSON)
+    if report is not None:
+        made["rows"] = [[row[key] for key in JUDGED] for row in report["rows"]]
+        made["reference"] = report["reference"]["confusion"]
+    return made
+
+
+def _leftovers(folder: Path) -> list[str]:
+    """What is half-written below a folder, and runs that were moved aside."""
+    marks = (HALF, OLD, SCRATCH, f"{RUN}-")
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.name.startswith(marks) and not path.parent.name.startswith(marks)
+    )
+
+
+def main() -> int:
+    """`python -m benchmark.survival`: 0, 1, 2 for what the user can mend, or 130 for Ctrl-C."""
+    import tyro
+
+    return respond(sys.argv[1:], lambda: tyro.cli(OmitArgPrefixes[Survival]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
