@@ -197,7 +197,7 @@ def _keep(plan: _Plan, run: Path, config: TrainConfig) -> None:
     from train.results import score_test_split
 
     key = _test_key(plan, run)
-    say(f"train: {run} is finished with these settings on these images, kept")
+    say(f"train: inputs unchanged, kept {run}")
     if not (plan.steps.is_done("test", key) and (run / SCORES).exists()):
         score_test_split(plan.data, run, config)
         plan.steps.done("test", key)
