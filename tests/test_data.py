@@ -6,8 +6,9 @@ from PIL import Image
 
 from train.contract import Contract
 from train.data import drop_bad, read_dataset, read_split
+from train.decoding import open_image
 from train.errors import LesionliteError
-from train.images import find_bad, load_inputs, open_image, to_input
+from train.images import find_bad, load_inputs, to_input
 
 
 def make(folder: Path, *names: str, images: int = 2) -> Path:

@@ -11,8 +11,9 @@ from PIL import Image
 
 from tests.fuzz_images import fuzz, fuzz_exif
 from train.contract import Contract
+from train.decoding import open_image
 from train.errors import LesionliteError
-from train.images import find_bad, inspect, load_inputs, open_image, to_input
+from train.images import find_bad, inspect, load_inputs, to_input
 
 RAMP = (np.arange(256).reshape(16, 16) * 257).astype(np.uint16)
 
@@ -127,7 +128,7 @@ def test_every_orientation(tmp_path: Path, orientation: int, suffix: str) -> Non
 
 
 def test_heic_is_read_by_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import train.images as images
+    import train.decoding as decoding
 
     pillow_heif = pytest.importorskip("pillow_heif")
     file = tmp_path / "x.jpg"  # as some programs name what a phone made
@@ -136,11 +137,11 @@ def test_heic_is_read_by_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert open_image(file).size == (64, 32)
     assert abs(np.asarray(open_image(file))[5, 5].astype(int) - (200, 10, 10)).max() < 12
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    images._reads_heif.cache_clear()
+    decoding._reads_heif.cache_clear()
     monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "HEIF"])
     with pytest.raises(LesionliteError, match=r"pip install 'lesionlite\[heif\]'"):
         open_image(file)
-    images._reads_heif.cache_clear()
+    decoding._reads_heif.cache_clear()
 
 
 def test_an_image_that_is_too_oblong_is_refused(tmp_path: Path) -> None:

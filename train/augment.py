@@ -14,7 +14,7 @@ from train.cache import cached_pixels
 from train.config import TrainConfig
 from train.contract import Contract
 from train.data import Split
-from train.images import open_image
+from train.decoding import open_image
 from train.imbalance import sampling_weights
 from train.model import declare_torchvision_operators
 from train.ranks import ALONE, Ranks, by_first_here

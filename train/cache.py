@@ -13,7 +13,7 @@ from train.console import say
 from train.contract import Contract
 from train.documents import read_json
 from train.files import fingerprint, sha256_file, size_bytes, write_json
-from train.images import Pixels, decode, write_inputs
+from train.images import DECODING, Pixels, decode, write_inputs
 
 MARGIN = 1.15  # at least so much larger than the network's input, because crops are enlarged again
 DAYS = 30
@@ -40,7 +40,8 @@ def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
     side = 32 * math.ceil(MARGIN * contract.side / 32)
     large = replace(contract, side=side, resize_side=side)
     stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    key = fingerprint([stats, large.resize, side, large.interpolation, large.antialias])[:24]
+    made = [DECODING, large.resize, side, large.interpolation, large.antialias]
+    key = fingerprint([stats, *made])[:24]
     file = cache_folder() / f"pixels-{key}.npy"
     seal = file.with_suffix(".json")
     if not (file.is_file() and read_json(seal) == {"sha256": sha256_file(file)}):
