@@ -296,7 +296,7 @@ def _refuse_no_command(arguments: Sequence[str]) -> None:
     first = arguments[0] if arguments else ""
     if first in COMMANDS:
         return
-    if asks_for_help(arguments):
+    if asks_for_help(arguments) and first.startswith("-"):
         _print_help()
         raise SystemExit(0)
     if first == "--version":
