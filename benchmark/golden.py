@@ -65,7 +65,7 @@ def add_golden(folder: Path) -> None:
         golden = Golden(HOW_TO, contract.labels, tuple(names), answers)
         write_json(temporary / ANSWERS, golden.document())
     with writing_into(folder):
-        replace(manifest, golden_sha256=sha256_file(folder / GOLDEN)).write(folder)
+        replace(manifest, golden_sha256=sha256_file(folder / GOLDEN)).write(folder, ours=True)
 
 
 def draw_golden(side: int) -> Pixels:

@@ -62,9 +62,9 @@ class Manifest:
     artifacts: tuple[Artifact, ...]
     golden_sha256: str | None = None
 
-    def write(self, folder: Path) -> None:
-        """Write `folder`/manifest.json, all or nothing."""
-        write_json(folder / MANIFEST, asdict(self))
+    def write(self, folder: Path, ours: bool = False) -> None:
+        """Write `folder`/manifest.json, all or nothing; `ours` as in `train.files.replacing`."""
+        write_json(folder / MANIFEST, asdict(self), ours)
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

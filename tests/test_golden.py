@@ -81,7 +81,7 @@ def test_what_cannot_be_asked_is_said(artifacts: Path, tmp_path: Path) -> None:
     manifest = Manifest.read(tmp_path)
     good = next(row for row in manifest.artifacts if row.artifact == ONNX)
     damaged = replace(good, artifact="damaged.onnx")
-    replace(manifest, artifacts=(good, damaged)).write(tmp_path)
+    replace(manifest, artifacts=(good, damaged)).write(tmp_path, ours=True)
     (tmp_path / "damaged.onnx").write_bytes(b"no model")
     add_golden(tmp_path)
     document = json.loads((tmp_path / GOLDEN / ANSWERS).read_text())
