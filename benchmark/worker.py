@@ -27,6 +27,7 @@ from benchmark.latency import SETTLED
 from benchmark.predictor import Predictor, load, open_unchecked
 from benchmark.runtimes import OTHERS, open_other
 from train.errors import LesionliteError
+from train.folders import refuse_unreadable_name
 
 Subject = Predictor | Timed
 WINDOW_RUNS, WINDOW_SECONDS, PATIENCE = 10, 0.4, 10.0  # of the warm-up
@@ -70,6 +71,7 @@ def _end_with_parent(parent: int) -> None:
 def _load(command: Any) -> tuple[Subject, float]:
     """Open twice; the first time also checks the hash and imports the runtime: no phone does."""
     path, threads = Path(command["path"]), command["threads"]
+    refuse_unreadable_name(path)  # the runtimes take text alone, and say so in riddles
 
     def open_once(opened: Callable[[Path, int], Predictor]) -> Subject:
         if command["kind"] == "foreign":

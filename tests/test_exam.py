@@ -42,6 +42,23 @@ def test_images_are_as_load_inputs_has_them(
     assert not list(tmp_path.iterdir())
 
 
+def test_only_exams_are_deleted(split: Split, contract: Contract, tmp_path: Path) -> None:
+    scratch, outside = tmp_path / SCRATCH, tmp_path / "outside"
+    own, alike, mine = scratch / ("0" * 16), scratch / ("a" * 16), scratch / "mine"
+    for folder in (own, alike, mine, outside):
+        folder.mkdir(parents=True)
+    (own / "images.npy").touch()
+    (alike / "thesis.pdf").touch()
+    (outside / "images.npy").touch()
+    (scratch / ("b" * 16)).symlink_to(outside)
+    few = Split(split.files[:2], split.targets[:2], split.labels)
+    exam = Exam(scratch, few, contract)
+    assert not own.exists() and mine.exists()
+    exam.forget()
+    assert {path.name for path in scratch.iterdir()} == {"mine", "a" * 16, "b" * 16}
+    assert (alike / "thesis.pdf").exists() and (outside / "images.npy").exists()
+
+
 def test_shares_give_the_same_answers_as_one_process(
     artifacts: Path,
     split: Split,
