@@ -34,7 +34,7 @@ from train.survival import FLAGS, SAME, wait
 TRAINING = (*FLAGS, "--epochs", "2")
 EXPORTING = ("--formats", "onnx", "tflite", "--precisions", "fp32")
 BENCHMARKING = ("--queries", "4", "--seconds", "0.1", "--threads", "1")
-USERS = "notes of the user.txt"
+USERS, MINE = "notes of the user.txt", "mine"
 JUDGED = ("artifact", "status", "reason", "confusion", "max_abs_dp", "top1_agreement")
 TRIES = 5  # for each kill: a command may end before it is killed
 
@@ -122,7 +122,7 @@ def _under_fire(
     for _ in range(TRIES * kills):
         if done == kills:
             break
-        _plant(out)
+        planted = _plant(out)
         after = moments.uniform(0, seconds)
         if _kill(command, after):
             done += 1
@@ -130,15 +130,15 @@ def _under_fire(
             say(f"kill {done} after {after:.0f} s: {left}")
         else:  # it goes on where it was stopped, so it is soon at its end; from the beginning then
             ends.finished += 1
-            ends.users_kept &= _is_kept(out)
+            ends.users_kept &= _are_kept(planted)
             shutil.rmtree(out)
     if done < kills:
         raise LesionliteError(
             f"it ended {ends.finished} times before it was killed; take more images"
         )
-    _plant(out)
+    planted = _plant(out)
     wait(_start(command))
-    ends.users_kept &= _is_kept(out)
+    ends.users_kept &= _are_kept(planted)
     return ends
 
 
@@ -155,17 +155,17 @@ def _kill(command: list[str], after: float) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
-def _plant(out: Path) -> None:
-    """Files of a user, also among the artifacts once there are some."""
+def _plant(out: Path) -> list[Path]:
+    """Write files of a user, also among the artifacts once there are some."""
     out.mkdir(exist_ok=True)
-    for folder in (out, out / ARTIFACTS):
-        if folder == out or (folder / MARK).exists():
-            (folder / USERS).write_text("mine")
+    places = [out] + [out / ARTIFACTS] * (out / ARTIFACTS / MARK).exists()
+    for folder in places:
+        (folder / USERS).write_text(MINE)
+    return [folder / USERS for folder in places]
 
 
-def _is_kept(out: Path) -> bool:
-    places = [out] + [out / ARTIFACTS] * (out / ARTIFACTS).exists()
-    return all((place / USERS).exists() for place in places if (place / MARK).exists())
+def _are_kept(planted: list[Path]) -> bool:
+    return all(file.is_file() and file.read_text() == MINE for file in planted)
 
 
 def _made(out: Path) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def work():
         os.write(1, b"from a library")
         file.write("the data")
     for _ in range(20000): say("on and on")
-sys.exit(respond(sys.argv, lambda: Act(work, {"name": chr(252)}, int(sys.argv[2]), len(sys.argv) > 3)))
+act = Act(work, {"name": chr(252)}, int(sys.argv[2]), len(sys.argv) > 3)
+sys.exit(respond(sys.argv, lambda: act))
 """
 
 
@@ -99,7 +100,8 @@ def test_a_terminal_without_letters(
     code, out, words = shell("--json 2>/dev/null | cat", tmp_path / "data", flags="--json")
     assert code == 0
     assert json.loads(out) == {"name": "ü"}, words
-    line = f'"$0" -c "$1" "$2" 0 | head -1 | {sys.executable} -c "import sys; print(sys.stdin.buffer.read())"'
+    show = f'{sys.executable} -c "import sys; print(sys.stdin.buffer.read())"'
+    line = f'"$0" -c "$1" "$2" 0 | head -1 | {show}'
     done = subprocess.run(
         ["bash", "-c", line, sys.executable, SCRIPT, str(tmp_path / "data")],
         capture_output=True,

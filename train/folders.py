@@ -1,6 +1,7 @@
 """The one walk through folders of images: which files are images, and what is left out."""
 
 import os
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -173,5 +174,15 @@ def refuse_unreadable_name(path: Path) -> None:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        name = os.fsencode(path)
+    else:
+        return
+    try:
+        readable = name.decode()
+    except UnicodeDecodeError:
+        shown = name.decode("utf-8", "backslashreplace")
         raise LesionliteError(f"{shown}: the name is not UTF-8; rename it") from None
+    raise LesionliteError(
+        f"{readable}: Python reads names as {sys.getfilesystemencoding()} here, and this one is not; "
+        "set PYTHONUTF8=1 and run the command again"
+    )
