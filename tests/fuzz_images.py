@@ -162,7 +162,7 @@ def fuzz(number: int, seed: int) -> tuple[Counter[str], list[str]]:
         for index, suffix, data in inputs(number, seed):
             file = Path(folder, f"x{suffix}")
             file.write_bytes(data)
-            start = time.monotonic()
+            start = time.process_time()
             try:
                 image = open_image(file)
                 assert image.mode == "RGB" and min(image.size) > 0
@@ -172,7 +172,7 @@ def fuzz(number: int, seed: int) -> tuple[Counter[str], list[str]]:
                 counts[f"{suffix} refused"] += 1
             except Exception as error:
                 failures.append(f"seed {seed}, input {index} ({suffix}): {error!r}")
-            if time.monotonic() - start > 10:
+            if time.process_time() - start > 10:
                 failures.append(f"seed {seed}, input {index} ({suffix}): took over ten seconds")
     return counts, failures
 

@@ -10,6 +10,7 @@ import lesionlite
 from train.data import read_domains
 from train.errors import LesionliteError
 from train.metrics import score
+from train.outputs import MARK
 from train.tables import class_distribution, class_table, overall_table
 
 LABELS = ("mole", "wart", "pox")
@@ -67,7 +68,7 @@ def test_evaluate_writes_every_table_and_figure(run: Path, drawn: Path, tmp_path
     assert lesionlite.main(["evaluate", str(run), str(drawn), "--out", str(out)]) == 0
     pictures = {"curves.png", "weights.png", "confusion.png", "reliability.png"}
     tables = {"tables.md", "tables.json", "table1.csv", "table2.csv", "table3.csv"}
-    assert {file.name for file in out.iterdir()} == {"test.json", *pictures, *tables}
+    assert {file.name for file in out.iterdir()} == {"test.json", *pictures, *tables, MARK}
     scores = json.loads((out / "test.json").read_text())
     document = json.loads((out / "tables.json").read_text())
     assert document["table2"]["rows"][0]["weighted F1"] == scores["weighted_f1"]

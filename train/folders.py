@@ -183,6 +183,6 @@ def refuse_unreadable_name(path: Path) -> None:
         shown = name.decode("utf-8", "backslashreplace")
         raise LesionliteError(f"{shown}: the name is not UTF-8; rename it") from None
     raise LesionliteError(
-        f"{readable}: Python reads names as {sys.getfilesystemencoding()} here, and this one is not; "
-        "set PYTHONUTF8=1 and run the command again"
+        f"{readable}: Python reads names as {sys.getfilesystemencoding()} here, which this one is "
+        "not; set PYTHONUTF8=1 and run the command again"
     )
