@@ -35,7 +35,7 @@ def test_no_number_may_be_absurd(name: str) -> None:
         ({"resize": "stretch"}, "--resize is"),
         ({"epochs": 10**9}, "from 0 to 100000"),
         ({"batch": 10**9}, "--batch is 1000000000; it must be from 2 (BatchNorm needs company)"),
-        ({"workers": 10**6}, "from -1 to 256"),
+        ({"workers": 10**6}, "from -1 to 1024"),
         ({"seed": 2**64}, "--seed is 18446744073709551616"),
         ({"batch": 2.5}, "--batch is 2.5; it must be a whole number"),
         ({"cache": 1}, "--cache is 1; it must be true or false"),
