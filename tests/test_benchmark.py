@@ -93,7 +93,7 @@ def test_an_older_report_is_compared(
     assert "2.00 times as large, more than 1.05" in capsys.readouterr().out
     assert not json.loads((out / "report.json").read_text())["against"]["passed"]
     assert lesionlite.main([*command[:-1], "nowhere.json"]) == 2
-    assert "no report.json of lesionlite" in capsys.readouterr().err
+    assert "--against: there is no" in capsys.readouterr().err
 
 
 def test_a_planted_fault_fails_the_gate(two: Path, run: Path, drawn: Path) -> None:

@@ -95,7 +95,7 @@ def test_what_cannot_be_measured(
         Options(tmp_path / "none", artifacts, run, drawn).run()
     with pytest.raises(LesionliteError, match="run `lesionlite serve"):
         Options(tmp_path, artifacts, run, drawn).run()
-    with pytest.raises(LesionliteError, match="photos is 0; it must be 1 or more"):
+    with pytest.raises(LesionliteError, match="photos is 0; it must be from 1"):
         Options(web_app, artifacts, run, drawn, photos=0).run()
     (package,) = artifacts.glob("*-fp32.mlpackage")
     with pytest.raises(LesionliteError, match="holds no .tflite or .onnx artifact"):

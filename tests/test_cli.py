@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import lesionlite
-from train.layout import LAST, METRICS
+from train.layout import METRICS
 
 ROOT = Path(__file__).parents[1]
 
@@ -164,7 +164,7 @@ def test_ctrl_c_stops_in_a_sentence_and_resumes(tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     end = time.monotonic() + 120
-    while not (tmp_path / "run" / LAST).exists() and time.monotonic() < end:
+    while not (tmp_path / "run" / METRICS).exists() and time.monotonic() < end:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)

@@ -10,6 +10,7 @@ import lesionlite
 from tests.test_cli import sentence
 from train.contract import Contract
 from train.explain import explain, heat_map
+from train.outputs import MARK
 
 CONTRACT = Contract(labels=("red", "blue"), side=32)
 
@@ -70,7 +71,7 @@ def test_the_command(
     arguments = ["explain", str(run), str(image), "--out", str(out), "--label", "Melanoma"]
     assert lesionlite.main(arguments) == 0
     assert "Melanoma" in capsys.readouterr().out
-    assert {f.name for f in out.iterdir()} == {image.name + ".png", "explanations.json"}
+    assert {f.name for f in out.iterdir()} == {image.name + ".png", "explanations.json", MARK}
 
 
 def test_wrong_things(

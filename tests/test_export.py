@@ -196,7 +196,7 @@ def test_a_missing_toolchain_is_named_before_any_work(
 
 
 def test_the_manifest_of_another_folder_is_missed(tmp_path: Path, artifacts: Path) -> None:
-    with pytest.raises(LesionliteError, match="no exported artifacts"):
+    with pytest.raises(LesionliteError, match="nothing was exported into it"):
         read_manifest(tmp_path)
     with pytest.raises(LesionliteError, match="there is no folder"):
         read_manifest(tmp_path / "nowhere")

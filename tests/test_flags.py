@@ -66,7 +66,7 @@ def test_a_wrong_line_is_told_in_one_sentence(
     ("module", "kind", "line", "words"),
     [
         (survival, survival.Survival, "--kils 3", "did you mean --kills?"),
-        (survival, survival.Survival, "x --kills 0", "--kills is 0"),
+        (survival, survival.Survival, "x --kills -1", "--kills is -1"),
         (compare, compare.Compare, "x --out y --vary lr --values", "--values is empty"),
         (compare, compare.Compare, "x --out y --vary lr --values 1 --jobs 0", "--jobs is 0"),
         (browser, browser.Options, "a b --run c --data d --seconds nan", "--seconds is NaN"),

@@ -64,7 +64,7 @@ def test_two_processes_train_one_network_and_resume(drawn: Path, tmp_path: Path)
     script.write_text(STOP)
     stopped = torchrun([*told[:2], str(script), *told[4:], *FLAGS], tmp_path)
     assert stopped.returncode and stopped.stderr.count("--resume to go on") == 1, stopped.stderr
-    assert (run / LAST).exists() and len((run / METRICS).read_text().splitlines()) == 1
+    assert (run / LAST).exists()
     resumed = torchrun([*told, *FLAGS, "--resume"], tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout.count("resuming after epoch 1") == 1  # one of them speaks

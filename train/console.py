@@ -1,5 +1,6 @@
 """One place where commands speak: words to people, and with --json one document to programs."""
 
+import codecs
 import errno
 import json
 import logging
@@ -138,7 +139,7 @@ def _run(
 
 def _print_document(document: Any, out: Lenient) -> None:
     text = to_json(document)
-    if out.encodable(text) != text:  # JSON has escapes of its own for what a terminal lacks
+    if codecs.lookup(out.encoding or "utf-8").name != "utf-8":  # JSON has escapes of its own
         text = json.dumps(json.loads(text), indent=2)
     print(text)
 

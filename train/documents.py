@@ -185,7 +185,7 @@ def structure(value: Any, kind: Any, field: str = "", extra: bool = False) -> An
 
 def _plain(value: Any, kind: Any, field: str) -> Any:
     good = {
-        str: isinstance(value, str),
+        str: isinstance(value, str) and _is_writable(value),
         bool: isinstance(value, bool),
         int: isinstance(value, Integral) and not isinstance(value, bool),
         float: isinstance(value, Real) and not isinstance(value, bool) and _is_finite(value),
@@ -195,6 +195,15 @@ def _plain(value: Any, kind: Any, field: str) -> Any:
     if not good[kind]:
         raise Mismatch(field, _PLAIN[kind], shown(value))
     return value if kind in (NoneType, str) else kind(value)
+
+
+def _is_writable(value: str) -> bool:
+    """Whether UTF-8 can hold it: half of a surrogate pair, which JSON can spell, it cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_finite(value: Any) -> bool:
