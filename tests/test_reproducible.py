@@ -37,7 +37,7 @@ def differing(one: Path, other: Path) -> list[str]:
 
 
 # 400 days from now, for whatever asks Python what day it is: date.today asks time.time. The class
-# datetime cannot be replaced: pandas, which coremltools imports, crashes then.
+# datetime cannot be replaced: coremltools 9.0 crashes then.
 ANOTHER_DAY = """
 import time
 SHIFT = 400 * 86400
