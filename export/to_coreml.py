@@ -90,6 +90,8 @@ def _program(form: "nn.Module", contract: Contract) -> Any:
 
 def _compress(ct: Any, model: Any, precision: str) -> Any:
     """Weights in 8-bit integers, or as indices into a palette of 64 or 16 values per tensor."""
+    from threadpoolctl import threadpool_limits
+
     tools = ct.optimize.coreml
     if precision == "w8":
         recipe = tools.OpLinearQuantizerConfig(
@@ -98,7 +100,9 @@ def _compress(ct: Any, model: Any, precision: str) -> Any:
         config = tools.OptimizationConfig(global_config=recipe)
         return tools.linear_quantize_weights(model, config)
     if precision in ("w6", "w4"):
-        return tools.palettize_weights(model, _palettes(tools, model, int(precision[1])))
+        # Threads share out the sums of k-means, and round them so: one gives the same everywhere.
+        with threadpool_limits(1):
+            return tools.palettize_weights(model, _palettes(tools, model, int(precision[1])))
     return model
 
 
