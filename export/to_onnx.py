@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 KEY = "lesionlite.contract"
 OPSET = 18
+# ONNX Runtime adds pairs of 8-bit products in 16 bits, which saturate, on x86 processors without
+# VNNI; phones add them exactly. This option makes x86 exact, too. ONNX Runtime 1.32 fails with it
+# ("Attempt to replace the existing tensor", s8_to_u8.cc) where two weights share a zero point.
+EXACT = "session.x64quantprecision"
 
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
@@ -34,6 +38,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
         for precision, path in paths.items():
             if precision == "w8a8":
                 model = _export(source.form(ORT, precision), image)
+                _give_each_weight_its_zero_point(model)
             else:
                 plain = plain or _export(source.form(ORT), image)
                 model = deepcopy(plain)
@@ -104,6 +109,29 @@ def _in_8_bits(stored: Any, axis: int) -> tuple[list[Any], list[Any]]:
     ]
 
 
+def _give_each_weight_its_zero_point(model: Any) -> None:
+    """Let no two weights share a zero point: see `EXACT`."""
+    from onnx import TensorProto
+
+    stored = {item.name: item for item in model.graph.initializer}
+    for node in _dequantized(model):
+        own = TensorProto()
+        own.CopyFrom(stored[node.input[2]])
+        own.name = node.input[2] = f"{node.output[0]}.zero_point"
+        model.graph.initializer.append(own)
+    read = {name for node in model.graph.node for name in node.input}
+    for item in stored.values():
+        if item.name not in read:
+            model.graph.initializer.remove(item)
+
+
+def _dequantized(model: Any) -> list[Any]:
+    """The nodes that dequantize a stored weight with a zero point."""
+    stored = {item.name for item in model.graph.initializer}
+    nodes = (node for node in model.graph.node if node.op_type == "DequantizeLinear")
+    return [node for node in nodes if len(node.input) == 3 and node.input[0] in stored]
+
+
 def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
     """Say what the model is, and drop the exporter's stack traces: they name the machine."""
     import onnx
@@ -152,5 +180,17 @@ def open_session(model: Path | bytes, threads: int, fuse: bool = True) -> tuple[
     if not fuse:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     given = model if isinstance(model, bytes) else str(model)
+    if _can_be_exact(given):
+        options.add_session_config_entry(EXACT, "1")
     session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     return session, f"onnxruntime {onnxruntime.__version__}"
+
+
+def _can_be_exact(given: str | bytes) -> bool:
+    """Whether ONNX Runtime opens a model with `EXACT`; lesionlite's own are such."""
+    import onnx
+
+    is_bytes = isinstance(given, bytes)
+    model = onnx.load_from_string(given) if is_bytes else onnx.load(given, load_external_data=False)
+    replaced = [name for node in _dequantized(model) for name in (node.input[0], node.input[2])]
+    return len(set(replaced)) == len(replaced)

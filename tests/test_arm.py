@@ -64,13 +64,16 @@ def on_arm(core: str, tasks: list[Task], images: np.ndarray) -> list[Elsewhere]:
 @needs_arm
 @pytest.mark.parametrize("core", ["cortex-a72", "cortex-a76"])
 def test_arm_answers_as_this_machine_does(artifacts: Path, images: np.ndarray, core: str) -> None:
+    sure = np.sort(load(artifacts / "mobilevitv2_050-w8a8.onnx", 1).predict(images), 1)
+    images = images[np.argsort(sure[:, -2] - sure[:, -1])[:3]]  # a near tie falls either way
     tasks = []
     for name, precision in (("fp32.tflite", "fp32"), ("w8a8.onnx", "w8a8")):
         file = artifacts / f"mobilevitv2_050-{name}"
-        tasks.append(Task(file, precision, load(file, 1).predict(images[:3])))
-    exact, rounded = on_arm(core, tasks, images[:3])
+        tasks.append(Task(file, precision, load(file, 1).predict(images)))
+    exact, rounded = on_arm(core, tasks, images)
     assert (exact.status, rounded.status) == ("pass", "pass"), (exact, rounded)
     assert exact.max_abs_dp is not None and 0 < exact.max_abs_dp < 1e-5
+    assert rounded.max_abs_dp is not None and rounded.max_abs_dp < 0.02  # 0.06 where x86 saturates
     assert exact.top1_agreement == 1 and exact.weighted_f1 == exact.host_weighted_f1
 
 

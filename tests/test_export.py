@@ -16,6 +16,7 @@ from export.manifest import MANIFEST, read_manifest
 from export.plan import PLAN, Plan
 from export.precision import PRECISIONS, find_precision
 from export.run import export
+from export.to_onnx import OPSET, _can_be_exact, open_session
 from export.to_tflite import open_interpreter
 from train.contract import Contract
 from train.data import read_split
@@ -114,6 +115,51 @@ def test_onnx_keeps_the_weights_of_layers_that_w8a8_keeps_in_float(artifacts: Pa
     assert "head.weight" in named
     for name in named:
         np.testing.assert_array_equal(planned[name], exact[name])
+
+
+def heavy_products(zero_points: tuple[str, str]) -> bytes:
+    """A model of two products whose every 8-bit factor is as large as can be."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    stored = {
+        "scale": np.float32(1 / 255),
+        "zero": np.uint8(0),
+        "weight": np.full((64, 64), 127, np.int8),
+        "other": np.full((64, 64), 127, np.int8),
+        "weight.scale": np.float32(1 / 127 / 64),
+        **dict.fromkeys(zero_points, np.int8(0)),
+    }
+    kept, nodes, last = ["scale", "zero"], [], "image"
+    for name, point in zip(("weight", "other"), zero_points, strict=True):
+        nodes += [
+            helper.make_node("QuantizeLinear", [last, *kept], [f"{name}.q"]),
+            helper.make_node("DequantizeLinear", [f"{name}.q", *kept], [f"{name}.x"]),
+            helper.make_node("DequantizeLinear", [name, "weight.scale", point], [f"{name}.w"]),
+            helper.make_node("MatMul", [f"{name}.x", f"{name}.w"], [f"{name}.y"]),
+        ]
+        last = f"{name}.y"
+    nodes.append(helper.make_node("QuantizeLinear", [last, *kept], ["q"]))
+    nodes.append(helper.make_node("DequantizeLinear", ["q", *kept], ["answer"]))
+    graph = helper.make_graph(
+        nodes,
+        "products",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 64))],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, (1, 64))],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in stored.items()],
+    )
+    opset = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString()
+
+
+def test_onnx_adds_8_bit_products_exactly_on_any_processor(artifacts: Path) -> None:
+    image = {"image": np.ones((1, 64), np.float32)}
+    (answer,) = open_session(heavy_products(("a", "b")), 1)[0].run(None, image)
+    np.testing.assert_allclose(answer, 1, atol=1 / 255)
+    # A file of others whose weights share a zero point opens all the same; of ours none do.
+    (answer,) = open_session(heavy_products(("a", "a")), 1)[0].run(None, image)
+    assert answer.shape == (1, 64)
+    assert _can_be_exact(str(artifacts / "mobilevitv2_050-w8a8.onnx"))
+    assert not _can_be_exact(heavy_products(("a", "a")))
 
 
 def test_tflite_keeps_small_weights_in_float(artifacts: Path) -> None:
