@@ -1,1 +1,7 @@
 """From exported files to a verdict: parity, latency, report."""
+
+import sys
+
+from lesionlite import Step
+
+sys.modules[__name__].__class__ = Step

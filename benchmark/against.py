@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from benchmark.config import RegressionConfig
-from train.documents import Mismatch, as_record, read_json, shown, structure
-from train.errors import LesionliteError
+from lesionlite.benchmark.config import RegressionConfig
+from lesionlite.documents import Mismatch, as_record, read_json, shown, structure
+from lesionlite.errors import LesionliteError
 
 Document = dict[str, Any]
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmark.android import find_phone
-from benchmark.arm_root import find_root
-from benchmark.config import BenchmarkConfig
-from benchmark.parity import too_few
-from benchmark.runtimes import refuse_missing
-from train.data import Split
-from train.errors import LesionliteError, unknown_choice
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.elsewhere.android import find_phone
+from lesionlite.benchmark.elsewhere.arm_root import find_root
+from lesionlite.benchmark.elsewhere.runtimes import refuse_missing
+from lesionlite.benchmark.parity import too_few
+from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.train.data.splits import Split
 
 
 def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:

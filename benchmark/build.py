@@ -10,32 +10,46 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.beforehand import refuse_beforehand, refuse_images
-from benchmark.config import BenchmarkConfig
-from benchmark.golden import export_with_golden
-from benchmark.places import ARTIFACTS, RUN, STEPS, refuse_places, remove_older_artifacts, set_aside
-from benchmark.report import REPORT_JSON
-from benchmark.run import SCRATCH, benchmark, evaluation_split, judging_split
-from export.calibration import calibration_files
-from export.config import ExportConfig
-from export.formats import artifact_name, refuse_missing_packages
-from export.manifest import MANIFEST
-from export.toolchains import versions
-from export.verify import verify
-from train import checkpoint
-from train.config import TrainConfig
-from train.console import say
-from train.contract import Contract
-from train.data import Dataset, Split, read_dataset
-from train.documents import read_json, read_record
-from train.errors import LesionliteError
-from train.files import fingerprint, need_folder, sha256_file, write_json
-from train.folders import find_images
-from train.images import find_bad
-from train.layout import CONTRACT, SCORES, SETTINGS, WEIGHTS, is_run, read_settings
-from train.memory import Memory, difference, is_finished_with, other_settings, read_memory, remember
-from train.outputs import writing_into
-from train.recipes import recipe
+from lesionlite.benchmark.beforehand import refuse_beforehand, refuse_images
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.places import (
+    ARTIFACTS,
+    RUN,
+    STEPS,
+    refuse_places,
+    remove_older_artifacts,
+    set_aside,
+)
+from lesionlite.benchmark.report.record import REPORT_JSON
+from lesionlite.benchmark.run import SCRATCH, benchmark, evaluation_split, judging_split
+from lesionlite.console import say
+from lesionlite.contract import Contract
+from lesionlite.documents import read_json, read_record
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.execute.golden import export_with_golden
+from lesionlite.export.formats import artifact_name, refuse_missing_packages
+from lesionlite.export.manifest import MANIFEST
+from lesionlite.export.quantize.calibration import calibration_files
+from lesionlite.export.toolchains import versions
+from lesionlite.export.verify import verify
+from lesionlite.files import fingerprint, need_folder, sha256_file, write_json
+from lesionlite.layout import CONTRACT, SCORES, SETTINGS, WEIGHTS, is_run, read_settings
+from lesionlite.outputs import writing_into
+from lesionlite.train import checkpoint
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.data.folders import find_images
+from lesionlite.train.data.images import find_bad
+from lesionlite.train.data.splits import Dataset, Split, read_dataset
+from lesionlite.train.memory import (
+    Memory,
+    difference,
+    is_finished_with,
+    other_settings,
+    read_memory,
+    remember,
+)
+from lesionlite.train.recipes import recipe
 
 
 class Steps:
@@ -113,7 +127,7 @@ def build(
         exporting, benchmarking = exporting or ExportConfig(), benchmarking or BenchmarkConfig()
         refuse_missing_packages(dict.fromkeys(row.name for row, _ in exporting.pairs()))
         if data is None:
-            from train.synthetic import draw_dataset
+            from lesionlite.train.data.synthetic import draw_dataset
 
             training = training or recipe("demo")
             data = draw_dataset(out / "data", images)
@@ -182,7 +196,7 @@ def _remember(run: Path, plan: _Plan, dataset: Dataset) -> Memory:
 
 
 def _train(plan: _Plan, run: Path, config: TrainConfig, memory: Memory, why: str) -> None:
-    from train.results import train_and_test
+    from lesionlite.train.results import train_and_test
 
     before = read_memory(run)
     apart = other_settings(read_settings(run), config) or not before or difference(before, memory)
@@ -194,7 +208,7 @@ def _train(plan: _Plan, run: Path, config: TrainConfig, memory: Memory, why: str
 
 def _keep(plan: _Plan, run: Path, config: TrainConfig) -> None:
     """A finished run; the test split may be another one than it was scored on."""
-    from train.results import score_test_split
+    from lesionlite.train.results import score_test_split
 
     key = _test_key(plan, run)
     say(f"train: inputs unchanged, kept {run}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.errors import LesionliteError
+from lesionlite.errors import LesionliteError
 
 
 class CandidateFailed(LesionliteError):
@@ -29,7 +29,7 @@ class Candidate:
         """Start the process; `open` or `convert` says what it is for.
 
         Args:
-            path: the run or artifact; for other kinds see `benchmark.worker`.
+            path: the run or artifact; for other kinds see `lesionlite.benchmark.worker`.
             threads: that the runtime may use.
             kind: "ours", "foreign" (any toolchain's file), "kernel" (a name of `KERNELS`), or a
                 name of `OTHERS`: the runtime to open one of our files with.
@@ -38,7 +38,7 @@ class Candidate:
         self.path, self.threads, self.kind, self.shape = path, threads, kind, shape
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmark.worker"],
+            [sys.executable, "-P", "-m", "lesionlite.benchmark.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -76,7 +76,7 @@ class Candidate:
         """Write the default export called `name` of a run to `path`; CandidateFailed if refused.
 
         Args:
-            name: key of `benchmark.defaults.DEFAULTS`.
+            name: key of `lesionlite.benchmark.peers.defaults.DEFAULTS`.
             run: the run folder.
             images: .npy file with uint8 [N, S, S, 3] to calibrate on.
             ours: our float artifact of the same format.

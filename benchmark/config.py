@@ -5,8 +5,8 @@ from math import nan
 from pathlib import Path
 from typing import Literal
 
-from train.errors import LesionliteError
-from train.settings import MAX_THREADS, refuse_settings, refuse_types
+from lesionlite.errors import LesionliteError
+from lesionlite.settings import MAX_THREADS, refuse_settings, refuse_types
 
 # What is larger is a slip of the keyboard: it would hang, or use up the machine.
 MOST_SECONDS, MOST_QUERIES, MOST_IMAGES = 3600, 1_000_000, 1_000_000

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.candidate import Candidate
-from train.console import progress, say
-from train.contract import Contract
-from train.data import Split
-from train.files import fingerprint, replacing, sha256_file
-from train.images import decode, write_inputs
+from lesionlite.benchmark.candidate import Candidate
+from lesionlite.console import progress, say
+from lesionlite.contract import Contract
+from lesionlite.files import fingerprint, replacing, sha256_file
+from lesionlite.train.data.images import decode, write_inputs
+from lesionlite.train.data.splits import Split
 
 WORTH_A_PROCESS = 200  # images: to open an artifact once more takes seconds
 

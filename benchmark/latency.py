@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from benchmark.candidate import Candidate, CandidateFailed
-from benchmark.energy import Energy
-from train.console import progress
+from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.energy import Energy
+from lesionlite.console import progress
 
 BURST_SECONDS = 0.5
 SETTLED = 0.05  # warm is whose median of one window is that of the window before, to this

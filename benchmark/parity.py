@@ -7,10 +7,10 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.config import BenchmarkConfig
-from benchmark.statistics import Indices, Interval, f1_change_interval, mcnemar
-from export.precision import PRECISIONS, Precision
-from train.metrics import Bin, score
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.statistics import Indices, Interval, f1_change_interval, mcnemar
+from lesionlite.export.precision import PRECISIONS, Precision
+from lesionlite.metrics import Bin, score
 
 Probabilities = NDArray[np.float32]
 MOST_CHANGED = 20

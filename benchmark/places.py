@@ -4,15 +4,15 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from benchmark.report import refuse_reports
-from export.config import ExportConfig
-from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Manifest
-from export.plan import PLAN, PLAN_FIGURE
-from train import checkpoint
-from train.console import say
-from train.errors import LesionliteError
-from train.layout import CONTRACT, LAST, SETTINGS, WEIGHTS, is_run
-from train.outputs import ours_in, refuse_foreign, remove_ours, writing_into
+from lesionlite.benchmark.report.record import refuse_reports
+from lesionlite.console import say
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.manifest import CALIBRATION, GOLDEN, MANIFEST, Manifest
+from lesionlite.export.quantize.plan import PLAN, PLAN_FIGURE
+from lesionlite.layout import CONTRACT, LAST, SETTINGS, WEIGHTS, is_run
+from lesionlite.outputs import ours_in, refuse_foreign, remove_ours, writing_into
+from lesionlite.train import checkpoint
 
 RUN, ARTIFACTS, STEPS = "run", "artifacts", "steps.json"
 

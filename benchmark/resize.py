@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from train.contract import Contract
-from train.images import Pixels, decode
-from train.resample import RESAMPLERS, resampler_of
+from lesionlite.contract import Contract
+from lesionlite.train.data.images import Pixels, decode
+from lesionlite.train.data.resample import RESAMPLERS, resampler_of
 
 JPEG, QUALITY = "the contract's, then JPEG", 85
 TOLERATED = 0.01  # loss of weighted F1, the gate's for quantized files

@@ -10,33 +10,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.against import compare_reports, read_report
-from benchmark.android import time_on_phone
-from benchmark.arm import run_on_arm
-from benchmark.beforehand import refuse_beforehand, refuse_images
-from benchmark.candidate import Candidate, CandidateFailed
-from benchmark.config import BenchmarkConfig, RegressionConfig
-from benchmark.elsewhere import Elsewhere, Task, judged
-from benchmark.exam import Exam
-from benchmark.latency import Latency
-from benchmark.parity import compare, judge, not_finite
-from benchmark.report import Report, Row, refuse_reports
-from benchmark.resize import Drift, resized, resizers
-from benchmark.runtimes import others_of, usual_of
-from benchmark.timing import time_all, time_anew, with_times
-from export.calibration import choose
-from export.formats import FORMATS
-from export.manifest import Artifact, read_manifest
-from export.precision import PRECISIONS
-from train.console import say
-from train.contract import Contract
-from train.data import Split, drop_bad, read_split
-from train.errors import LesionliteError
-from train.files import need_folder
-from train.images import write_inputs
-from train.layout import CONTRACT, is_run
-from train.metrics import score, weighted_f1
-from train.outputs import writing_into
+from lesionlite.benchmark.against import compare_reports, read_report
+from lesionlite.benchmark.beforehand import refuse_beforehand, refuse_images
+from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.config import BenchmarkConfig, RegressionConfig
+from lesionlite.benchmark.elsewhere.android import time_on_phone
+from lesionlite.benchmark.elsewhere.arm import run_on_arm
+from lesionlite.benchmark.elsewhere.runtimes import others_of, usual_of
+from lesionlite.benchmark.elsewhere.verdict import Elsewhere, Task, judged
+from lesionlite.benchmark.exam import Exam
+from lesionlite.benchmark.latency import Latency
+from lesionlite.benchmark.parity import compare, judge, not_finite
+from lesionlite.benchmark.report.record import Report, Row, refuse_reports
+from lesionlite.benchmark.resize import Drift, resized, resizers
+from lesionlite.benchmark.timing import time_all, time_anew, with_times
+from lesionlite.console import say
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.formats import FORMATS
+from lesionlite.export.manifest import Artifact, read_manifest
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.quantize.calibration import choose
+from lesionlite.files import need_folder
+from lesionlite.layout import CONTRACT, is_run
+from lesionlite.metrics import score, weighted_f1
+from lesionlite.outputs import writing_into
+from lesionlite.train.data.images import write_inputs
+from lesionlite.train.data.splits import Split, drop_bad, read_split
 
 SCRATCH = ".lesionlite-benchmark"  # in the report's folder, while one is made
 
@@ -116,7 +116,7 @@ def benchmark(
 
     Raises:
         LesionliteError: no artifacts, no run, no images, a reference whose answers are not finite,
-            or what `benchmark.beforehand` refuses.
+            or what `lesionlite.benchmark.beforehand` refuses.
     """
     rows = read_manifest(artifacts)
     if not is_run(run):

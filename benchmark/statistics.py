@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.metrics import Floats, weighted_f1_of_counts
+from lesionlite.metrics import Floats, weighted_f1_of_counts
 
 Indices = NDArray[np.int64]
 RESAMPLES, SEED = 10_000, 0

@@ -1,8 +1,9 @@
 """Kill an export, a benchmark or a build at random moments, and compare with one left alone.
 
-`python -m benchmark.survival DATA --step build [--kills 10]`, of a small network. The end must be
-the same: artifacts and run byte for byte, the report's verdicts and answers; nothing half-written
-may be left, and nothing of the user's lost. `train.survival` does the same to a training.
+`python -m lesionlite.benchmark.survival DATA --step build [--kills 10]`, of a small network. The
+end must be the same: artifacts and run byte for byte, the report's verdicts and answers. Nothing
+half-written may be left, and nothing of the user's lost. `train/trials/survival.py` does the same
+to a training.
 """
 
 import random
@@ -19,17 +20,17 @@ from typing import Any, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional
 
-from benchmark.places import ARTIFACTS, RUN
-from benchmark.report import REPORT_JSON, REPORTS
-from benchmark.run import SCRATCH
-from train.commands import Json, Outcome
-from train.console import respond, say
-from train.documents import read_json
-from train.errors import LesionliteError
-from train.files import sha256_file
-from train.outputs import HALF, MARK, OLD
-from train.settings import refuse_settings, refuse_types
-from train.survival import FLAGS, SAME, wait
+from lesionlite.benchmark.places import ARTIFACTS, RUN
+from lesionlite.benchmark.report.record import REPORT_JSON, REPORTS
+from lesionlite.benchmark.run import SCRATCH
+from lesionlite.command import Json, Outcome
+from lesionlite.console import respond, say
+from lesionlite.documents import read_json
+from lesionlite.errors import LesionliteError
+from lesionlite.files import sha256_file
+from lesionlite.outputs import HALF, MARK, OLD
+from lesionlite.settings import refuse_settings, refuse_types
+from lesionlite.train.trials.survival import FLAGS, SAME, wait
 
 TRAINING = (*FLAGS, "--epochs", "2")
 EXPORTING = ("--formats", "onnx", "tflite", "--precisions", "fp32")
@@ -85,7 +86,7 @@ class _Ends:
 
 
 def _lesionlite(*words: object) -> list[str]:
-    return [sys.executable, "-m", "lesionlite", *map(str, words)]
+    return [sys.executable, "-P", "-m", "lesionlite", *map(str, words)]
 
 
 def _prepare(step: str, data: Path, folder: Path) -> tuple[Path, Path]:
@@ -194,7 +195,7 @@ def _leftovers(folder: Path) -> list[str]:
 
 
 def main() -> int:
-    """`python -m benchmark.survival`: 0, 1, 2 for what the user can mend, or 130 for Ctrl-C."""
+    """The command: 0, 1, 2 for what the user can mend, or 130 for Ctrl-C."""
     import tyro
 
     return respond(sys.argv[1:], lambda: tyro.cli(OmitArgPrefixes[Survival]))

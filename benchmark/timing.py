@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.candidate import Candidate
-from benchmark.config import BenchmarkConfig
-from benchmark.latency import Latency, measure
-from benchmark.report import Row
-from train.console import progress
+from lesionlite.benchmark.candidate import Candidate
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.latency import Latency, measure
+from lesionlite.benchmark.report.record import Row
+from lesionlite.console import progress
 
 
 def time_all(

@@ -1,6 +1,6 @@
-"""The other side of `benchmark.candidate`: one artifact in a process of its own.
+"""The other side of `candidate.py`: one artifact in a process of its own.
 
-It also opens what only `benchmark.peers` asks for, files of other makers and matrix products, and
+It also opens what only `lesionlite peers` asks for, files of other makers and matrix products, and
 converts with other toolchains' defaults.
 
 Runtimes disturb each other inside one process (ONNX Runtime's spinning threads nearly double
@@ -22,12 +22,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from benchmark.foreign import Timed, open_foreign
-from benchmark.latency import SETTLED
-from benchmark.predictor import Predictor, load, open_unchecked
-from benchmark.runtimes import OTHERS, open_other
-from train.errors import LesionliteError
-from train.folders import refuse_unreadable_name
+from lesionlite.benchmark.elsewhere.runtimes import OTHERS, open_other
+from lesionlite.benchmark.latency import SETTLED
+from lesionlite.benchmark.peers.foreign import Timed, open_foreign
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.predictor import Predictor, load, open_unchecked
+from lesionlite.train.data.folders import refuse_unreadable_name
 
 Subject = Predictor | Timed
 WINDOW_RUNS, WINDOW_SECONDS, PATIENCE = 10, 0.4, 10.0  # of the warm-up
@@ -77,7 +77,7 @@ def _load(command: Any) -> tuple[Subject, float]:
         if command["kind"] == "foreign":
             return open_foreign(path, threads, tuple(command["shape"]))
         if command["kind"] == "kernel":
-            from benchmark.limit import open_kernel
+            from lesionlite.benchmark.peers.limit import open_kernel
 
             return open_kernel(path.name, threads)
         if command["kind"] in OTHERS:
@@ -106,8 +106,8 @@ def _description(subject: Subject) -> dict[str, Any]:
 
 def _convert(command: Any) -> dict[str, Any]:
     """Write one toolchain's default export; here, so that a crash of it is a row's reason."""
-    from benchmark.defaults import DEFAULTS, Source
-    from train.model import load_run
+    from lesionlite.benchmark.peers.defaults import DEFAULTS, Source
+    from lesionlite.train.model import load_run
 
     network, contract = load_run(Path(command["run"]))
     calibration = np.load(command["images"]) if command["images"] else None

@@ -1,13 +1,45 @@
-"""`lesionlite verify`, `embed` and `serve`."""
+"""`lesionlite export`, `verify`, `evaluate`, `predict` and `diff`."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from train.commands import Json, Outcome
-from train.console import say
-from train.settings import refuse_settings, refuse_types
+from lesionlite.command import Json, Outcome
+from lesionlite.console import say
+from lesionlite.export.config import ExportConfig
+from lesionlite.settings import THREADS, are_threads, refuse_settings, refuse_types
+from lesionlite.train.commands import named_images
+
+
+@dataclass(frozen=True)
+class Export:
+    """Convert a run to TorchScript, ONNX, TFLite, Core ML and ExecuTorch files, quantized too.
+
+    Every file takes an 8-bit RGB image and gives probabilities; its contract is inside. Beside them
+    lie golden vectors: drawn images with each file's answers, for apps to check themselves.
+    """
+
+    run_folder: Positional[Path]
+    """Run folder that `lesionlite train` wrote."""
+    out: Path
+    """Folder for the artifacts and their manifest.json."""
+    data: Path | None = None
+    """Data folder whose train/ gives the calibration images; w8a8 needs it."""
+    config: OmitArgPrefixes[ExportConfig] = field(default_factory=ExportConfig)
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Convert, and list the files."""
+        from lesionlite.export.execute.golden import export_with_golden
+
+        made = export_with_golden(self.run_folder, self.out, self.config, self.data)
+        for row in made:
+            say(f"{row.artifact}  {row.size_bytes / 1e6:.1f} MB")
+        say(f"artifacts: {self.out}")
+        data = self.data or "DATA"
+        say(f"next: lesionlite benchmark {self.out} --run {self.run_folder} --data {data}")
+        return {"out": str(self.out), "artifacts": [vars(row) for row in made]}, 0
 
 
 @dataclass(frozen=True)
@@ -23,7 +55,7 @@ class Verify:
 
     def run(self) -> Outcome:
         """Verify, and show one line for each file."""
-        from export.verify import verify
+        from lesionlite.export.verify import verify
 
         result = verify(self.artifacts)
         for check in result.checks:
@@ -39,51 +71,20 @@ class Verify:
 
 
 @dataclass(frozen=True)
-class Embed:
-    """Make a phone app that holds artifacts, their contract and their golden vectors.
+class Evaluate:
+    """Score a run or an artifact on a folder of class folders, from its own contract alone."""
 
-    The app checks itself with the golden vectors when it is first started.
-    """
-
-    artifacts: Positional[Path]
-    """Folder that `lesionlite export` wrote."""
-    app: str
-    """Which app: web (an installable page), android (Kotlin), ios (Swift)."""
-    out: Path
-    """Folder of the app; must not be there yet."""
-    precision: str | None = None
-    """Which precision to embed, instead of the first of the app's own list that did not fail."""
-    model_only: bool = False
-    """Renew the model in an app that is there, and leave everything else as you edited it."""
-    json: Json = False
-
-    def run(self) -> Outcome:
-        """Fill the template, and say what to do with it."""
-        from export.embed import APPS, embed
-
-        made = embed(self.artifacts, self.app, self.out, self.precision, self.model_only)
-        for row in made.artifacts:
-            say(f"{row.artifact}  {row.size_bytes / 1e6:.1f} MB")
-        for remark in made.remarks:
-            say(remark)
-        say(f"app: {self.out}")
-        say(f"next: {APPS[self.app].next.format(out=self.out)}")
-        document = {
-            "out": str(self.out),
-            "artifacts": [row.artifact for row in made.artifacts],
-            "remarks": list(made.remarks),
-        }
-        return document, 0
-
-
-@dataclass(frozen=True)
-class Serve:
-    """Build the web app that `lesionlite embed --app web` made, and serve it on this machine."""
-
-    app: Positional[Path]
-    """Folder of the app."""
-    port: int = 8000
-    """Of http://localhost; 0 takes a free one."""
+    model: Positional[Path]
+    """Run folder or artifact."""
+    folder: Positional[Path]
+    """Class folders (some of the classes will do), or a data folder whose test/ is used."""
+    out: Path | None = None
+    """Folder for the tables (text, CSV, JSON) and figures: class distribution, scores, scores of
+    each class; curves, loss weights, confusion matrix, reliability."""
+    threads: int = 2
+    """Threads the runtime may use."""
+    skip_bad: bool = False
+    """Leave out images that cannot be decoded instead of stopping."""
     json: Json = False
 
     def __post_init__(self) -> None:
@@ -93,19 +94,118 @@ class Serve:
             LesionliteError: naming the flag, its value, and what it may be.
         """
         refuse_types(self)
-        refuse_settings(self, [("port", 0 <= self.port <= 65535, "from 0 to 65535")])
+        refuse_settings(self, [("threads", are_threads(self.threads), THREADS)])
 
     def run(self) -> Outcome:
-        """Build, and serve until Ctrl-C."""
-        from export.serve import SITE, address_of, build_site, open_server
+        """Evaluate, and show the table."""
+        from lesionlite.export.execute.evaluate import evaluate
+        from lesionlite.metrics import score_table
 
-        build_site(self.app)
-        with open_server(self.app, self.port) as server:
-            address = address_of(server)
-            say(f"page: {self.app / SITE}, for any static web server with https")
-            say(f"next: open {address} (Ctrl-C ends it)")
-            try:
-                server.serve_forever()
-            except KeyboardInterrupt:
-                say("stopped")
-        return {"app": str(self.app), "site": str(self.app / SITE), "address": address}, 0
+        read = self.model, self.folder
+        scores, predictor = evaluate(*read, self.threads, self.skip_bad, self.out)
+        note = predictor.contract.note
+        say(score_table(scores, f"{self.model} on {scores.images} images, {predictor.runtime}"))
+        if note:
+            say(f"Note: {note}.")
+        if self.out is not None:
+            from lesionlite.layout import TABLES
+            from lesionlite.train.results import write_results
+
+            for missing in write_results(
+                self.out, self.model, self.folder, scores, predictor.contract
+            ):
+                say(missing)
+            say(f"results: {self.out / TABLES}")
+        say(f"next: lesionlite predict {self.model} IMAGE")
+        return {"model": str(self.model), "note": note, **asdict(scores)}, 0
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Classify images with a run or an artifact, from its own contract alone."""
+
+    model: Positional[Path]
+    """Run folder or artifact."""
+    images: Positional[tuple[Path, ...]]
+    """Image files, or folders of them."""
+    top: int = 3
+    """How many classes to show for each image."""
+    json: Json = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        refuse_settings(self, [("top", self.top >= 1, "1 or more")])
+
+    def run(self) -> Outcome:
+        """Predict, and show the likeliest classes."""
+        from lesionlite.export.execute.predictor import load
+
+        images = named_images(self.images)
+        predictor = load(self.model)
+        rows = []
+        for image, answer in zip(images, predictor.predict(images), strict=True):
+            ranked = sorted(
+                zip(predictor.contract.labels, answer.tolist(), strict=True), key=lambda p: -p[1]
+            )
+            unsure = ranked[0][1] < predictor.contract.unsure_below
+            row = {"image": str(image), "probabilities": dict(ranked), "sure": not unsure}
+            rows.append(row)
+            said = ", ".join(f"{name} {p:.3f}" for name, p in ranked[: self.top])
+            say(f"{image}: " + ("not sure: " if unsure else "") + said)
+        if predictor.contract.note:
+            say(f"Note: trained on {predictor.contract.note}.")
+        say("Not a medical device.")
+        document = {"model": str(self.model), "note": predictor.contract.note, "images": rows}
+        return document, 0
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Compare two forms of a network layer by layer: where do they begin to differ?
+
+    For each tensor of the first that the second has, too: the signal-to-quantization-noise ratio.
+    Exits with 1 if from some layer on none reaches the threshold.
+    """
+
+    a: Positional[Path]
+    """Run folder (its mobile form in float32), or artifact."""
+    b: Positional[Path]
+    """Artifact (ONNX, TFLite, Core ML), or run folder."""
+    images: Positional[tuple[Path, ...]]
+    """Image files to look at, or folders of them."""
+    threshold: float = 10.0
+    """In dB; layers below it disagree. A good 8-bit file's lie between 15 and 35."""
+    all: bool = False
+    """Show every layer, not only the least alike."""
+    json: Json = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+
+    def run(self) -> Outcome:
+        """Compare, and show the layers."""
+        from lesionlite.export.execute.diff import diff, table
+
+        found = diff(self.a, self.b, named_images(self.images), self.threshold)
+        say(table(found, self.all))
+        missing = [layer.name for layer in found.layers if layer.sqnr is None]
+        if missing:
+            say(f"{len(missing)} layers have no counterpart (fused, or written otherwise).")
+        if found.first_divergence:
+            say(f"They differ from {found.first_divergence} on: below {self.threshold:g} dB.")
+        else:
+            say(f"They agree to the end: no divergence below {self.threshold:g} dB.")
+        say(f"next: lesionlite benchmark {self.b} --run {self.a} --data DATA")
+        return {"a": str(self.a), "b": str(self.b), **asdict(found)}, int(
+            bool(found.first_divergence)
+        )

@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from unicodedata import category
 
-from export.formats import FORMATS, Format, find_format
-from export.metadata import Metadata, describe
-from export.precision import PRECISIONS, find_precision
-from train.contract import Contract
-from train.errors import LesionliteError, unknown_choice
-from train.settings import MAX_SEED, SEED, refuse_settings, refuse_types
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.export.formats import FORMATS, Format, find_format
+from lesionlite.export.metadata import Metadata, describe
+from lesionlite.export.precision import PRECISIONS, find_precision
+from lesionlite.settings import MAX_SEED, SEED, refuse_settings, refuse_types
 
-RULES = ("mse", "percentile", "min-max")  # in the order of their functions in export.ranges
+RULES = (
+    "mse",
+    "percentile",
+    "min-max",
+)  # in the order of their functions in quantize/ranges.py
 
 
 # More calibration images than that no plan becomes better by, and all are held in memory.

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from train.contract import Contract
-from train.errors import LesionliteError
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,8 +19,8 @@ def first_infinite_layer(network: "nn.Module", pixels: "Tensor", contract: Contr
     """
     import torch
 
-    from export.wiring import watching
-    from train.model import predict_logits
+    from lesionlite.export.quantize.wiring import watching
+    from lesionlite.train.model import predict_logits
 
     found: list[str] = []
 

@@ -7,15 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from train.contract import Contract
-from train.errors import LesionliteError, unknown_choice
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError, unknown_choice
 
 if TYPE_CHECKING:  # the command line reads this table, and must not wait for numpy and torch
     import numpy as np
     from numpy.typing import NDArray
 
-    from export.source import Source
-    from train.images import Pixels
+    from lesionlite.export.source import Source
+    from lesionlite.train.data.images import Pixels
 
 
 class NoRuntime(LesionliteError):
@@ -60,7 +60,7 @@ class Format:
     """One row of the table.
 
     Attributes:
-        name: as users write it; its module is `export.to_NAME`.
+        name: as users write it; its module is `export/to_NAME.py`.
         suffix: of its files.
         precisions: that it can be written in.
         packages: what its module needs, as pip knows them.
@@ -73,7 +73,7 @@ class Format:
 
     def toolchain(self) -> Toolchain:
         """The format's module, imported on first use."""
-        return cast(Toolchain, import_module(f"export.to_{self.name}"))
+        return cast(Toolchain, import_module(f"lesionlite.export.to_{self.name}"))
 
 
 def artifact_name(model: str, format: Format, precision: str) -> str:

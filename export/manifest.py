@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from export.formats import FORMATS, format_of
-from train.documents import as_record, read_json
-from train.errors import LesionliteError
-from train.files import inside, need_folder, sha256_file, write_json
+from lesionlite.documents import as_record, read_json
+from lesionlite.errors import LesionliteError
+from lesionlite.export.formats import FORMATS, format_of
+from lesionlite.files import inside, need_folder, sha256_file, write_json
 
 MANIFEST, CALIBRATION, GOLDEN = "manifest.json", "calibration.txt", "golden"
 LINKS = 40  # that one file may lie behind, as Linux counts
@@ -63,7 +63,7 @@ class Manifest:
     golden_sha256: str | None = None
 
     def write(self, folder: Path, ours: bool = False) -> None:
-        """Write `folder`/manifest.json, all or nothing; `ours` as in `train.files.replacing`."""
+        """Write `folder`/manifest.json, all or nothing; `ours` as in `files.replacing`."""
         write_json(folder / MANIFEST, asdict(self), ours)
 
     @classmethod

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from train.documents import read_json, read_record
-from train.errors import LesionliteError
-from train.files import below
+from lesionlite.documents import read_json, read_record
+from lesionlite.errors import LesionliteError
+from lesionlite.files import below
 
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
 DEBUG = "executorch_debug_handle_mapping.json"  # written for programs of torch.export; 0.4 MB

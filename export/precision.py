@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from train.errors import LesionliteError, unknown_choice
+from lesionlite.errors import LesionliteError, unknown_choice
 
 
 @dataclass(frozen=True)

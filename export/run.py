@@ -5,24 +5,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.calibration import calibration_images
-from export.config import ExportConfig
-from export.finite import refuse_infinite
-from export.formats import FORMATS, Format, artifact_name, refuse_missing_packages
-from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Artifact, Manifest, sha256_text
-from export.plan import PLAN, PLAN_FIGURE, Plan
-from export.plan_figure import plan_figure
-from export.precision import PRECISIONS
-from export.source import Source
-from export.toolchains import versions
-from train.console import progress, say
-from train.contract import Contract
-from train.documents import read_record
-from train.files import inside, replacing, sha256_file, size_bytes, write_text
-from train.images import Pixels
-from train.layout import CONTRACT, SETTINGS, WEIGHTS
-from train.model import load_run
-from train.outputs import refuse_foreign, writing_into
+from lesionlite.console import progress, say
+from lesionlite.contract import Contract
+from lesionlite.documents import read_record
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.finite import refuse_infinite
+from lesionlite.export.formats import FORMATS, Format, artifact_name, refuse_missing_packages
+from lesionlite.export.manifest import (
+    CALIBRATION,
+    GOLDEN,
+    MANIFEST,
+    Artifact,
+    Manifest,
+    sha256_text,
+)
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.quantize.calibration import calibration_images
+from lesionlite.export.quantize.plan import PLAN, PLAN_FIGURE, Plan
+from lesionlite.export.quantize.plan_figure import plan_figure
+from lesionlite.export.source import Source
+from lesionlite.export.toolchains import versions
+from lesionlite.files import inside, replacing, sha256_file, size_bytes, write_text
+from lesionlite.layout import CONTRACT, SETTINGS, WEIGHTS
+from lesionlite.outputs import refuse_foreign, writing_into
+from lesionlite.train.data.images import Pixels
+from lesionlite.train.model import load_run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -151,8 +158,8 @@ def _convert(row: Format, source: Source, paths: dict[str, Path]) -> None:
 
 
 def _plan(network: Any, contract: Contract, calibration: Pixels, config: ExportConfig) -> Plan:
-    from export.mobile_form import MobileForm
-    from export.search import make_plan
+    from lesionlite.export.forms.mobilevitv2 import MobileForm
+    from lesionlite.export.quantize.search import make_plan
 
     plan = make_plan(MobileForm(network, contract), calibration, config)
     say(

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from export.metadata import Metadata
-from export.plan import Plan
-from export.precision import PRECISIONS
-from train.contract import Contract
+from lesionlite.contract import Contract
+from lesionlite.export.metadata import Metadata
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.quantize.plan import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from export.attention import Spelling
+    from lesionlite.export.forms.attention import Spelling
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Source:
 
     def form(self, spelling: "Spelling", precision: str = "fp32") -> "nn.Module":
         """The mobile form as a runtime wants it spelled; 8-bit arithmetic is spelled out, too."""
-        from export.mobile_form import MobileForm
-        from export.quantized_form import quantize
-        from export.wiring import trace
+        from lesionlite.export.forms.mobilevitv2 import MobileForm
+        from lesionlite.export.quantize.quantized_form import quantize
+        from lesionlite.export.quantize.wiring import trace
 
         form = MobileForm(self.network, self.contract, spelling)
         if not PRECISIONS[precision].calibrated:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from export.metadata import INPUT, PROBABILITIES, Metadata
-from train.contract import Contract
+from lesionlite.contract import Contract
+from lesionlite.export.metadata import INPUT, PROBABILITIES, Metadata
 
 NAME, IDENTIFIER, MODEL_IDENTIFIER = "TFLITE_METADATA", b"M001", b"TFL3"
 LABELS = "labels.txt"

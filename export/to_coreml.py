@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from export.affine import FEW_WEIGHTS
-from export.formats import NoRuntime, Runner
-from export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
-from export.mlpackage import model_file, pin
-from export.quiet import quiet
-from export.source import Source
-from train.contract import Contract
-from train.images import Pixels
+from lesionlite.contract import Contract
+from lesionlite.export.formats import NoRuntime, Runner
+from lesionlite.export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
+from lesionlite.export.mlpackage import model_file, pin
+from lesionlite.export.quantize.affine import FEW_WEIGHTS
+from lesionlite.export.quiet import quiet
+from lesionlite.export.source import Source
+from lesionlite.train.data.images import Pixels
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +27,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     with quiet():
         import coremltools as ct
 
-        from export.attention import NCHW
+        from lesionlite.export.forms.attention import NCHW
 
         contract, traced = source.contract, None
         for precision, path in paths.items():
@@ -152,7 +152,7 @@ def load(path: Path, threads: int) -> Runner:
     """Open with Core ML, on Apple's systems.
 
     Raises:
-        NoRuntime: elsewhere; `benchmark.mil` then executes the file by reference.
+        NoRuntime: elsewhere; `lesionlite.export.mil.execute` then executes the file by reference.
     """
     if platform.system() != "Darwin":
         raise NoRuntime(f"{path} needs Core ML, which only Apple's systems have")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from export.formats import Runner
-from export.metadata import Metadata
-from export.quiet import quiet
-from export.source import Source, example
-from train.contract import Contract
-from train.errors import LesionliteError
-from train.images import Pixels
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.formats import Runner
+from lesionlite.export.metadata import Metadata
+from lesionlite.export.quiet import quiet
+from lesionlite.export.source import Source, example
+from lesionlite.train.data.images import Pixels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ KEY = "contract"  # a constant method: an app calls it as it calls `forward`, an
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.pte` files; see `Toolchain.convert`."""
-    from export.attention import GROUPED
+    from lesionlite.export.forms.attention import GROUPED
 
     with quiet():
         for precision, path in paths.items():

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from export.affine import FEW_WEIGHTS, to_int8
-from export.formats import Runner
-from export.metadata import Metadata
-from export.quiet import quiet
-from export.source import Source, example
-from export.toolchains import versions
-from train.contract import Contract
-from train.images import Pixels
+from lesionlite.contract import Contract
+from lesionlite.export.formats import Runner
+from lesionlite.export.metadata import Metadata
+from lesionlite.export.quantize.affine import FEW_WEIGHTS, to_int8
+from lesionlite.export.quiet import quiet
+from lesionlite.export.source import Source, example
+from lesionlite.export.toolchains import versions
+from lesionlite.train.data.images import Pixels
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,7 +31,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.onnx` files; see `Toolchain.convert`."""
     import onnx
 
-    from export.attention import ORT
+    from lesionlite.export.forms.attention import ORT
 
     image, plain = example(source.contract), None
     with quiet():

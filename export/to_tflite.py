@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.affine import FEW_WEIGHTS
-from export.formats import Runner
-from export.metadata import Metadata
-from export.quiet import quiet
-from export.source import Source, example
-from export.tflite_metadata import LABELS, build, embed
-from train.contract import Contract
-from train.images import Pixels
+from lesionlite.contract import Contract
+from lesionlite.export.formats import Runner
+from lesionlite.export.metadata import Metadata
+from lesionlite.export.quantize.affine import FEW_WEIGHTS
+from lesionlite.export.quiet import quiet
+from lesionlite.export.source import Source, example
+from lesionlite.export.tflite_metadata import LABELS, build, embed
+from lesionlite.train.data.images import Pixels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.tflite` files; see `Toolchain.convert`."""
-    from export.attention import NHWC
-    from export.tflite_plan import quantize
-    from export.wiring import trace
+    from lesionlite.export.forms.attention import NHWC
+    from lesionlite.export.quantize.tflite_plan import quantize
+    from lesionlite.export.quantize.wiring import trace
 
     form, image = source.form(NHWC), example(source.contract)
     with quiet():
@@ -54,7 +54,7 @@ def _shrink(model: bytes, bits: int, algorithm: str, fewest: int = 0) -> bytes:
     from ai_edge_quantizer.quantizer import Quantizer
     from ai_edge_quantizer.recipe_manager import RecipeManager
 
-    from export.tflite_plan import LAYERS
+    from lesionlite.export.quantize.tflite_plan import LAYERS
 
     recipe = RecipeManager()
     for name in LAYERS:

@@ -7,12 +7,12 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.affine import Affine
-from export.formats import Runner
-from export.plan import Plan
-from export.quiet import quiet
-from export.source import Source, example
-from train.images import Pixels
+from lesionlite.export.formats import Runner
+from lesionlite.export.quantize.affine import Affine
+from lesionlite.export.quantize.plan import Plan
+from lesionlite.export.quiet import quiet
+from lesionlite.export.source import Source, example
+from lesionlite.train.data.images import Pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.ptl` files; see `Toolchain.convert`."""
     import torch
 
-    from export.attention import TORCH
+    from lesionlite.export.forms.attention import TORCH
 
     contract, image = source.contract, example(source.contract)
     with quiet(), torch.no_grad():  # PyTorch calls TorchScript and FX deprecated on every use
@@ -107,8 +107,8 @@ def _to_w8a8(form: "nn.Module", plan: Plan, image: Any) -> "nn.Module":
 
     FX would do the same, but chooses grids itself.
     """
-    from export.quantized_form import swap
-    from export.wiring import trace
+    from lesionlite.export.quantize.quantized_form import swap
+    from lesionlite.export.quantize.wiring import trace
 
     wiring = trace(form, image)
     for name in plan.layers:
@@ -124,7 +124,7 @@ def _quantized_layer(
     import torch
     from torch import Tensor, nn
 
-    from export.affine import weight_scales
+    from lesionlite.export.quantize.affine import weight_scales
 
     scales = weight_scales(layer.weight).double()
     zeros = torch.zeros(len(scales), dtype=torch.int64)

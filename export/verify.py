@@ -4,13 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.formats import contract_text
-from export.manifest import CALIBRATION, GOLDEN, MANIFEST, Artifact, Manifest, sha256_text
-from export.plan import PLAN_FIGURE
-from export.vectors import read_golden
-from train.errors import LesionliteError
-from train.files import sha256_file
-from train.layout import CONTRACT
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.vectors import read_golden
+from lesionlite.export.formats import contract_text
+from lesionlite.export.manifest import (
+    CALIBRATION,
+    GOLDEN,
+    MANIFEST,
+    Artifact,
+    Manifest,
+    sha256_text,
+)
+from lesionlite.export.quantize.plan import PLAN_FIGURE
+from lesionlite.files import sha256_file
+from lesionlite.layout import CONTRACT
 
 # `lesionlite benchmark` leaves these beside the artifacts, and `export` the plan's picture.
 REPORTS = (

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from train.contract import Contract
-from train.images import to_input
+from lesionlite.contract import Contract
+from lesionlite.train.data.images import to_input
 
 CASES = Path(__file__).parents[1] / "mobile_app_stub" / "cases.json"
 LABELS = ("one", "two", "three", "four")

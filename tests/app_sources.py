@@ -8,7 +8,7 @@ from typing import Any
 
 import tree_sitter
 
-from export.serve import build_site
+from lesionlite.mobile_app_stub.serve import build_site
 
 STUB = Path(__file__).parents[1] / "mobile_app_stub"
 

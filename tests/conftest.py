@@ -19,24 +19,24 @@ import torch
 from filelock import FileLock
 from PIL import Image
 
-from benchmark.golden import export_with_golden
-from benchmark.page import BROWSERS, chromium
-from export.config import ExportConfig
-from export.embed import embed
-from export.manifest import MANIFEST
-from export.mobile_form import MobileForm
-from export.serve import SITE, build_site, serving
-from export.wiring import Wiring, trace
+from lesionlite.benchmark.elsewhere.page import BROWSERS, chromium
+from lesionlite.contract import Contract
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.execute.golden import export_with_golden
+from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.export.manifest import MANIFEST
+from lesionlite.export.quantize.wiring import Wiring, trace
+from lesionlite.files import sha256_file
+from lesionlite.layout import CONTRACT
+from lesionlite.mobile_app_stub.embed import embed
+from lesionlite.mobile_app_stub.serve import SITE, build_site, serving
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.data.images import load_inputs
+from lesionlite.train.data.splits import read_split
+from lesionlite.train.data.synthetic import LOOKS, draw, draw_dataset
+from lesionlite.train.model import load_run
+from lesionlite.train.results import train_and_test
 from tests.web_page import READY, Visit, says
-from train.config import TrainConfig
-from train.contract import Contract
-from train.data import read_split
-from train.files import sha256_file
-from train.images import load_inputs
-from train.layout import CONTRACT
-from train.model import load_run
-from train.results import train_and_test
-from train.synthetic import LOOKS, draw, draw_dataset
 
 TINY = TrainConfig(
     model="mobilevitv2_050",
@@ -54,7 +54,9 @@ TINY = TrainConfig(
 def no_pixels_in_the_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Only the Arm system, which takes long to fetch, is looked for there."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.cache.cache_folder", lambda: tmp_path_factory.mktemp("cache"))
+        patch.setattr(
+            "lesionlite.train.data.cache.cache_folder", lambda: tmp_path_factory.mktemp("cache")
+        )
         yield
 
 

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, features
 
-from train.decoding import open_image
-from train.errors import LesionliteError
-from train.folders import IMAGE_SUFFIXES
+from lesionlite.errors import LesionliteError
+from lesionlite.train.data.decoding import open_image
+from lesionlite.train.data.folders import IMAGE_SUFFIXES
 
 ORIENTATION = ExifTags.Base.Orientation
 PLAIN_TAGS = sorted(tag for tag in ExifTags.TAGS if tag < 1 << 16)

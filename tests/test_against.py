@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from benchmark import against
-from benchmark.against import past, read_report, sentences
-from benchmark.config import RegressionConfig
+from lesionlite.benchmark import against
+from lesionlite.benchmark.against import past, read_report, sentences
+from lesionlite.benchmark.config import RegressionConfig
+from lesionlite.errors import LesionliteError
 from tests.test_report import made_up
-from train.errors import LesionliteError
 
 CONFIG = RegressionConfig(Path("old.json"))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.android import find_phone, parse, time_on_phone
-from benchmark.config import BenchmarkConfig
-from benchmark.run import benchmark
-from train.errors import LesionliteError
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.elsewhere.android import find_phone, parse, time_on_phone
+from lesionlite.benchmark.run import benchmark
+from lesionlite.errors import LesionliteError
 
 NEW = """INFO: STARTING!
 INFO: Log parameter values verbosely: [0]

@@ -16,10 +16,10 @@ from xml.etree import ElementTree
 import pytest
 import tree_sitter_kotlin
 
-from export.embed import APPS, embed
+from lesionlite.mobile_app_stub.embed import APPS, embed
+from lesionlite.train.data.cache import cache_folder
 from tests.app_sources import STUB, replace, syntax_errors
 from tests.conftest import Shared
-from train.cache import cache_folder
 
 ANDROID = STUB / "android"
 CORE = Path("core") / "src"

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import tree_sitter_swift
 
+from lesionlite.train.data.cache import cache_folder
 from tests.app_sources import STUB, fault, syntax_errors
 from tests.swift_standins import MODULES
-from train.cache import cache_folder
 
 ROOT = STUB.parent
 IOS = STUB / "ios"

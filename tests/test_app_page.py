@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from benchmark.predictor import load
-from export.serve import SITE, serving
+from lesionlite.export.execute.predictor import load
+from lesionlite.mobile_app_stub.serve import SITE, serving
 from tests.web_page import READY, Visit, choose_runtime, says
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from benchmark.predictor import load
-from export.serve import SITE, build_site, serving
+from lesionlite.contract import Contract
+from lesionlite.export.execute.predictor import load
+from lesionlite.mobile_app_stub.serve import SITE, build_site, serving
 from tests.app_sources import rebuild_web
 from tests.web_page import READY, Visit, choose_runtime, says
-from train.contract import Contract
 
 
 def test_the_second_visit_needs_no_network(web_app: Path, visit: Visit, photos: list[Path]) -> None:

@@ -7,15 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import arm_root
-from benchmark.arm import run_on_arm
-from benchmark.arm_root import CORES, EMULATOR, arm_folder, build_root, find_root
-from benchmark.config import BenchmarkConfig
-from benchmark.elsewhere import Elsewhere, Task
-from benchmark.predictor import load
-from benchmark.run import benchmark
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.elsewhere import arm_root
+from lesionlite.benchmark.elsewhere.arm import run_on_arm
+from lesionlite.benchmark.elsewhere.arm_root import (
+    CORES,
+    EMULATOR,
+    arm_folder,
+    build_root,
+    find_root,
+)
+from lesionlite.benchmark.elsewhere.verdict import Elsewhere, Task
+from lesionlite.benchmark.run import benchmark
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.predictor import load
 from tests.test_gates import layer_of_zeros, spoil
-from train.errors import LesionliteError
 
 READY = shutil.which(EMULATOR) is not None and (arm_folder() / "system").is_dir()
 needs_arm = pytest.mark.skipif(not READY, reason="run `lesionlite armroot` first; .ci/run does")

@@ -8,11 +8,12 @@ import pytest
 from PIL import Image, ImageEnhance
 
 import lesionlite
+from lesionlite import cli
+from lesionlite.errors import LesionliteError
+from lesionlite.train.data.audit import Look, audit, inspected, look, read_groups
+from lesionlite.train.data.splits import Dataset, Split, read_dataset
+from lesionlite.train.fit import fit
 from tests.conftest import TINY
-from train.audit import Look, audit, inspected, look, read_groups
-from train.data import Dataset, Split, read_dataset
-from train.errors import LesionliteError
-from train.fit import fit
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -74,12 +75,12 @@ def test_a_table_without_groups_is_refused(text: str, tmp_path: Path) -> None:
 def test_the_command_lists_and_fails(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert lesionlite.main(["audit", str(data)]) == 0
+    assert cli.main(["audit", str(data)]) == 0
     assert "no lesion, patient or near-duplicate is in two splits" in capsys.readouterr().out
     source = sorted((data / "train" / "Melanoma").iterdir())[0]
     shutil.copy(source, data / "val" / "Melanoma" / "planted.png")
     out = tmp_path / "leaks.csv"
-    assert lesionlite.main(["audit", str(data), "--out", str(out), "--json"]) == 1
+    assert cli.main(["audit", str(data), "--out", str(out), "--json"]) == 1
     streams = capsys.readouterr()
     document = json.loads(streams.out)
     assert document["per_class"] == {"Melanoma": 1} and len(document["leaks"]) == 1
@@ -183,7 +184,7 @@ def test_a_leak_that_a_table_with_backslashes_tells_is_found(
     folder = small(tmp_path / "data", *NAMES)
     table = tmp_path / "t.csv"
     table.write_text("image,patient_id\ntrain\\a\\1.png,P\nval\\a\\3.png,P\n")
-    assert lesionlite.main(["audit", str(folder), "--groups", str(table)]) == 1
+    assert cli.main(["audit", str(folder), "--groups", str(table)]) == 1
     assert "val/a/3.png  like  train/a/1.png  (group P)" in capsys.readouterr().out
 
 
@@ -224,7 +225,7 @@ def test_a_table_of_groups_that_is_wrong_is_refused(
     with pytest.raises(LesionliteError, match=told):
         groups_of(folder, text)
     table = ["--groups", str(tmp_path / "groups.csv")]
-    assert lesionlite.main(["audit", str(folder), *table]) == 2
+    assert cli.main(["audit", str(folder), *table]) == 2
 
 
 def test_the_list_replaces_nothing_but_a_list(
@@ -239,13 +240,13 @@ def test_the_list_replaces_nothing_but_a_list(
     before = {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")}
     for name in ("data", "data/list.csv", "t.csv", "notes.csv", "folder", "link", "notes.csv/x"):
         given = [str(folder), "--groups", str(table), "--out", str(tmp_path / name)]
-        assert lesionlite.main(["audit", *given]) == 2
+        assert cli.main(["audit", *given]) == 2
         streams = capsys.readouterr()
         assert "--out" in streams.err and "checking images" not in streams.err
         assert {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")} == before
     for _ in range(2):
         given = [str(folder), "--groups", str(table), "--out", str(tmp_path / "list.csv")]
-        assert lesionlite.main(["audit", *given]) == 0
+        assert cli.main(["audit", *given]) == 0
     assert (tmp_path / "list.csv").read_text() == "image,like,class,reason\n"
 
 
@@ -265,7 +266,7 @@ def test_a_class_of_train_that_nothing_decodes_of_is_refused(
 def test_what_is_left_out_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = small(tmp_path / "data", *NAMES, "train/loose.png", "train/a/.ipynb_checkpoints/1.png")
     (folder / "val" / "a" / "notes.txt").write_text("x")
-    assert lesionlite.main(["audit", str(folder)]) == 0
+    assert cli.main(["audit", str(folder)]) == 0
     said = capsys.readouterr().out
     for words in ("beside the class folders", "hidden or of the system", "no image by the suffix"):
         assert said.count(f": 1 file is left out, {words}") == 1

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.beforehand import refuse_beforehand, refuse_images
-from benchmark.config import BenchmarkConfig
-from train.data import Split
-from train.errors import LesionliteError
+from lesionlite.benchmark.beforehand import refuse_beforehand, refuse_images
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.errors import LesionliteError
+from lesionlite.train.data.splits import Split
 
 NAMES = {"m-fp32.onnx": "fp32", "m-w4.mlpackage": "w4"}
 

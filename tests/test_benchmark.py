@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lesionlite
-from benchmark import candidate
-from benchmark.candidate import Candidate, CandidateFailed
-from benchmark.config import BenchmarkConfig
-from benchmark.report import Report
-from benchmark.resize import resizers
-from benchmark.run import benchmark
+from lesionlite import cli
+from lesionlite.benchmark import candidate
+from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.report.record import Report
+from lesionlite.benchmark.resize import resizers
+from lesionlite.benchmark.run import benchmark
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.layout import CONTRACT
 from tests.conftest import relist
-from train.contract import Contract
-from train.errors import LesionliteError
-from train.layout import CONTRACT
 
 QUICK = BenchmarkConfig(queries=8, seconds=0.1)
 
@@ -84,15 +84,15 @@ def test_an_older_report_is_compared(
     out = tmp_path / "out"
     command = ["benchmark", str(two), "--run", str(run), "--data", str(drawn), "--queries", "8"]
     command += ["--seconds", "0.1", "--out", str(out)]
-    assert lesionlite.main(command) == 0
+    assert cli.main(command) == 0
     old = json.loads((out / "report.json").read_text())
     old["rows"][0]["size_bytes"] //= 2
     (tmp_path / "old.json").write_text(json.dumps(old))
     command += ["--max-slowdown", "100", "--against", str(tmp_path / "old.json")]
-    assert lesionlite.main(command) == 1
+    assert cli.main(command) == 1
     assert "2.00 times as large, more than 1.05" in capsys.readouterr().out
     assert not json.loads((out / "report.json").read_text())["against"]["passed"]
-    assert lesionlite.main([*command[:-1], "nowhere.json"]) == 2
+    assert cli.main([*command[:-1], "nowhere.json"]) == 2
     assert "--against: there is no" in capsys.readouterr().err
 
 

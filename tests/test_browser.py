@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from benchmark.browser import Options, benchmark_in_browser, compare
-from benchmark.page import pages
-from benchmark.predictor import load
+from lesionlite.benchmark.elsewhere.browser import Options, benchmark_in_browser, compare
+from lesionlite.benchmark.elsewhere.page import pages
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.predictor import load
 from tests.app_sources import rebuild_web
-from train.errors import LesionliteError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

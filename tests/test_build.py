@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 import lesionlite
+from lesionlite import cli
+from lesionlite.layout import WEIGHTS
 from tests.conftest import TINY
-from train.layout import WEIGHTS
 
 FLAGS = ["--formats", "onnx", "--queries", "4", "--seconds", "0.05"]
 FLAGS += ["--calibration", "14", "--tuning-steps", "2"]
@@ -16,7 +17,7 @@ def test_steps_are_skipped_until_their_inputs_change(
 ) -> None:
     def build(*more: str) -> str:
         base = ["build", str(drawn), "--run", str(run), "--out", str(tmp_path / "out")]
-        assert lesionlite.main([*base, *FLAGS, *more]) in (0, 1)
+        assert cli.main([*base, *FLAGS, *more]) in (0, 1)
         return capsys.readouterr().out
 
     first = build("--precisions", "fp32")
@@ -33,14 +34,14 @@ def test_steps_are_skipped_until_their_inputs_change(
 def test_the_gate_sets_the_exit_code(run: Path, drawn: Path, tmp_path: Path) -> None:
     base = ["build", str(drawn), "--run", str(run), "--out", str(tmp_path), *FLAGS]
     base += ["--precisions", "fp32"]
-    assert lesionlite.main(base) == 0
-    assert lesionlite.main([*base, "--max-mean-dp", "0"]) == 1
+    assert cli.main(base) == 0
+    assert cli.main([*base, "--max-mean-dp", "0"]) == 1
 
 
 def test_without_data_images_are_drawn_and_the_demos_settings_hold(tmp_path: Path) -> None:
     out = tmp_path / "out"
     flags = ["--images", "150", "--epochs", "1", "--side", "32", "--precisions", "fp32", *FLAGS]
-    assert lesionlite.main(["build", "--out", str(out), *flags]) in (0, 1)
+    assert cli.main(["build", "--out", str(out), *flags]) in (0, 1)
     settings = json.loads((out / "run" / "train.json").read_text())
     assert settings["weights"] == "none" and settings["side"] == 32  # the demo's, and the flag's
     assert json.loads((out / "report.json").read_text())["note"].startswith("drawn")

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import build as module
-from benchmark.build import build
-from benchmark.config import BenchmarkConfig
-from export.config import ExportConfig
-from export.verify import verify
-from train import outputs
-from train.config import TrainConfig
-from train.errors import LesionliteError
-from train.files import sha256_file
-from train.layout import SCORES, SETTINGS, WEIGHTS
-from train.results import train_and_test
+from lesionlite import outputs
+from lesionlite.benchmark import build as module
+from lesionlite.benchmark.build import build
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.verify import verify
+from lesionlite.files import sha256_file
+from lesionlite.layout import SCORES, SETTINGS, WEIGHTS
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.results import train_and_test
 
 HOW = TrainConfig(
     model="mobilevitv2_050", weights="none", side=32, epochs=0, batch=4, bf16="off", cache=False
@@ -146,7 +146,7 @@ def test_what_a_later_step_refuses_is_refused_before_training(
 def test_a_toolchain_that_is_missing_is_refused_before_training(
     data: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.formats.find_spec", lambda name: None)
+    monkeypatch.setattr("lesionlite.export.formats.find_spec", lambda name: None)
     refused(data, out, "onnx files need a toolchain that is not installed")
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train import cache
-from train.cache import DAYS, cached_pixels
-from train.contract import Contract
-from train.images import load_inputs
+from lesionlite.contract import Contract
+from lesionlite.train.data import cache
+from lesionlite.train.data.cache import DAYS, cached_pixels
+from lesionlite.train.data.images import load_inputs
 
 CONTRACT = Contract(("a", "b"), side=64)
 

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from export.calibration import calibration_images, choose
-from export.config import ExportConfig
-from train.contract import Contract
-from train.data import Split
-from train.errors import LesionliteError
-from train.layout import CONTRACT
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.quantize.calibration import calibration_images, choose
+from lesionlite.layout import CONTRACT
+from lesionlite.train.data.splits import Split
 
 
 def test_calibration_images_are_stratified_seeded_and_distinct() -> None:

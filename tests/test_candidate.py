@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import worker
-from benchmark.candidate import Candidate, CandidateFailed
-from benchmark.predictor import Predictor
-from export.formats import Runner
-from train.contract import Contract
-from train.errors import LesionliteError
-from train.outputs import writing_into
+from lesionlite.benchmark import worker
+from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.predictor import Predictor
+from lesionlite.export.formats import Runner
+from lesionlite.outputs import writing_into
 
 BUSY = """
 import sys
 from pathlib import Path
-from benchmark.candidate import Candidate
-from train.outputs import writing_into
+from lesionlite.benchmark.candidate import Candidate
+from lesionlite.outputs import writing_into
 with writing_into(Path(sys.argv[1])), Candidate(Path("torch.mm"), 1, "kernel") as busy:
     busy.open()
     print(busy.process.pid, flush=True)

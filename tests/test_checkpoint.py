@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from train import checkpoint
-from train.errors import LesionliteError
-from train.layout import LAST, PREVIOUS
-from train.outputs import MARK, writing_into
+from lesionlite.errors import LesionliteError
+from lesionlite.layout import LAST, PREVIOUS
+from lesionlite.outputs import MARK, writing_into
+from lesionlite.train import checkpoint
 
 CPU = torch.device("cpu")
 

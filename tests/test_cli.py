@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 import lesionlite
-from train.layout import METRICS
+from lesionlite import cli
+from lesionlite.layout import METRICS
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +29,7 @@ def run_cli(*arguments: object) -> subprocess.CompletedProcess[str]:
 def sentence(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """Run a command that must fail with exit code 2; the one sentence it prints."""
     try:
-        assert lesionlite.main([str(argument) for argument in arguments]) == 2
+        assert cli.main([str(argument) for argument in arguments]) == 2
     except SystemExit as stop:
         assert stop.code == 2
     text = capsys.readouterr().err
@@ -84,7 +85,7 @@ def test_a_truncated_image_is_named_or_skipped(
     arguments = ("train", data, "--out", tmp_path / "run", *FAST)
     words = sentence(capsys, *arguments)
     assert "1 of the images" in words and "a/0.png" in words and "--skip-bad" in words
-    assert lesionlite.main([*map(str, arguments), "--skip-bad"]) == 0
+    assert cli.main([*map(str, arguments), "--skip-bad"]) == 0
     assert "left out" in capsys.readouterr().out
 
 
@@ -179,7 +180,7 @@ def test_json_is_one_document_and_words_go_elsewhere(
     run: Path, drawn: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = next((drawn / "test").rglob("*.png"))
-    assert lesionlite.main(["predict", str(run), str(image), "--json"]) == 0
+    assert cli.main(["predict", str(run), str(image), "--json"]) == 0
     captured = capsys.readouterr()
     document = json.loads(captured.out)
     probabilities = document["images"][0]["probabilities"]
@@ -195,7 +196,7 @@ def test_evaluate_takes_a_subset_of_the_classes(
         shutil.copytree(drawn / "test" / name, tmp_path / "some" / name)
     model = artifacts / "mobilevitv2_050-fp32.onnx"
     out = tmp_path / "out"
-    assert lesionlite.main(["evaluate", str(model), str(tmp_path / "some"), "--out", str(out)]) == 0
+    assert cli.main(["evaluate", str(model), str(tmp_path / "some"), "--out", str(out)]) == 0
     words = capsys.readouterr().out
     assert "Melanoma" in words and "no medical meaning" in words
     names = {file.name for file in out.iterdir()}

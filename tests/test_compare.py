@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from lesionlite.errors import LesionliteError
+from lesionlite.train.commands import take_defaults
+from lesionlite.train.recipes import recipe
+from lesionlite.train.trials.compare import Compare, compared, main
 from tests.conftest import TINY
-from train.commands import take_defaults
-from train.compare import Compare, compared, main
-from train.errors import LesionliteError
-from train.recipes import recipe
 
 
 @pytest.fixture(autouse=True)

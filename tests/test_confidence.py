@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from train.confidence import (
+from lesionlite.contract import Contract
+from lesionlite.train.confidence import (
     COLDEST,
     HOTTEST,
     SUREST,
@@ -11,7 +12,6 @@ from train.confidence import (
     fit_temperature,
     softmax,
 )
-from train.contract import Contract
 
 Case = tuple[np.ndarray, np.ndarray]
 

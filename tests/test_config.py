@@ -4,11 +4,11 @@ from dataclasses import fields
 
 import pytest
 
-import lesionlite
-from train.config import TrainConfig
-from train.contract import MAX_SIDE, Contract
-from train.errors import LesionliteError
-from train.recipes import RECIPES
+from lesionlite import cli
+from lesionlite.contract import MAX_SIDE, Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.recipes import RECIPES
 
 NUMBERS = [f.name for f in fields(TrainConfig) if type(f.default) in (int, float)]
 
@@ -56,7 +56,7 @@ def test_help_of_a_flag_that_switches_off_reads_after_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
-        lesionlite._parse(["train", "--help"])
+        cli._parse(["train", "--help"])
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "--no-cache Decode training images in every epoch" in said
     assert "--no-weights-ema Of a FILE that holds weights and their moving average" in said

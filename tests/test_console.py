@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from export.quiet import quiet
-from train.console import progress, respond, say, storage_problem
-from train.errors import LesionliteError
+from lesionlite.console import progress, respond, say, storage_problem
+from lesionlite.errors import LesionliteError
+from lesionlite.export.quiet import quiet
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,8 +39,8 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 from tests.test_console import Act
-from train.console import respond, say, track
-from export.quiet import quiet
+from lesionlite.console import respond, say, track
+from lesionlite.export.quiet import quiet
 def work():
     say("word " * 40 + chr(252) + chr(0xdcff))
     for _ in track(range(3), "counting", 3): pass

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from train.contract import Contract
-from train.errors import LesionliteError
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
 
 GOOD = Contract(labels=("a", "b"), side=64, mean=(0.1, 0.2, 0.3), note="drawn")
 

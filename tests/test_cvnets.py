@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from train.errors import LesionliteError
-from train.model import build_network, start_weights
+from lesionlite.errors import LesionliteError
+from lesionlite.train.model import build_network, start_weights
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 NAME = "mobilevitv2_050"

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train.contract import Contract
-from train.data import drop_bad, read_dataset, read_split
-from train.decoding import open_image
-from train.errors import LesionliteError
-from train.images import find_bad, load_inputs, to_input
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.train.data.decoding import open_image
+from lesionlite.train.data.images import find_bad, load_inputs, to_input
+from lesionlite.train.data.splits import drop_bad, read_dataset, read_split
 
 
 def make(folder: Path, *names: str, images: int = 2) -> Path:

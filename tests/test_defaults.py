@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import defaults
-from benchmark.candidate import Candidate, CandidateFailed
-from benchmark.defaults import DEFAULTS, Source
-from benchmark.foreign import OPENERS, noise, open_foreign
-from export.formats import FORMATS
-from export.precision import PRECISIONS
-from train.errors import LesionliteError
-from train.model import load_run
+from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.peers import defaults
+from lesionlite.benchmark.peers.defaults import DEFAULTS, Source
+from lesionlite.benchmark.peers.foreign import OPENERS, noise, open_foreign
+from lesionlite.errors import LesionliteError
+from lesionlite.export.formats import FORMATS
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.train.model import load_run
 
 
 def test_every_default_has_one_of_our_precisions_and_can_be_opened() -> None:
@@ -74,7 +74,10 @@ def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
 
 
 def test_defaults_live_in_modules_that_import_late() -> None:
-    code = "import sys, benchmark.defaults; print({'torch', 'onnx'} & set(sys.modules))"
+    code = (
+        "import sys; from lesionlite.benchmark.peers import defaults; "
+        "print({'torch', 'onnx'} & set(sys.modules))"
+    )
     root = Path(defaults.__file__).parents[1]
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
     assert out.stdout.strip() == "set()"

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from train.device import Float32Conv, pick_device, spare_bf16
-from train.errors import LesionliteError
-from train.model import build_network
+from lesionlite.errors import LesionliteError
+from lesionlite.train.device import Float32Conv, pick_device, spare_bf16
+from lesionlite.train.model import build_network
 
 
 def error_of(convolution: nn.Module, x: torch.Tensor) -> float:

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lesionlite
-from benchmark.diff import EXACT, Difference, decibels, diff, match
+from lesionlite import cli
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.diff import EXACT, Difference, decibels, diff, match
 from tests.test_gates import layer_of_zeros, spoil
-from train.errors import LesionliteError
 
 # Between float32 files' layers (90 dB and more) and what a fault leaves; a network trained for two
 # epochs can hardly tell images apart, so its probabilities come within 10 dB of the right ones.
@@ -98,11 +98,11 @@ def test_the_command_tells_programs_and_people(
     shutil.copy(artifacts / bad.name, bad)
     spoil(bad, layer_of_zeros)
     command = ["diff", str(run), str(bad), str(files[0]), "--threshold", str(STRICT)]
-    assert lesionlite.main(command) == 1
+    assert cli.main(command) == 1
     said = capsys.readouterr().out
     assert "They differ from blocks.8.conv_proj on: below 40 dB." in said
     assert "blocks.8.norm" in said and "blocks.0.conv1_1x1.conv" not in said
-    assert lesionlite.main([*command, "--all", "--json"]) == 1
+    assert cli.main([*command, "--all", "--json"]) == 1
     streams = capsys.readouterr()
     assert json.loads(streams.out)["first_divergence"] == "blocks.8.conv_proj"
     assert "blocks.0.conv1_1x1.conv" in streams.err

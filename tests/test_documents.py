@@ -6,9 +6,9 @@ from typing import Literal
 
 import pytest
 
-from train.documents import as_record, parse_json, read_json, read_record, to_json
-from train.errors import LesionliteError
-from train.settings import refuse_settings, refuse_types
+from lesionlite.documents import as_record, parse_json, read_json, read_record, to_json
+from lesionlite.errors import LesionliteError
+from lesionlite.settings import refuse_settings, refuse_types
 
 
 @dataclass(frozen=True)

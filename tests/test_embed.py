@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-import export.embed as embed_module
 import lesionlite
-from benchmark.golden import add_golden
-from export.embed import App, Embedded, embed
-from export.manifest import GOLDEN, Manifest
-from export.verify import verify
-from train.contract import Contract
-from train.errors import LesionliteError
-from train.files import sha256_file
+import lesionlite.mobile_app_stub.embed as embed_module
+from lesionlite import cli
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.golden import add_golden
+from lesionlite.export.manifest import GOLDEN, Manifest
+from lesionlite.export.verify import verify
+from lesionlite.files import sha256_file
+from lesionlite.mobile_app_stub.embed import App, Embedded, embed
 
 APPS = {
     "page": App(("tflite", "onnx"), ("fp16", "fp32"), "model", ""),
@@ -68,16 +69,16 @@ def test_the_apps_that_there_are(name: str, folder: Path, tmp_path: Path) -> Non
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "app")
     command = ["embed", str(folder), "--app", "ios", "--out", out]
-    assert lesionlite.main([*command, "--precision", "fp32", "--json"]) == 0
+    assert cli.main([*command, "--precision", "fp32", "--json"]) == 0
     said = capsys.readouterr()
     document = json.loads(said.out)
     assert document["out"] == out and document["artifacts"][0].endswith("-fp32.mlpackage")
     assert f"next: open {out}/LesionLite.swiftpm in Xcode" in said.err
-    assert lesionlite.main(command) == 2
+    assert cli.main(command) == 2
     assert "is there already" in capsys.readouterr().err
-    assert lesionlite.main(["embed", str(folder), "--app", "windows", "--out", out + "2"]) == 2
+    assert cli.main(["embed", str(folder), "--app", "windows", "--out", out + "2"]) == 2
     assert "choose from: web, android, ios" in capsys.readouterr().err
-    assert lesionlite.main(["embed", out, "--app", "web", "--out", out + "2"]) == 2
+    assert cli.main(["embed", out, "--app", "web", "--out", out + "2"]) == 2
     assert "nothing was exported" in capsys.readouterr().err
     assert not Path(out + "2").exists()
 
@@ -170,7 +171,7 @@ def test_a_report_of_another_shape_is_a_sentence(
 def test_answers_that_are_not_finite_are_not_embedded_even_by_name(
     fill: Embed, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from export import to_onnx
+    from lesionlite.export import to_onnx
 
     def broken(path: Path, threads: int) -> to_onnx.Runner:
         return to_onnx.Runner(lambda image: np.full(14, np.nan, np.float32), "none")

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import exam as exam_module
-from benchmark.candidate import Candidate
-from benchmark.exam import Exam
-from benchmark.run import SCRATCH, evaluation_split
-from train.contract import Contract
-from train.data import Split
-from train.images import load_inputs
-from train.layout import CONTRACT
+from lesionlite.benchmark import exam as exam_module
+from lesionlite.benchmark.candidate import Candidate
+from lesionlite.benchmark.exam import Exam
+from lesionlite.benchmark.run import SCRATCH, evaluation_split
+from lesionlite.contract import Contract
+from lesionlite.layout import CONTRACT
+from lesionlite.train.data.images import load_inputs
+from lesionlite.train.data.splits import Split
 
 
 @pytest.fixture

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.predictor import load
-from export import to_executorch
-from export.attention import GROUPED, NCHW, Spelling
-from export.formats import read_contract
-from export.metadata import Metadata
-from export.mobile_form import MobileForm
-from export.quiet import quiet
-from export.to_executorch import KEY, to_pte
-from train.contract import Contract
-from train.errors import LesionliteError
-from train.model import build_network
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export import to_executorch
+from lesionlite.export.execute.predictor import load
+from lesionlite.export.formats import read_contract
+from lesionlite.export.forms.attention import GROUPED, NCHW, Spelling
+from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.export.metadata import Metadata
+from lesionlite.export.quiet import quiet
+from lesionlite.export.to_executorch import KEY, to_pte
+from lesionlite.train.model import build_network
 
 CONTRACT = Contract(labels=("Läsion", "b", "c"), side=64, mean=(0.5, 0.5, 0.5))
 
@@ -98,8 +98,8 @@ def test_a_truncated_file_is_refused(tmp_path: Path, artifacts: Path) -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_are_honoured_by_the_first_file_of_a_process(threads: int, artifacts: Path) -> None:
     code = (
-        "import sys; import numpy as np; from benchmark.predictor import load; "
-        "from train.errors import LesionliteError; "
+        "import sys; import numpy as np; from lesionlite.export.execute.predictor import load; "
+        "from lesionlite.errors import LesionliteError; "
         f"first = load(sys.argv[1], {threads}); "
         "from executorch.extension.pybindings import portable_lib as lib; "
         f"assert lib._threadpool_get_thread_count() == {threads}; "

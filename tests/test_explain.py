@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 import lesionlite
+from lesionlite import cli
+from lesionlite.contract import Contract
+from lesionlite.outputs import MARK
+from lesionlite.train.explain import explain, heat_map
 from tests.test_cli import sentence
-from train.contract import Contract
-from train.explain import explain, heat_map
-from train.outputs import MARK
 
 CONTRACT = Contract(labels=("red", "blue"), side=32)
 
@@ -69,7 +70,7 @@ def test_the_command(
     image = next((drawn / "test").rglob("*.png"))
     out = tmp_path / "out"
     arguments = ["explain", str(run), str(image), "--out", str(out), "--label", "Melanoma"]
-    assert lesionlite.main(arguments) == 0
+    assert cli.main(arguments) == 0
     assert "Melanoma" in capsys.readouterr().out
     assert {f.name for f in out.iterdir()} == {image.name + ".png", "explanations.json", MARK}
 

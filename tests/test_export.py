@@ -6,23 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.mil import read_function
-from benchmark.predictor import load
-from export import formats, to_onnx
-from export.affine import FEW_WEIGHTS
-from export.config import ExportConfig
-from export.formats import FORMATS, format_of, read_contract
-from export.manifest import MANIFEST, read_manifest
-from export.plan import PLAN, Plan
-from export.precision import PRECISIONS, find_precision
-from export.run import export
-from export.to_onnx import OPSET, _can_be_exact, open_session
-from export.to_tflite import open_interpreter
-from train.contract import Contract
-from train.data import read_split
-from train.errors import LesionliteError
-from train.images import load_inputs
-from train.layout import CONTRACT
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export import formats, to_onnx
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.execute.predictor import load
+from lesionlite.export.formats import FORMATS, format_of, read_contract
+from lesionlite.export.manifest import MANIFEST, read_manifest
+from lesionlite.export.mil.execute import read_function
+from lesionlite.export.precision import PRECISIONS, find_precision
+from lesionlite.export.quantize.affine import FEW_WEIGHTS
+from lesionlite.export.quantize.plan import PLAN, Plan
+from lesionlite.export.run import export
+from lesionlite.export.to_onnx import OPSET, _can_be_exact, open_session
+from lesionlite.export.to_tflite import open_interpreter
+from lesionlite.layout import CONTRACT
+from lesionlite.train.data.images import load_inputs
+from lesionlite.train.data.splits import read_split
 
 ALL = ExportConfig().pairs()
 NAMES = [f"mobilevitv2_050-{precision}{row.suffix}" for row, precision in ALL]

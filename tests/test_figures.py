@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train.errors import LesionliteError
-from train.figures import (
+from lesionlite.errors import LesionliteError
+from lesionlite.layout import METRICS
+from lesionlite.metrics import score
+from lesionlite.outputs import writing_into
+from lesionlite.train.figures import (
     MOST_CLASSES,
     draw_confusion,
     draw_curves,
@@ -17,10 +20,7 @@ from train.figures import (
     draw_reliability,
     draw_weights,
 )
-from train.history import read_history, write_history
-from train.layout import METRICS
-from train.metrics import score
-from train.outputs import writing_into
+from lesionlite.train.history import read_history, write_history
 
 NAMES = (r"$\frac", "$x$", "a_b^c", "\u75c5", "\\", "$", "x" * 200)
 ROW = {"epoch": 1, "train_loss": 1.0, "val_loss": None, "weighted_f1": 0.5, "accuracy": 0.5}

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from train.documents import read_json
-from train.files import fingerprint, replacing, sha256_file, write_json, write_text
+from lesionlite.documents import read_json
+from lesionlite.files import fingerprint, replacing, sha256_file, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -6,15 +6,18 @@ import re
 import pytest
 
 import lesionlite
-from benchmark import browser, mil_others, peers
-from train import compare, survival
-from train.flags import read_flags
-from train.recipes import named_in
+from lesionlite import cli
+from lesionlite.benchmark.elsewhere import browser
+from lesionlite.benchmark.peers import mil_others
+from lesionlite.benchmark.peers import run as peers
+from lesionlite.flags import read_flags
+from lesionlite.train.recipes import named_in
+from lesionlite.train.trials import compare, survival
 
 
 def told(capsys: pytest.CaptureFixture[str], line: str) -> str:
     """The one sentence on stderr of a command that must fail."""
-    assert lesionlite.main(line.split(" ") if line else []) == 2
+    assert cli.main(line.split(" ") if line else []) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1, captured
     return captured.err
@@ -75,26 +78,26 @@ def test_a_wrong_line_is_told_in_one_sentence(
     ],
 )
 def test_other_programs_tell_so_too(module: object, kind: type, line: str, words: str) -> None:
-    kind = kind or importlib.import_module("benchmark.commands").Peers
+    kind = kind or importlib.import_module("lesionlite.benchmark.commands").Peers
     with pytest.raises(lesionlite.LesionliteError, match=re.escape(words)):
         read_flags(kind, line.split(), "python -m x")
 
 
 @pytest.mark.parametrize("line", ["--help", "-h", "help", "--json -h", "verify --json -h"])
 def test_help_is_given_wherever_it_is_asked(capsys: pytest.CaptureFixture[str], line: str) -> None:
-    assert lesionlite.main(line.split()) == 0
+    assert cli.main(line.split()) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("usage: lesionlite") and captured.err == ""
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert lesionlite.main(["--version"]) == 0
+    assert cli.main(["--version"]) == 0
     assert re.fullmatch(r"lesionlite \S+\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("name", ["build", "train"])
 def test_help_reads_right(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    assert lesionlite.main([name, "--help"]) == 0
+    assert cli.main([name, "--help"]) == 0
     text = capsys.readouterr().out
     for clutter in ("None", "default: )", "default: True", "default: False", "''", "message and"):
         assert clutter not in text
@@ -104,7 +107,7 @@ def test_help_reads_right(capsys: pytest.CaptureFixture[str], name: str) -> None
 
 
 def test_a_flag_takes_the_word_none_as_before() -> None:
-    kind = importlib.import_module("benchmark.config").BenchmarkConfig
+    kind = importlib.import_module("lesionlite.benchmark.config").BenchmarkConfig
     assert read_flags(kind, ["--max-f1-loss", "None"], "x").max_f1_loss is None
     assert read_flags(kind, ["--max-f1-loss", "0.5"], "x").max_f1_loss == 0.5
 

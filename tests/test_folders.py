@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from train.data import read_dataset, read_split
-from train.errors import LesionliteError
-from train.folders import IMAGE_SUFFIXES, find_classes, find_images
+from lesionlite.errors import LesionliteError
+from lesionlite.train.data.folders import IMAGE_SUFFIXES, find_classes, find_images
+from lesionlite.train.data.splits import read_dataset, read_split
 
 
 def draw(file: Path) -> Path:

@@ -12,17 +12,17 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from benchmark.config import BenchmarkConfig
-from benchmark.parity import judge
-from benchmark.report import Row
-from benchmark.run import benchmark
-from export.formats import read_contract
-from export.manifest import MANIFEST
-from export.precision import PRECISIONS
-from export.tflite_metadata import LABELS
-from export.verify import verify
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.parity import judge
+from lesionlite.benchmark.report.record import Row
+from lesionlite.benchmark.run import benchmark
+from lesionlite.errors import LesionliteError
+from lesionlite.export.formats import read_contract
+from lesionlite.export.manifest import MANIFEST
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.tflite_metadata import LABELS
+from lesionlite.export.verify import verify
 from tests.conftest import relist
-from train.errors import LesionliteError
 
 Weights = dict[str, np.ndarray]
 QUICK = BenchmarkConfig(queries=4, seconds=0.05)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 import lesionlite
-from benchmark.golden import ANSWERS, add_golden, draw_golden
-from export.manifest import GOLDEN, MANIFEST, Manifest, read_manifest
-from export.verify import verify
+from lesionlite.export.execute.golden import ANSWERS, add_golden, draw_golden
+from lesionlite.export.manifest import GOLDEN, MANIFEST, Manifest, read_manifest
+from lesionlite.export.verify import verify
 
 ONNX = "mobilevitv2_050-fp32.onnx"
 

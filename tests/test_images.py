@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.train.data.decoding import open_image
+from lesionlite.train.data.images import find_bad, inspect, load_inputs, to_input
 from tests.fuzz_images import fuzz, fuzz_exif
-from train.contract import Contract
-from train.decoding import open_image
-from train.errors import LesionliteError
-from train.images import find_bad, inspect, load_inputs, to_input
 
 RAMP = (np.arange(256).reshape(16, 16) * 257).astype(np.uint16)
 
@@ -128,7 +128,7 @@ def test_every_orientation(tmp_path: Path, orientation: int, suffix: str) -> Non
 
 
 def test_heic_is_read_by_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import train.decoding as decoding
+    import lesionlite.train.data.decoding as decoding
 
     pillow_heif = pytest.importorskip("pillow_heif")
     file = tmp_path / "x.jpg"  # as some programs name what a phone made

@@ -1,6 +1,6 @@
 import pytest
 
-from train.imbalance import ens_weights, sampling_weights
+from lesionlite.train.imbalance import ens_weights, sampling_weights
 
 # The training counts of the paper's Table 1: ISIC 2019 and 15 times MSLD v2.0, four fifths of each.
 TABLE_1 = {

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import lesionlite
+from lesionlite import cli
+from lesionlite.errors import LesionliteError
+from lesionlite.train.data.kaggle import FOLDERS
+from lesionlite.train.data.prepare import CLASSES, SPLITS, PrepareConfig, prepare
 from tests.test_prepare import (
     assert_no_crossing,
     draw,
@@ -16,9 +19,6 @@ from tests.test_prepare import (
     make_msld,
     written,
 )
-from train.errors import LesionliteError
-from train.kaggle import FOLDERS
-from train.prepare import CLASSES, SPLITS, PrepareConfig, prepare
 
 COPIES = 5
 HANDLE = "ahmedxc4/skin-ds"
@@ -53,7 +53,7 @@ def lesions(tmp_path: Path) -> Path:
 def prepared(tmp_path: Path, *arguments: object) -> dict[str, dict[str, str]]:
     out = tmp_path / "out"
     flags = ["prepare", *map(str, arguments), "--out", str(out)]
-    assert lesionlite.main(flags) == 0
+    assert cli.main(flags) == 0
     rows = written(out)
     assert_no_crossing(rows.values())
     return rows
@@ -218,7 +218,7 @@ def test_a_download_that_fails(
     told: str,
 ) -> None:
     hub(body)
-    assert lesionlite.main(["prepare", "--kaggle", HANDLE, "--out", str(tmp_path / "out")]) == 2
+    assert cli.main(["prepare", "--kaggle", HANDLE, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert told in error and "Traceback" not in error
     assert f"download https://www.kaggle.com/datasets/{HANDLE} and give its folder" in error
@@ -229,7 +229,7 @@ def test_without_kagglehub(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    assert lesionlite.main(["prepare", "--kaggle", HANDLE, "--out", str(tmp_path / "out")]) == 2
+    assert cli.main(["prepare", "--kaggle", HANDLE, "--out", str(tmp_path / "out")]) == 2
     assert "pip install 'lesionlite[kaggle]'" in capsys.readouterr().err
 
 

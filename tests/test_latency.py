@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import latency
-from benchmark.config import BenchmarkConfig
-from benchmark.energy import Energy
-from benchmark.latency import QUIET, p90_bound, summary
+from lesionlite.benchmark import latency
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.energy import Energy
+from lesionlite.benchmark.latency import QUIET, p90_bound, summary
 
 
 class Fake:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from lesionlite.errors import LesionliteError
+from lesionlite.train.data.prepare import SPLITS, PrepareConfig, prepare
+from lesionlite.train.data.rows import HAM_TABLE, ISIC_TABLE, ISIC_TRUTH
 from tests.test_prepare import (
     SHARED,
     assert_no_crossing,
@@ -15,9 +18,6 @@ from tests.test_prepare import (
     table,
     written,
 )
-from train.errors import LesionliteError
-from train.prepare import SPLITS, PrepareConfig, prepare
-from train.rows import HAM_TABLE, ISIC_TABLE, ISIC_TRUTH
 
 HAM_HEADER = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
 HAM_ROWS = [

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark import limit as module
-from benchmark.candidate import Candidate
-from benchmark.limit import KERNELS, limit, multiply_adds, network_multiply_adds
-from train.errors import LesionliteError
-from train.model import load_run
+from lesionlite.benchmark.candidate import Candidate
+from lesionlite.benchmark.peers import limit as module
+from lesionlite.benchmark.peers.limit import KERNELS, limit, multiply_adds, network_multiply_adds
+from lesionlite.errors import LesionliteError
+from lesionlite.train.model import load_run
 
 
 def test_multiply_adds_are_those_counted_by_hand() -> None:

@@ -7,17 +7,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.layout import CONTRACT, CURVES, LAST, METRICS, SCORES, SETTINGS, WEIGHTS
+from lesionlite.train.augment import EpochSampler
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.data.splits import Split, read_dataset, read_split
+from lesionlite.train.device import pick_device
+from lesionlite.train.fit import fit
+from lesionlite.train.loop import Trainer
+from lesionlite.train.optimize import cosine_with_warmup
 from tests.conftest import TINY
-from train.augment import EpochSampler
-from train.config import TrainConfig
-from train.contract import Contract
-from train.data import Split, read_dataset, read_split
-from train.device import pick_device
-from train.errors import LesionliteError
-from train.fit import fit
-from train.layout import CONTRACT, CURVES, LAST, METRICS, SCORES, SETTINGS, WEIGHTS
-from train.loop import Trainer
-from train.optimize import cosine_with_warmup
 
 SHORT = replace(TINY, epochs=3, side=32, batch=32)
 

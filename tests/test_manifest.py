@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 import lesionlite
-from benchmark.predictor import load, open_unchecked
-from benchmark.runtimes import open_other
-from benchmark.tensors import open_tensors
-from benchmark.worker import _load
-from export.manifest import (
+from lesionlite import cli
+from lesionlite.benchmark.elsewhere.runtimes import open_other
+from lesionlite.benchmark.worker import _load
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.predictor import load, open_unchecked
+from lesionlite.export.execute.tensors import open_tensors
+from lesionlite.export.manifest import (
     CALIBRATION,
     GOLDEN,
     MANIFEST,
@@ -25,14 +28,12 @@ from export.manifest import (
     read_manifest,
     vouching,
 )
-from export.plan import PLAN
-from export.toolchains import TOOLCHAINS
-from export.verify import verify
+from lesionlite.export.quantize.plan import PLAN
+from lesionlite.export.toolchains import TOOLCHAINS
+from lesionlite.export.verify import verify
+from lesionlite.files import sha256_file, size_bytes
+from lesionlite.layout import CONTRACT, WEIGHTS
 from tests.conftest import relist
-from train.contract import Contract
-from train.errors import LesionliteError
-from train.files import sha256_file, size_bytes
-from train.layout import CONTRACT, WEIGHTS
 
 ONNX, PACKAGE = "mobilevitv2_050-fp32.onnx", "mobilevitv2_050-fp32.mlpackage"
 UNFUSED = "ONNX Runtime, nothing fused"
@@ -165,10 +166,10 @@ def test_a_plan_is_known_by_its_hash(copied: Path) -> None:
 def test_the_command_says_it_and_sets_the_exit_code(
     copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert lesionlite.main(["verify", str(copied)]) == 0
+    assert cli.main(["verify", str(copied)]) == 0
     assert "all is as the manifest says" in capsys.readouterr().out
     flip_a_byte(copied)
-    assert lesionlite.main(["verify", str(copied), "--json"]) == 1
+    assert cli.main(["verify", str(copied), "--json"]) == 1
     captured = capsys.readouterr()
     document = json.loads(captured.out)
     assert document["passed"] is False and "1 of 5 differ" in captured.err
@@ -192,7 +193,7 @@ def test_no_manifest_is_a_sentence(
     if text is not None:
         (tmp_path / MANIFEST).write_text(text)
     for folder, expected in ((tmp_path, words), (tmp_path / "nowhere", "there is no folder")):
-        assert lesionlite.main(["verify", str(folder)]) == 2
+        assert cli.main(["verify", str(folder)]) == 2
         assert expected in " ".join(capsys.readouterr().err.split())
 
 
@@ -343,10 +344,10 @@ def with_other_props(file: Path) -> None:
 
 
 def test_the_timed_load_does_not_hash(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark import worker
+    from lesionlite.benchmark import worker
 
     hashed: list[Path] = []
-    monkeypatch.setattr("benchmark.predictor.refuse_changed", hashed.append)
+    monkeypatch.setattr("lesionlite.export.execute.predictor.refuse_changed", hashed.append)
     timed: list[int] = []
 
     def timed_open(path: Path, threads: int) -> object:

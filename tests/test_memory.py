@@ -14,15 +14,14 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-import lesionlite
-from tests.conftest import TINY
-from train import checkpoint, loop
-from train.data import read_dataset
-from train.errors import LesionliteError
-from train.fit import fit
-from train.layout import CONTRACT, CURVES, DATA, LAST, METRICS, SCORES, SETTINGS, WEIGHTS
-from train.loop import Trainer
-from train.memory import (
+from lesionlite import cli
+from lesionlite.errors import LesionliteError
+from lesionlite.layout import CONTRACT, CURVES, DATA, LAST, METRICS, SCORES, SETTINGS, WEIGHTS
+from lesionlite.train import checkpoint, loop
+from lesionlite.train.data.splits import read_dataset
+from lesionlite.train.fit import fit
+from lesionlite.train.loop import Trainer
+from lesionlite.train.memory import (
     Memory,
     difference,
     is_finished_with,
@@ -30,7 +29,8 @@ from train.memory import (
     read_memory,
     remember,
 )
-from train.results import train_and_test
+from lesionlite.train.results import train_and_test
+from tests.conftest import TINY
 
 SMALL = replace(TINY, epochs=1, side=32, batch=4, device="cpu")
 
@@ -266,7 +266,7 @@ def test_a_file_of_the_users_is_found_before_training(data: Path, tmp_path: Path
 HOLD = """
 import sys, time
 from pathlib import Path
-from train.outputs import writing_into
+from lesionlite.outputs import writing_into
 with writing_into(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -276,12 +276,12 @@ with writing_into(Path(sys.argv[1])):
 def test_a_second_process_waits_and_is_refused(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("train.outputs.WAIT", 0.5)
+    monkeypatch.setattr("lesionlite.outputs.WAIT", 0.5)
     run = tmp_path / "run"
     command = [sys.executable, "-c", HOLD, str(run)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as first:
         assert first.stdout is not None and first.stdout.readline() == b"held\n"
-        assert lesionlite.main(["train", str(data), "--out", str(run), "--weights", "none"]) == 2
+        assert cli.main(["train", str(data), "--out", str(run), "--weights", "none"]) == 2
         first.kill()
     assert "another lesionlite is writing into" in capsys.readouterr().err
     assert list(run.iterdir()) == []

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.predictor import load
-from export.config import ExportConfig
-from export.formats import read_contract
-from export.metadata import DISCLAIMER, describe
-from export.run import export
-from export.tflite_metadata import LABELS
-from train.contract import Contract
-from train.errors import LesionliteError
-from train.images import load_inputs
-from train.layout import CONTRACT
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.execute.predictor import load
+from lesionlite.export.formats import read_contract
+from lesionlite.export.metadata import DISCLAIMER, describe
+from lesionlite.export.run import export
+from lesionlite.export.tflite_metadata import LABELS
+from lesionlite.layout import CONTRACT
+from lesionlite.train.data.images import load_inputs
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 TFLITE = [f"mobilevitv2_050-{precision}.tflite" for precision in ("fp32", "fp16", "w8a8")]
@@ -215,7 +215,7 @@ def test_mediapipe_reads_the_labels_from_the_associated_file(
 
 
 def test_a_file_without_metadata_is_noticed(artifacts: Path, tmp_path: Path) -> None:
-    from export.tflite_metadata import NAME
+    from lesionlite.export.tflite_metadata import NAME
 
     data = (artifacts / TFLITE[0]).read_bytes()
     assert NAME.encode() in data

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from train.metrics import calibration_error, reliability, score, weighted_f1
+from lesionlite.metrics import calibration_error, reliability, score, weighted_f1
 
 LABELS = ("a", "b", "c", "d")
 

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmark import mil
-from train.errors import LesionliteError
+from lesionlite.errors import LesionliteError
+from lesionlite.export.mil import execute as mil
 
 LABELS = ("pox", "mole", "rash", "healthy skin")
 SIDE = 24

@@ -16,7 +16,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmark import mil, mil_ops
+from lesionlite.export.mil import execute as mil
+from lesionlite.export.mil import ops as mil_ops
 
 Array = np.ndarray[Any, Any]
 RNG = np.random.default_rng(0)

@@ -1,10 +1,10 @@
-"""The whole list takes half an hour: `python -m benchmark.mil_others`. Here one, and what fails."""
+"""Here one network, and what fails; `benchmark/peers/mil_others.py` tries the whole list."""
 
 import json
 import subprocess
 import sys
 
-from benchmark.mil_others import EXACT_ENOUGH, attempt
+from lesionlite.benchmark.peers.mil_others import EXACT_ENOUGH, attempt
 
 
 def test_a_network_that_we_did_not_write() -> None:
@@ -14,7 +14,13 @@ def test_a_network_that_we_did_not_write() -> None:
 
 
 def test_what_does_not_run_has_a_reason_and_fails_the_command() -> None:
-    command = [sys.executable, "-m", "benchmark.mil_others", "no_such_network", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "lesionlite.benchmark.peers.mil_others",
+        "no_such_network",
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "NOT all run" in done.stderr
     (row,) = json.loads(done.stdout)["networks"]

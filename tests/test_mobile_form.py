@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from export.attention import (
+from lesionlite.contract import Contract
+from lesionlite.export.forms.attention import (
     GROUPED,
     NCHW,
     NHWC,
@@ -18,9 +19,8 @@ from export.attention import (
     group,
     ungroup,
 )
-from export.mobile_form import MobileForm
-from train.contract import Contract
-from train.model import build_network, predict_logits
+from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.train.model import build_network, predict_logits
 
 
 @pytest.fixture(autouse=True)

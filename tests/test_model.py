@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from train.errors import LesionliteError
-from train.layout import CONTRACT, SETTINGS, WEIGHTS
-from train.model import build_network, load_run, start_weights
-from train.states import read_state
+from lesionlite.errors import LesionliteError
+from lesionlite.layout import CONTRACT, SETTINGS, WEIGHTS
+from lesionlite.train.model import build_network, load_run, start_weights
+from lesionlite.train.states import read_state
 
 
 def copy(run: Path, tmp_path: Path) -> Path:

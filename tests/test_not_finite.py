@@ -9,15 +9,15 @@ import pytest
 from onnx import numpy_helper
 from safetensors.torch import load_file, save_file
 
-import lesionlite
-from benchmark.config import BenchmarkConfig
-from benchmark.elsewhere import Task, judged
-from benchmark.run import benchmark
-from export.config import ExportConfig
-from export.run import export
+from lesionlite import cli
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.elsewhere.verdict import Task, judged
+from lesionlite.benchmark.run import benchmark
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.run import export
+from lesionlite.layout import WEIGHTS
 from tests.conftest import relist
-from train.errors import LesionliteError
-from train.layout import WEIGHTS
 
 QUICK = BenchmarkConfig(queries=4, seconds=0.05)
 NAME = "mobilevitv2_050-fp32.onnx"
@@ -76,6 +76,6 @@ def test_no_number_of_the_command_line_is_not_finite(
     flag: str, value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["benchmark", "x", "--run", "y", "--data", "z", f"{flag}={value}"]
-    assert lesionlite.main(words) == 2
+    assert cli.main(words) == 2
     said = capsys.readouterr().err
     assert flag in said and "finite" in said

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from train import outputs
-from train.errors import LesionliteError
-from train.files import inside, need_folder, replacing, write_text
-from train.outputs import HALF, MARK, OLD, is_ours, ours_in, refuse_overlap, writing_into
+from lesionlite import outputs
+from lesionlite.errors import LesionliteError
+from lesionlite.files import inside, need_folder, replacing, write_text
+from lesionlite.outputs import HALF, MARK, OLD, is_ours, ours_in, refuse_overlap, writing_into
 
 
 def test_only_what_is_listed_is_replaced(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_second_process_is_refused_and_a_dead_one_holds_nothing(
 ) -> None:
     monkeypatch.setattr(outputs, "WAIT", 0.3)
     code = (
-        "import sys, time; from pathlib import Path; from train.outputs import writing_into\n"
+        "import sys, time; from pathlib import Path; from lesionlite.outputs import writing_into\n"
         "with writing_into(Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
     )
     root = Path(__file__).parents[1]

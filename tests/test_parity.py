@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmark.config import BenchmarkConfig
-from benchmark.parity import MOST_CHANGED, Parity, compare, judge, not_finite, too_few
-from benchmark.statistics import Interval
-from export.precision import PRECISIONS
-from train.errors import LesionliteError
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.parity import MOST_CHANGED, Parity, compare, judge, not_finite, too_few
+from lesionlite.benchmark.statistics import Interval
+from lesionlite.errors import LesionliteError
+from lesionlite.export.precision import PRECISIONS
 
 LABELS = ("a", "b", "c")
 TRUTH = np.array([0, 1, 2] * 100)

@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
-import lesionlite
-from benchmark import peers, rounds
-from benchmark.candidate import Candidate, CandidateFailed
-from benchmark.comparison import Comparison
-from benchmark.config import PeersConfig
-from benchmark.defaults import Default, Source
-from benchmark.latency import Turns, take_turns
-from benchmark.limit import Limit
-from benchmark.mil_count import count
-from benchmark.peers_report import markdown, show, write
-from benchmark.rounds import File, Round
-from train.errors import LesionliteError
+from lesionlite import cli
+from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.config import PeersConfig
+from lesionlite.benchmark.latency import Turns, take_turns
+from lesionlite.benchmark.peers import rounds
+from lesionlite.benchmark.peers import run as peers
+from lesionlite.benchmark.peers.comparison import Comparison
+from lesionlite.benchmark.peers.defaults import Default, Source
+from lesionlite.benchmark.peers.limit import Limit
+from lesionlite.benchmark.peers.peers_report import markdown, show, write
+from lesionlite.benchmark.peers.rounds import File, Round
+from lesionlite.errors import LesionliteError
+from lesionlite.export.mil.count import count
 
 QUICK = PeersConfig(threads=(2,), seconds=0.06, bursts=3, calibration=4)
 KEYS = {"format", "precision", "threads", "ours_ms", "default_ms", "ratio", "size_bytes"}
@@ -124,7 +125,9 @@ def test_a_default_that_refuses_is_a_row(
 def plant(convert: Any) -> Any:
     """`Candidate.convert` in a process whose table of defaults has the planted rows."""
     code = (
-        "import benchmark.defaults as d, benchmark.worker as w, tests.test_peers as t\n"
+        "from lesionlite.benchmark.peers import defaults as d\n"
+        "from lesionlite.benchmark import worker as w\n"
+        "from tests import test_peers as t\n"
         "d.DEFAULTS.update({r.name: r for r in map(t.planted, ('refuse', 'crash'))})\n"
         "w.main()"
     )
@@ -287,6 +290,6 @@ def test_both_commands_reach_it(
     assert peers.main() == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err == "lesionlite: stopped here\n"
-    more = ["--data", str(artifacts), "--peers", "--threads", "4"]
-    assert lesionlite.main(["benchmark", *common, *more]) == 2
+    more = ["--data", str(artifacts), "--threads", "4"]
+    assert cli.main(["benchmark", *common, *more]) == 2
     assert [config.threads for config in seen] == [(1,), (1, 4)]

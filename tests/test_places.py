@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.places import refuse_places, remove_older_artifacts, set_aside
-from export.config import ExportConfig
-from export.manifest import Artifact, Manifest
-from train.errors import LesionliteError
-from train.files import write_text
-from train.layout import SETTINGS, WEIGHTS
-from train.outputs import MARK, ours_in, writing_into
+from lesionlite.benchmark.places import refuse_places, remove_older_artifacts, set_aside
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.manifest import Artifact, Manifest
+from lesionlite.files import write_text
+from lesionlite.layout import SETTINGS, WEIGHTS
+from lesionlite.outputs import MARK, ours_in, writing_into
 
 
 @pytest.fixture

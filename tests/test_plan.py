@@ -10,18 +10,31 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from export.affine import Affine, weight_scales
-from export.attention import GROUPED, NCHW, NHWC, ORT, TORCH
-from export.config import ExportConfig
-from export.mobile_form import MobileForm
-from export.plan import PLAN, PLAN_FIGURE, Plan
-from export.quantized_form import QuantizedLayer, Rounding, quantize, swap
-from export.ranges import Values, choose_grids, min_max, mse, observe, percentile
-from export.search import Judge, _without_the_needless, in_float, make_plan, unit
-from export.sensitivity import divergence, mean_shifts, sensitivities
-from export.wiring import Wiring, trace
-from train.errors import LesionliteError
-from train.model import load_run
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.forms.attention import GROUPED, NCHW, NHWC, ORT, TORCH
+from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.export.quantize.affine import Affine, weight_scales
+from lesionlite.export.quantize.plan import PLAN, PLAN_FIGURE, Plan
+from lesionlite.export.quantize.quantized_form import QuantizedLayer, Rounding, quantize, swap
+from lesionlite.export.quantize.ranges import (
+    Values,
+    choose_grids,
+    min_max,
+    mse,
+    observe,
+    percentile,
+)
+from lesionlite.export.quantize.search import (
+    Judge,
+    _without_the_needless,
+    in_float,
+    make_plan,
+    unit,
+)
+from lesionlite.export.quantize.sensitivity import divergence, mean_shifts, sensitivities
+from lesionlite.export.quantize.wiring import Wiring, trace
+from lesionlite.train.model import load_run
 
 
 @pytest.fixture(autouse=True)
@@ -233,7 +246,7 @@ def test_the_plan_and_its_picture_lie_beside_the_artifacts(artifacts: Path) -> N
 def test_every_w8a8_file_follows_the_plan(
     suffix: str, artifacts: Path, run: Path, images: np.ndarray
 ) -> None:
-    from benchmark.predictor import load
+    from lesionlite.export.execute.predictor import load
 
     network, contract = load_run(run)
     form = MobileForm(network, contract, NCHW)

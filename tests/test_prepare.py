@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from train.divide import divide
-from train.errors import LesionliteError
-from train.prepare import CLASSES, SPLITS, PrepareConfig, prepare
-from train.rows import HAM_TABLE, ISIC_CLASSES, ISIC_TABLE, ISIC_TRUTH
-from train.sources import Sample
+from lesionlite.errors import LesionliteError
+from lesionlite.train.data.divide import divide
+from lesionlite.train.data.prepare import CLASSES, SPLITS, PrepareConfig, prepare
+from lesionlite.train.data.rows import HAM_TABLE, ISIC_CLASSES, ISIC_TABLE, ISIC_TRUTH
+from lesionlite.train.data.sources import Sample
 
 SHARED = Path(__file__).parents[2] / "shared"
 real_data = pytest.mark.skipif(not (SHARED / "data").exists(), reason="needs the shared images")

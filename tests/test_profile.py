@@ -1,8 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from lesionlite.train.trials.profile import Rates, profile
 from tests.conftest import TINY
-from train.profile import Rates, profile
 
 
 def test_three_rates_are_measured(drawn: Path) -> None:

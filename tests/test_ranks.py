@@ -16,31 +16,31 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-import lesionlite
+from lesionlite import cli
+from lesionlite.errors import LesionliteError
+from lesionlite.layout import LAST, METRICS, SCORES, WEIGHTS
+from lesionlite.metrics import weighted_f1
+from lesionlite.train import optimize
+from lesionlite.train.augment import EpochSampler, epoch_seed
+from lesionlite.train.data.images import load_inputs
+from lesionlite.train.data.splits import Split, read_split
+from lesionlite.train.model import all_logits, load_run
+from lesionlite.train.optimize import training_loss
+from lesionlite.train.ranks import Ranks
 from tests.test_readme import README, ROOT
-from train import optimize
-from train.augment import EpochSampler, epoch_seed
-from train.data import Split, read_split
-from train.errors import LesionliteError
-from train.images import load_inputs
-from train.layout import LAST, METRICS, SCORES, WEIGHTS
-from train.metrics import weighted_f1
-from train.model import all_logits, load_run
-from train.optimize import training_loss
-from train.ranks import Ranks
 
 FLAGS = ("--weights", "none", "--model", "mobilevitv2_050", "--side", "32", "--batch", "32")
 FLAGS += ("--epochs", "2", "--lr", "2e-3", "--ema", "0.9", "--bf16", "off", "--device", "cpu")
 STOP = """
 import sys
 import lesionlite
-from train.loop import Trainer
+from lesionlite.train.loop import Trainer
 keep = Trainer.keep
 def stop(trainer):
     keep(trainer)
     raise KeyboardInterrupt
 Trainer.keep = stop
-sys.exit(lesionlite.main(sys.argv[1:]))
+sys.exit(cli.main(sys.argv[1:]))
 """
 
 
@@ -96,7 +96,7 @@ def test_torchrun_is_for_training_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
-    assert lesionlite.main(["export", "RUN", "--out", "DIR"]) == 2
+    assert cli.main(["export", "RUN", "--out", "DIR"]) == 2
     assert "run `lesionlite export` by itself" in capsys.readouterr().err
 
 
@@ -171,7 +171,7 @@ def test_the_parts_of_a_batch_have_the_gradient_of_the_whole(
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from train.ranks import own_device
+    from lesionlite.train.ranks import own_device
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(LesionliteError, match=r"2 GPUs; .*--nproc-per-node 2.*--device cpu"):

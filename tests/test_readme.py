@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import lesionlite
+from lesionlite import cli
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_every_command_exists_and_is_shown() -> None:
     shown = set(re.findall(r"lesionlite (\w+)", README)) - {"COMMAND"}
-    assert shown == set(lesionlite.COMMANDS)
+    assert shown == set(cli.COMMANDS)
 
 
 def test_make_has_the_two_targets() -> None:
@@ -42,7 +42,7 @@ def test_the_commands_in_the_readmes_order(
     data, run, files = (str(tmp_path / name) for name in ("data", "run", "files"))
 
     def command(*arguments: str) -> str:
-        assert lesionlite.main(arguments) in (0, 1)
+        assert cli.main(arguments) in (0, 1)
         return capsys.readouterr().out
 
     assert "Cowpox" in command("prepare", "--msld", str(raw), "--out", data)

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-import lesionlite
-from train.augment import EpochSampler
-from train.config import TrainConfig
-from train.data import Split
-from train.errors import LesionliteError
-from train.recipes import RECIPES, named_in, recipe
+from lesionlite import cli
+from lesionlite.errors import LesionliteError
+from lesionlite.train.augment import EpochSampler
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.data.splits import Split
+from lesionlite.train.recipes import RECIPES, named_in, recipe
 
 
 def test_the_papers_settings() -> None:
@@ -33,21 +33,21 @@ def test_recipes_are_frozen_and_named() -> None:
 
 def test_flags_override_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["train", "data", "--out", "run", "--recipe", "authors", "--lr", "0.01"]
-    config = lesionlite._parse(command).config  # type: ignore[attr-defined]
+    config = cli._parse(command).config  # type: ignore[attr-defined]
     assert config == replace(recipe("authors"), lr=0.01)
-    plain = lesionlite._parse(["train", "data", "--out", "run"])
+    plain = cli._parse(["train", "data", "--out", "run"])
     assert plain.config == recipe("paper")  # type: ignore[attr-defined]
-    demo = lesionlite._parse(["build", "--epochs", "1"])
+    demo = cli._parse(["build", "--epochs", "1"])
     assert demo.training == replace(recipe("demo"), epochs=1)  # type: ignore[attr-defined]
-    other = lesionlite._parse(["build", "--recipe=authors"])
+    other = cli._parse(["build", "--recipe=authors"])
     assert other.training == recipe("authors")  # type: ignore[attr-defined]
-    assert lesionlite.main(["train", "data", "--out", "run", "--recipe", "best"]) == 2
+    assert cli.main(["train", "data", "--out", "run", "--recipe", "best"]) == 2
     assert "choose from: paper, authors, recommended, demo" in capsys.readouterr().err
 
 
 def test_help_explains_them_all(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        lesionlite._parse(["train", "--help"])
+        cli._parse(["train", "--help"])
     said = capsys.readouterr().out
     assert all(f"{name}:" in said for name in RECIPES)
 

@@ -11,16 +11,16 @@ import jsonschema
 import numpy as np
 import pytest
 
-from benchmark.against import compare_reports, past
-from benchmark.config import BenchmarkConfig, RegressionConfig
-from benchmark.elsewhere import Elsewhere
-from benchmark.latency import Latency
-from benchmark.parity import compare
-from benchmark.report import Report, Row
-from benchmark.report_html import _log_ticks, _ticks, html
-from benchmark.report_text import FLAT, csv_text, markdown, show, verdict
-from benchmark.resize import Drift
-from benchmark.run import _reference
+from lesionlite.benchmark.against import compare_reports, past
+from lesionlite.benchmark.config import BenchmarkConfig, RegressionConfig
+from lesionlite.benchmark.elsewhere.verdict import Elsewhere
+from lesionlite.benchmark.latency import Latency
+from lesionlite.benchmark.parity import compare
+from lesionlite.benchmark.report.html import _log_ticks, _ticks, html
+from lesionlite.benchmark.report.record import Report, Row
+from lesionlite.benchmark.report.text import FLAT, csv_text, markdown, show, verdict
+from lesionlite.benchmark.resize import Drift
+from lesionlite.benchmark.run import _reference
 
 LABELS = ("Acne & scars", "<b>Bite</b>", "Melanoma")
 SCHEMA = json.loads(

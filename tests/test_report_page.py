@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.report_html import html
+from lesionlite.benchmark.report.html import html
 from tests.test_report import made_up
 
 CONTRAST = """() => {

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from export import to_torchscript
-from export.config import ExportConfig
-from export.manifest import Artifact, Manifest, read_manifest
-from export.mlpackage import DATE, DEBUG, MODEL, pin
-from export.run import export
-from export.verify import verify
+from lesionlite.export import to_torchscript
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.manifest import Artifact, Manifest, read_manifest
+from lesionlite.export.mlpackage import DATE, DEBUG, MODEL, pin
+from lesionlite.export.run import export
+from lesionlite.export.verify import verify
+from lesionlite.files import sha256_file
 from tests.conftest import relist
-from train.files import sha256_file
 
 ROOT = Path(__file__).parents[1]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.resize import JPEG, Drift, resized, resizers, verdicts
-from train.contract import Contract
-from train.images import load_inputs
-from train.resample import RESAMPLERS, resampler_of
+from lesionlite.benchmark.resize import JPEG, Drift, resized, resizers, verdicts
+from lesionlite.contract import Contract
+from lesionlite.train.data.images import load_inputs
+from lesionlite.train.data.resample import RESAMPLERS, resampler_of
 
 CONTRACT = Contract(("a", "b"), side=32)
 

@@ -5,12 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import runtimes
-from benchmark.config import BenchmarkConfig
-from benchmark.elsewhere import Task, judged
-from benchmark.predictor import load
-from benchmark.run import benchmark
-from benchmark.runtimes import (
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.elsewhere import runtimes
+from lesionlite.benchmark.elsewhere.runtimes import (
     COREML,
     OTHERS,
     REFERENCE,
@@ -19,9 +16,12 @@ from benchmark.runtimes import (
     refuse_missing,
     usual_of,
 )
+from lesionlite.benchmark.elsewhere.verdict import Task, judged
+from lesionlite.benchmark.run import benchmark
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.predictor import load
 from tests.conftest import relist
 from tests.test_benchmark import QUICK
-from train.errors import LesionliteError
 
 ALL = BenchmarkConfig(runtimes=True)
 

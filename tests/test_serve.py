@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from export.serve import build_site, open_server, serving
-from train.errors import LesionliteError
+from lesionlite.errors import LesionliteError
+from lesionlite.mobile_app_stub.serve import build_site, open_server, serving
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from train.contract import Contract
-from train.errors import LesionliteError
-from train.model import (
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.train.model import (
     all_logits,
     build_network,
     first_infinite_layer,
     refuse_infinite_answers,
     start_weights,
 )
-from train.states import looks_like, read_state
+from lesionlite.train.states import looks_like, read_state
 
 NAME = "mobilevitv2_050"
 

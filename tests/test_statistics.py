@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from benchmark.statistics import f1_change_interval, mcnemar
+from lesionlite.benchmark.statistics import f1_change_interval, mcnemar
 
 
 def answers(seed: int, wrong: float, images: int = 400) -> tuple[np.ndarray, np.ndarray]:

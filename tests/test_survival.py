@@ -1,11 +1,11 @@
-"""Ten kills are a command, `python -m train.survival DATA`; here two, one of them in a write."""
+"""Here two kills, one of them in a write; `train/trials/survival.py` does ten."""
 
 from pathlib import Path
 
 import pytest
 
-from train import survival
-from train.survival import Survival
+from lesionlite.train.trials import survival
+from lesionlite.train.trials.survival import Survival
 
 
 def test_a_killed_run_ends_as_one_never_interrupted(

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from train.data import read_dataset
-from train.errors import LesionliteError
-from train.prepare import CLASSES
-from train.synthetic import LOOKS, NOTE, counts, draw, draw_dataset
+from lesionlite.errors import LesionliteError
+from lesionlite.train.data.prepare import CLASSES
+from lesionlite.train.data.splits import read_dataset
+from lesionlite.train.data.synthetic import LOOKS, NOTE, counts, draw, draw_dataset
 
 
 def test_the_same_seed_draws_the_same_pixels() -> None:

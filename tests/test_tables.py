@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-import lesionlite
-from train.data import read_domains
-from train.errors import LesionliteError
-from train.metrics import score
-from train.outputs import MARK
-from train.tables import class_distribution, class_table, overall_table
+from lesionlite import cli
+from lesionlite.errors import LesionliteError
+from lesionlite.metrics import score
+from lesionlite.outputs import MARK
+from lesionlite.tables import class_distribution, class_table, overall_table
+from lesionlite.train.data.splits import read_domains
 
 LABELS = ("mole", "wart", "pox")
 
@@ -65,7 +65,7 @@ def test_domains_that_are_no_lists(tmp_path: Path) -> None:
 
 def test_evaluate_writes_every_table_and_figure(run: Path, drawn: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert lesionlite.main(["evaluate", str(run), str(drawn), "--out", str(out)]) == 0
+    assert cli.main(["evaluate", str(run), str(drawn), "--out", str(out)]) == 0
     pictures = {"curves.png", "weights.png", "confusion.png", "reliability.png"}
     tables = {"tables.md", "tables.json", "table1.csv", "table2.csv", "table3.csv"}
     assert {file.name for file in out.iterdir()} == {"test.json", *pictures, *tables, MARK}

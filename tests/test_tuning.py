@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from export import search
-from export.affine import Affine
-from export.mobile_form import MobileForm
-from export.plan import Plan
-from export.ranges import choose_grids, observe
-from export.search import logits
-from export.sensitivity import mean_shifts
-from export.tuning import LearnedRounding, tune
-from export.wiring import Wiring
+from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.export.quantize import search
+from lesionlite.export.quantize.affine import Affine
+from lesionlite.export.quantize.plan import Plan
+from lesionlite.export.quantize.ranges import choose_grids, observe
+from lesionlite.export.quantize.search import logits
+from lesionlite.export.quantize.sensitivity import mean_shifts
+from lesionlite.export.quantize.tuning import LearnedRounding, tune
+from lesionlite.export.quantize.wiring import Wiring
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,7 @@
 """From a folder of labelled images to a checkpoint and its contract."""
+
+import sys
+
+from lesionlite import Step
+
+sys.modules[__name__].__class__ = Step

@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from train.cache import cached_pixels
-from train.config import TrainConfig
-from train.contract import Contract
-from train.data import Split
-from train.decoding import open_image
-from train.imbalance import sampling_weights
-from train.model import declare_torchvision_operators
-from train.ranks import ALONE, Ranks, by_first_here
+from lesionlite.contract import Contract
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.data.cache import cached_pixels
+from lesionlite.train.data.decoding import open_image
+from lesionlite.train.data.splits import Split
+from lesionlite.train.imbalance import sampling_weights
+from lesionlite.train.model import declare_torchvision_operators
+from lesionlite.train.ranks import ALONE, Ranks, by_first_here
 
 Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from train.console import say
-from train.documents import as_record
-from train.errors import LesionliteError
-from train.files import replacing
-from train.history import read_history
-from train.layout import LAST, PREVIOUS
-from train.outputs import list_as_ours
+from lesionlite.console import say
+from lesionlite.documents import as_record
+from lesionlite.errors import LesionliteError
+from lesionlite.files import replacing
+from lesionlite.layout import LAST, PREVIOUS
+from lesionlite.outputs import list_as_ours
+from lesionlite.train.history import read_history
 
 if TYPE_CHECKING:
-    from train.loop import Trainer
+    from lesionlite.train.loop import Trainer
 
 
 def keep(run: Path, state: dict[str, Any]) -> None:

@@ -1,32 +1,16 @@
-"""`lesionlite prepare` and `lesionlite train`. A command is a dataclass of flags that can `run`."""
+"""`lesionlite prepare`, `audit`, `train`, `profile` and `explain`."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Protocol
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional
 
-from train.config import TrainConfig
-from train.console import say
-from train.folders import find_named, sentences
-from train.prepare import PrepareConfig, prepare
-
-SHOWN = 20  # leaks that an audit lists on the terminal
-Outcome = tuple[dict[str, Any], int]
-"""The document that --json prints, and the exit code."""
-
-
-class Command(Protocol):
-    """What the command line makes of its flags."""
-
-    @property
-    def json(self) -> bool:
-        """Whether to print the document."""
-
-    def run(self) -> Outcome:
-        """Do it."""
-
+from lesionlite.command import SHOWN, Json, Outcome
+from lesionlite.console import say
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.data.folders import find_named, sentences
+from lesionlite.train.data.prepare import PrepareConfig, prepare
 
 _defaults = {"training": TrainConfig()}
 
@@ -39,9 +23,6 @@ def default_training() -> TrainConfig:
 def take_defaults(config: TrainConfig) -> None:
     """Let the training flags default to these settings; flags that the user gave win."""
     _defaults["training"] = config
-
-
-Json = Annotated[bool, arg(help="Print one JSON document on standard output, words on the other.")]
 
 
 def named_images(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -99,8 +80,8 @@ class Audit:
 
     def run(self) -> Outcome:
         """Audit, and list what was found."""
-        from train.audit import audit, inspected, refuse_list_place, write_csv
-        from train.data import read_dataset
+        from lesionlite.train.data.audit import audit, inspected, refuse_list_place, write_csv
+        from lesionlite.train.data.splits import read_dataset
 
         if self.out is not None:
             refuse_list_place(self.out, self.data, self.groups)
@@ -128,21 +109,13 @@ class Train:
     """Run folder to write: weights, contract.json, train.json, metrics.jsonl, curves.png."""
     resume: bool = False
     """Go on with an interrupted run in --out."""
-    profile: bool = False
-    """Instead, measure images per second: of the loader, of the step, and of both."""
     config: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
     json: Json = False
 
     def run(self) -> Outcome:
         """Train, and show the table of the test split if there is one."""
-        if self.profile:
-            from train.profile import profile
-
-            rates = profile(self.data, self.config)
-            say(f"next: lesionlite train {self.data} --out {self.out}")
-            return rates.document(), 0
-        from train.metrics import score_table
-        from train.results import train_and_test
+        from lesionlite.metrics import score_table
+        from lesionlite.train.results import train_and_test
 
         result, scores = train_and_test(self.data, self.out, self.config, self.resume)
         if scores is not None:
@@ -157,6 +130,24 @@ class Train:
             "test": asdict(scores) if scores else None,
         }
         return document, 0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Measure images per second: of the loader, of the training step, and of both together."""
+
+    data: Positional[Path]
+    """Folder with train/ and val/, each with one folder per class."""
+    config: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Measure, and show the rates."""
+        from lesionlite.train.trials.profile import profile
+
+        rates = profile(self.data, self.config)
+        say(f"next: lesionlite train {self.data} --out RUN")
+        return rates.document(), 0
 
 
 @dataclass(frozen=True)
@@ -181,7 +172,7 @@ class Explain:
 
     def run(self) -> Outcome:
         """Explain, and say what was answered."""
-        from train.explain import explain
+        from lesionlite.train.explain import explain
 
         made = explain(self.model, self.images, self.out, self.label, self.layer)
         for row in made[:SHOWN]:

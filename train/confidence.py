@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.metrics import calibration_error, reliability
+from lesionlite.metrics import calibration_error, reliability
 
 Floats = NDArray[np.floating[Any]]
 COLDEST, HOTTEST = 0.2, 5.0  # beyond them the validation set is too small or too easy to tell

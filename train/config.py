@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from train.contract import MAX_RESIZE_SIDE, MAX_SIDE
-from train.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
+from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE
+from lesionlite.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
 
 # Far beyond what is of use: a number that was meant otherwise shall not fill the memory.
 MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
@@ -12,7 +12,7 @@ MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. The defaults follow the paper (Regmi and Xu); `train.recipes` has others."""
+    """How to train. The defaults follow the paper (Regmi and Xu); `recipes.py` has others."""
 
     recipe: str = "paper"
     """Named settings that the other flags begin as. paper: as in the article (side 256, batch 100,

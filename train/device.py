@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from train.errors import LesionliteError
+from lesionlite.errors import LesionliteError
 
 
 def pick_device(name: str) -> torch.device:

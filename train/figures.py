@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.files import replacing
-from train.imbalance import ens_weights
-from train.metrics import Scores
-from train.outputs import is_ours, remove
+from lesionlite.files import replacing
+from lesionlite.metrics import Scores
+from lesionlite.outputs import is_ours, remove
+from lesionlite.train.imbalance import ens_weights
 
 MOST_CLASSES = 60  # that a picture with a row for each can show; 1,000 took two minutes
 

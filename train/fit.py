@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train import checkpoint
-from train.audit import audit, inspected
-from train.config import TrainConfig
-from train.console import say
-from train.contract import Contract
-from train.data import Dataset, Domains, read_dataset, read_domains
-from train.documents import to_json
-from train.errors import LesionliteError
-from train.layout import CONTRACT, OF_TRAINING, SCORES, read_settings
-from train.loop import Trainer
-from train.memory import (
+from lesionlite.console import say
+from lesionlite.contract import Contract
+from lesionlite.documents import to_json
+from lesionlite.errors import LesionliteError
+from lesionlite.layout import CONTRACT, OF_TRAINING, SCORES, read_settings
+from lesionlite.outputs import refuse_foreign, writing_into
+from lesionlite.train import checkpoint
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.data.audit import audit, inspected
+from lesionlite.train.data.splits import Dataset, Domains, read_dataset, read_domains
+from lesionlite.train.loop import Trainer
+from lesionlite.train.memory import (
     Memory,
     difference,
     is_finished_with,
@@ -24,8 +25,7 @@ from train.memory import (
     remember,
     write_memory,
 )
-from train.outputs import refuse_foreign, writing_into
-from train.ranks import ALONE, Ranks, by_first
+from lesionlite.train.ranks import ALONE, Ranks, by_first
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train.documents import as_record, parse_json, to_json
-from train.errors import LesionliteError
-from train.files import write_text
-from train.layout import METRICS
+from lesionlite.documents import as_record, parse_json, to_json
+from lesionlite.errors import LesionliteError
+from lesionlite.files import write_text
+from lesionlite.layout import METRICS
 
 
 @dataclass(frozen=True)

@@ -14,23 +14,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train import checkpoint
-from train.augment import epoch_seed, training_loader
-from train.confidence import Confidence, fit_confidence
-from train.config import TrainConfig
-from train.console import progress, say
-from train.contract import Contract
-from train.data import Dataset
-from train.device import pick_device, spare_bf16, use_bf16
-from train.errors import LesionliteError
-from train.figures import draw_curves
-from train.files import write_json, write_text
-from train.history import write_history
-from train.images import Pixels, load_inputs
-from train.imbalance import ens_weights
-from train.layout import CONTRACT, CURVES, OF_TRAINING, SETTINGS
-from train.metrics import weighted_f1
-from train.model import (
+from lesionlite.console import progress, say
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.files import write_json, write_text
+from lesionlite.layout import CONTRACT, CURVES, OF_TRAINING, SETTINGS
+from lesionlite.metrics import weighted_f1
+from lesionlite.outputs import list_as_ours
+from lesionlite.train import checkpoint
+from lesionlite.train.augment import epoch_seed, training_loader
+from lesionlite.train.confidence import Confidence, fit_confidence
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.data.images import Pixels, load_inputs
+from lesionlite.train.data.splits import Dataset
+from lesionlite.train.device import pick_device, spare_bf16, use_bf16
+from lesionlite.train.figures import draw_curves
+from lesionlite.train.history import write_history
+from lesionlite.train.imbalance import ens_weights
+from lesionlite.train.model import (
     all_logits,
     build_network,
     load_run,
@@ -39,9 +40,8 @@ from train.model import (
     save_run,
     start_weights,
 )
-from train.optimize import optimizer_of, training_loss
-from train.outputs import list_as_ours
-from train.ranks import (
+from lesionlite.train.optimize import optimizer_of, training_loss
+from lesionlite.train.ranks import (
     ALONE,
     Ranks,
     attempt,

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from train.config import TrainConfig
-from train.data import Dataset
-from train.documents import read_json, read_record
-from train.errors import LesionliteError
-from train.files import sha256_file, write_json
-from train.folders import refuse_unreadable_name
-from train.layout import DATA, WEIGHTS, read_settings
+from lesionlite.documents import read_json, read_record
+from lesionlite.errors import LesionliteError
+from lesionlite.files import sha256_file, write_json
+from lesionlite.layout import DATA, WEIGHTS, read_settings
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.data.folders import refuse_unreadable_name
+from lesionlite.train.data.splits import Dataset
 
 VERSION = 1
 SHOWN = 3  # names of each kind of difference
@@ -46,7 +46,7 @@ def remember(dataset: Dataset, data: Path) -> Memory:
     """Hash the images that training and validation take.
 
     Args:
-        dataset: only of images that can be decoded, see `train.audit.inspected`.
+        dataset: only of images that can be decoded, see `lesionlite.train.data.audit.inspected`.
         data: folder that they lie below.
 
     Raises:

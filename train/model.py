@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from train import cvnets
-from train.console import track
-from train.contract import Contract
-from train.errors import LesionliteError, unknown_choice
-from train.files import replacing, write_json, write_text
-from train.images import Pixels
-from train.layout import CONTRACT, SETTINGS, WEIGHTS, read_settings
-from train.states import load_state, read_state
+from lesionlite.console import track
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.files import replacing, write_json, write_text
+from lesionlite.layout import CONTRACT, SETTINGS, WEIGHTS, read_settings
+from lesionlite.train import cvnets
+from lesionlite.train.data.images import Pixels
+from lesionlite.train.states import load_state, read_state
 
 GROUP = ("weight_decay", "lr_scale")  # what a group of parameters has in common
 _declared: list[torch.library.Library] = []

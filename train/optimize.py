@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.config import TrainConfig
-from train.model import parameter_groups
-from train.ranks import ALONE, Ranks, add_up
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.model import parameter_groups
+from lesionlite.train.ranks import ALONE, Ranks, add_up
 
 
 def training_loss(

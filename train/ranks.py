@@ -18,8 +18,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from train.console import be_quiet
-from train.errors import LesionliteError
+from lesionlite.console import be_quiet
+from lesionlite.errors import LesionliteError
 
 T = TypeVar("T")
 WAIT = timedelta(days=1)  # for the first process, which looks at every image, decodes, writes

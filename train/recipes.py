@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from train.config import TrainConfig
-from train.errors import unknown_choice
+from lesionlite.errors import unknown_choice
+from lesionlite.train.config import TrainConfig
 
 RECIPES = {
     config.recipe: config

@@ -5,18 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from train.confidence import softmax
-from train.config import TrainConfig
-from train.console import say
-from train.contract import Contract
-from train.data import Domains, Split, drop_bad, read_dataset, read_domains, read_split
-from train.errors import LesionliteError
-from train.figures import draw_confusion, draw_curves, draw_reliability, draw_weights
-from train.files import write_json
-from train.fit import TrainResult, fit
-from train.history import read_history
-from train.images import load_inputs
-from train.layout import (
+from lesionlite.console import say
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.files import write_json
+from lesionlite.layout import (
     CONFUSION,
     CURVES,
     LOSS_WEIGHTS,
@@ -25,11 +18,25 @@ from train.layout import (
     SCORES,
     read_settings,
 )
-from train.metrics import Scores, score
-from train.model import all_logits, load_run
-from train.outputs import writing_into
-from train.ranks import joined
-from train.tables import class_distribution, class_table, overall_table, write_tables
+from lesionlite.metrics import Scores, score
+from lesionlite.outputs import writing_into
+from lesionlite.tables import class_distribution, class_table, overall_table, write_tables
+from lesionlite.train.confidence import softmax
+from lesionlite.train.config import TrainConfig
+from lesionlite.train.data.images import load_inputs
+from lesionlite.train.data.splits import (
+    Domains,
+    Split,
+    drop_bad,
+    read_dataset,
+    read_domains,
+    read_split,
+)
+from lesionlite.train.figures import draw_confusion, draw_curves, draw_reliability, draw_weights
+from lesionlite.train.fit import TrainResult, fit
+from lesionlite.train.history import read_history
+from lesionlite.train.model import all_logits, load_run
+from lesionlite.train.ranks import joined
 
 
 def train_and_test(

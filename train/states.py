@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from train import cvnets
-from train.errors import LesionliteError
+from lesionlite.errors import LesionliteError
+from lesionlite.train import cvnets
 
 AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema")
 WEIGHTS = ("state_dict", "model", "model_state_dict", "network", "net", "module", "weights")

@@ -1,0 +1,1 @@
+"""The same file in another runtime, or on another processor."""

@@ -1,0 +1,99 @@
+"""What artifacts answer on Arm instructions, under qemu's user emulation: kernels, not speed.
+
+Phones are Arm; their 8-bit kernels round and saturate by other instructions than x86's. The
+runtimes' own aarch64 builds are executed, so what is compared is what a phone's processor computes.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesionlite.benchmark.elsewhere import arm_worker
+from lesionlite.benchmark.elsewhere.arm_root import EMULATOR, find_root
+from lesionlite.benchmark.elsewhere.verdict import Elsewhere, Probabilities, Task, judged
+from lesionlite.console import progress
+from lesionlite.train.data.images import Pixels
+
+WHY_NOT = {
+    ".pte": "ExecuTorch's aarch64 wheel needs torch, whose aarch64 wheel needs CUDA's libraries",
+    ".ptl": "torch's aarch64 wheel needs CUDA's libraries",
+    ".mlpackage": "Core ML runs on Apple's systems only",
+}
+
+
+def run_on_arm(
+    core: str, tasks: Sequence[Task], images: Pixels, truth: NDArray[np.int64], classes: int
+) -> list[Elsewhere]:
+    """Execute artifacts on an emulated Arm core and compare with what they answered here.
+
+    Args:
+        core: key of `CORES`.
+        tasks: artifacts with this machine's answers to the same images.
+        images: uint8 [N, S, S, 3].
+        truth: class indices [N].
+        classes: how many classes there are.
+
+    Raises:
+        LesionliteError: no such core, no emulator, or no Arm system.
+    """
+    root = find_root(core)
+    able = [task for task in tasks if task.file.suffix not in WHY_NOT]
+    with TemporaryDirectory() as scratch, progress() as bar:
+        np.save(Path(scratch) / "images.npy", images)
+        shown = bar.add_task(f"on {core}, emulated", total=len(able) * len(images), note="")
+
+        def one(task: Task) -> Probabilities | str:
+            return _execute(root, task.file, Path(scratch), lambda: bar.advance(shown))
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            answers = dict(zip((task.file for task in able), pool.map(one, able), strict=True))
+    return [_row(core, task, answers.get(task.file), truth, classes) for task in tasks]
+
+
+def _execute(
+    root: Path, file: Path, scratch: Path, advance: Callable[[], None]
+) -> Probabilities | str:
+    """Probabilities [N, C], or why there are none."""
+    out = scratch / f"{file.name}.npy"
+    command = [EMULATOR, "-cpu", root.name, "-L", str(root), str(root / "usr" / "bin" / "python3")]
+    command += [str(Path(arm_worker.__file__)), file.suffix, str(file)]
+    with (
+        TemporaryFile("w+") as log,
+        subprocess.Popen(
+            [*command, str(scratch / "images.npy"), str(out)],
+            env={"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(root.parent / "site")},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for _ in process.stdout:
+            advance()
+        if process.wait():
+            log.seek(0)
+            said = log.read().strip().splitlines()[-1:]
+            return f"it ended with {process.returncode}: {' '.join(said)}"
+    answers: Probabilities = np.load(out)
+    return answers
+
+
+def _row(
+    core: str,
+    task: Task,
+    found: Probabilities | str | None,
+    truth: NDArray[np.int64],
+    classes: int,
+) -> Elsewhere:
+    if found is None:
+        why = WHY_NOT[task.file.suffix]
+        return Elsewhere(task.file.name, core, "unverified", why, len(truth))
+    if isinstance(found, str):
+        return Elsewhere(task.file.name, core, "fail", found, len(truth))
+    return judged(core, task, found, truth, classes)

@@ -1,0 +1,202 @@
+"""TFLite and ONNX files in a browser, by the web app's own workers, beside their native runtimes.
+
+`python -m lesionlite.benchmark.elsewhere.browser APP ARTIFACTS --run RUN --data DATA`: the browser
+decodes and resizes photos, its answers are compared with PyTorch's, and pages and native processes
+take turns. APP is a web app that `lesionlite serve` has built. Needs playwright and Chromium.
+"""
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tyro.conf import Positional, arg
+
+from lesionlite.benchmark.candidate import Candidate
+from lesionlite.benchmark.config import MOST_IMAGES, MOST_SECONDS
+from lesionlite.benchmark.elsewhere.page import RUNTIMES, Page, chromium, pages
+from lesionlite.benchmark.latency import QUIET, Latency, measure
+from lesionlite.benchmark.peers.foreign import noise
+from lesionlite.benchmark.run import artifact_folder, evaluation_split
+from lesionlite.command import Json, Outcome
+from lesionlite.console import respond, say
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.predictor import load
+from lesionlite.export.manifest import read_manifest
+from lesionlite.flags import read_flags
+from lesionlite.layout import CONTRACT
+from lesionlite.mobile_app_stub.serve import built_site
+from lesionlite.settings import refuse_settings, refuse_types
+
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One artifact in the browser.
+
+    Attributes:
+        artifact: file name.
+        runtime: in the browser.
+        threads: that it used there.
+        agreement: share of the photos with PyTorch's answer.
+        median_abs_dp: median over the photos of the largest |difference of a probability|.
+        photo_ms: median time of a whole photo: decoding, resizing, model.
+        p50_ms: median time of the model alone.
+        native_p50_ms: of the same file in its native runtime, taking turns with the browser.
+        noise: the larger of both medians' spreads; beyond `QUIET` the ratio means little.
+    """
+
+    artifact: str
+    runtime: str
+    threads: int
+    agreement: float
+    median_abs_dp: float
+    photo_ms: float
+    p50_ms: float
+    native_p50_ms: float
+    noise: float
+
+    def line(self) -> str:
+        """The row as people read it."""
+        ratio = self.p50_ms / self.native_p50_ms
+        noisy = f" (noisy: {self.noise:.0%})" if self.noise > QUIET else ""
+        return (
+            f"{self.artifact}  {self.runtime}, {self.threads} threads: {self.agreement:.4f} of the "
+            f"answers are PyTorch's, median |Δp| {self.median_abs_dp:.1e}; model {self.p50_ms:.1f} "
+            f"ms, {ratio:.2f} times native{noisy}; a whole photo {self.photo_ms:.0f} ms"
+        )
+
+
+def compare(found: NDArray[np.float32], reference: NDArray[np.float32]) -> tuple[float, float]:
+    """Share of equal answers, and the median image's largest |Δp|, of probabilities [N, C]."""
+    change = np.abs(found.astype(np.float64) - reference).max(1)
+    return float((found.argmax(1) == reference.argmax(1)).mean()), float(np.median(change))
+
+
+def benchmark_in_browser(
+    browser: Any,
+    app: Path,
+    artifacts: Sequence[Path],
+    run: Path,
+    photos: Sequence[Path],
+    seconds: float,
+) -> list[Row]:
+    """Ask and time artifacts in the browser.
+
+    Args:
+        browser: from `chromium`.
+        app: a built web app.
+        artifacts: TFLite and ONNX files of one folder.
+        run: the run they were made from.
+        photos: image files.
+        seconds: of each one's queries.
+
+    Raises:
+        LesionliteError: if something is missing, or cannot be opened in the browser.
+    """
+    reference = load(run, THREADS)
+    wanted = reference.predict(photos)
+    with pages(browser, app, artifacts) as opened:
+        asked = [page.classify(photos) for page in opened]
+        times = _time(opened, reference.contract.side, seconds)
+    rows = []
+    for page, (found, ms), (here, native) in zip(opened, asked, times, strict=True):
+        agreement, median_abs_dp = compare(found, wanted)
+        rows.append(
+            Row(
+                artifact=page.path.name,
+                runtime=page.runtime,
+                threads=page.threads,
+                agreement=agreement,
+                median_abs_dp=median_abs_dp,
+                photo_ms=float(np.median(ms)),
+                p50_ms=here.p50,
+                native_p50_ms=native.p50,
+                noise=max(here.noise, native.noise),
+            )
+        )
+    return rows
+
+
+def _time(opened: Sequence[Page], side: int, seconds: float) -> list[tuple[Latency, Latency]]:
+    """For each page its latency and that of the same file's native runtime, all taking turns."""
+    with ExitStack() as stack, TemporaryDirectory() as folder:
+        images = Path(folder) / "image.npy"
+        np.save(images, noise((1, side, side, 3), np.uint8))
+        natives = [stack.enter_context(Candidate(page.path, THREADS)) for page in opened]
+        for native in natives:
+            native.open()
+            native.warm_up(images)
+        times = measure([*opened, *natives], images, 1, seconds, "latency")
+    return list(zip(times[: len(opened)], times[len(opened) :], strict=True))
+
+
+@dataclass(frozen=True)
+class Options:
+    """Ask and time TFLite and ONNX files in Chromium, beside their native runtimes."""
+
+    app: Positional[Path]
+    """A web app that `lesionlite serve` has built."""
+    artifacts: Positional[Path]
+    """Folder that `lesionlite export` wrote, or one artifact in it."""
+    run_folder: Annotated[Path, arg(name="run")]
+    """The run that they were made from."""
+    data: Path
+    """Class folders, or a data folder whose test/ (else val/) is used."""
+    photos: int = 100
+    """How many of its images to ask, evenly spread."""
+    seconds: float = 10.0
+    """Least time spent on each one's queries."""
+    json: Json = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        rules = (
+            ("photos", 1 <= self.photos <= MOST_IMAGES, f"from 1 to {MOST_IMAGES:,}"),
+            ("seconds", 0 <= self.seconds <= MOST_SECONDS, f"from 0 to {MOST_SECONDS:,}"),
+        )
+        refuse_settings(self, rules)
+
+    def run(self) -> Outcome:
+        """Measure, and show a line for each artifact."""
+        built_site(self.app)
+        folder = artifact_folder(self.artifacts)
+        names = [row.artifact for row in read_manifest(self.artifacts)]
+        able = [folder / name for name in names if Path(name).suffix in RUNTIMES]
+        if not able:
+            raise LesionliteError(
+                f"{self.artifacts} holds no {' or '.join(RUNTIMES)} artifact; make them with "
+                "`lesionlite export --formats tflite onnx`"
+            )
+        split = evaluation_split(self.data, Contract.read(self.run_folder / CONTRACT))
+        chosen = split.files[:: max(1, len(split) // self.photos)][: self.photos]
+        with chromium() as browser:
+            rows = benchmark_in_browser(
+                browser, self.app, able, self.run_folder, chosen, self.seconds
+            )
+        for row in rows:
+            say(row.line())
+        say(f"next: lesionlite serve {self.app}")
+        return {"photos": len(chosen), "rows": [asdict(row) for row in rows]}, 0
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    sys.exit(
+        respond(
+            given,
+            lambda: read_flags(Options, given, "python -m lesionlite.benchmark.elsewhere.browser"),
+        )
+    )

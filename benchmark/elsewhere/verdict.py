@@ -1,0 +1,83 @@
+"""The same file executed elsewhere: by another runtime, or on another processor. Same answers?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.metrics import weighted_f1
+
+Probabilities = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One artifact to execute elsewhere.
+
+    Attributes:
+        file: the artifact.
+        precision: name of its recipe.
+        answers: of its usual runtime on this machine, [N, C].
+    """
+
+    file: Path
+    precision: str
+    answers: Probabilities
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """One artifact in another place, beside its usual runtime on this machine.
+
+    Attributes:
+        artifact: file name.
+        where: a runtime, or an Arm core.
+        status: pass, fail, or unverified where it cannot be executed.
+        reason: why not pass.
+        images: how many were asked.
+        top1_agreement: share of them with the same answer in both places.
+        max_abs_dp: largest |difference of probability|.
+        weighted_f1: there.
+        host_weighted_f1: of the usual runtime, on the same images.
+    """
+
+    artifact: str
+    where: str
+    status: str
+    reason: str
+    images: int
+    top1_agreement: float | None = None
+    max_abs_dp: float | None = None
+    weighted_f1: float | None = None
+    host_weighted_f1: float | None = None
+
+
+def judged(
+    where: str, task: Task, found: Probabilities, truth: NDArray[np.int64], classes: int
+) -> Elsewhere:
+    """The verdict on the answers [N, C] found there: the precision's tolerances, as of parity."""
+    precision = PRECISIONS[task.precision]
+    wrong = int((~np.isfinite(found).all(1)).sum())
+    if wrong:
+        why = f"{wrong} of {len(found)} answers are not finite numbers"
+        return Elsewhere(task.file.name, where, "fail", why, len(truth))
+    agreement = float((found.argmax(1) == task.answers.argmax(1)).mean())
+    change = float(np.abs(found.astype(np.float64) - task.answers).max())
+    reasons = []
+    if agreement < precision.min_agreement:
+        reasons.append(f"only {agreement:.4f} of the answers are those given here")
+    if change > precision.tolerance:
+        reasons.append(f"a probability differs by {change:.4f}, more than {precision.tolerance}")
+    return Elsewhere(
+        artifact=task.file.name,
+        where=where,
+        status="fail" if reasons else "pass",
+        reason="; ".join(reasons),
+        images=len(truth),
+        top1_agreement=agreement,
+        max_abs_dp=change,
+        weighted_f1=weighted_f1(truth, found.argmax(1), classes),
+        host_weighted_f1=weighted_f1(truth, task.answers.argmax(1), classes),
+    )

@@ -1,0 +1,1 @@
+"""Our artifacts beside each toolchain's default, and the physical limit."""

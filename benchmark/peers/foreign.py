@@ -1,0 +1,120 @@
+"""Open a file that we did not make, only to time it: an input of the right shape will do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lesionlite.errors import LesionliteError
+from lesionlite.export.manifest import refuse_changed
+from lesionlite.export.quiet import quiet
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Something that can be timed and nothing else.
+
+    Attributes:
+        query: one execution, on an input made once.
+        runtime: what executes it, with its version.
+        multiply_adds: of one execution, where they are known.
+    """
+
+    query: Callable[[], object]
+    runtime: str
+    multiply_adds: int = 0
+
+
+def open_foreign(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+    """Open a file of any toolchain by its suffix.
+
+    Args:
+        path: `.onnx`, `.tflite`, `.pt` or `.pte`.
+        threads: that the runtime may use.
+        shape: of the float32 input, for formats that do not keep it (`.pt`).
+
+    Raises:
+        LesionliteError: if nothing here executes files of that suffix, or it is one of ours and
+            not the file that its manifest lists.
+    """
+    if path.suffix not in OPENERS:
+        known = ", ".join(OPENERS)
+        raise LesionliteError(f"nothing here executes {path.name}; can be timed: {known}")
+    refuse_changed(path)
+    with quiet():
+        return OPENERS[path.suffix](path, threads, shape)
+
+
+def noise(shape: tuple[int, ...], dtype: Any) -> Any:
+    """An input that no runtime can shortcut: uniform in 0..1, or over the integers' range."""
+    generator = np.random.default_rng(0)
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        return generator.integers(limits.min, limits.max, shape, dtype, endpoint=True)
+    return generator.random(shape).astype(dtype)
+
+
+def _onnx(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+    from lesionlite.export.to_onnx import open_session
+
+    session, runtime = open_session(path, threads)
+    (given,) = session.get_inputs()
+    kinds = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+    feed = {given.name: noise(tuple(given.shape), kinds[given.type])}
+    return Timed(lambda: session.run(None, feed), runtime)
+
+
+def _tflite(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+    from lesionlite.export.to_tflite import open_interpreter
+
+    interpreter, runtime = open_interpreter(path, threads)
+    (source,) = interpreter.get_input_details()
+    result = interpreter.get_output_details()[0]["index"]
+    image = noise(tuple(source["shape"]), source["dtype"])
+
+    def query() -> object:
+        interpreter.set_tensor(source["index"], image)
+        interpreter.invoke()
+        return interpreter.get_tensor(result)
+
+    return Timed(query, runtime)
+
+
+def _torchscript(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+    import torch
+
+    torch.set_num_threads(threads)
+    module = torch.jit.load(str(path))
+    image = torch.from_numpy(noise(shape, np.float32))
+
+    def query() -> object:
+        with torch.inference_mode():
+            return module(image)
+
+    return Timed(query, f"torch {torch.__version__} TorchScript")
+
+
+def _executorch(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+    import torch
+
+    from lesionlite.export.to_executorch import size_pool
+
+    runtime: Any = import_module("executorch.runtime")
+    size_pool(threads)
+    method = runtime.Runtime.get().load_program(path).load_method("forward")
+    sizes = tuple(method.metadata.input_tensor_meta(0).sizes())
+    image = torch.from_numpy(noise(sizes, np.float32))
+    from importlib.metadata import version
+
+    return Timed(lambda: method.execute([image]), f"executorch {version('executorch')}")
+
+
+OPENERS: dict[str, Callable[[Path, int, tuple[int, ...]], Timed]] = {
+    ".onnx": _onnx,
+    ".tflite": _tflite,
+    ".pt": _torchscript,
+    ".pte": _executorch,
+}

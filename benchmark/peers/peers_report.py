@@ -1,0 +1,151 @@
+"""The comparison with the defaults as peers.json for programs and peers.md for people."""
+
+from pathlib import Path
+from typing import Any
+
+from lesionlite.benchmark.peers.comparison import Document
+from lesionlite.console import say
+from lesionlite.files import write_json, write_text
+from lesionlite.outputs import writing_into
+
+PEERS_JSON, PEERS_MD = "peers.json", "peers.md"
+BUSY = 1.3  # of `Limit.unrest`: beyond it something else had the processor
+
+
+def write(document: Document, folder: Path) -> None:
+    """Write peers.json and peers.md into `folder`."""
+    with writing_into(folder):
+        write_json(folder / PEERS_JSON, document)
+        write_text(folder / PEERS_MD, markdown(document))
+
+
+def _word(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _cells(row: Document) -> list[str]:
+    """What the terminal's table shows of a row."""
+    sizes = [row["size_bytes"], row["default_size_bytes"]]
+    spread = row["spread"]
+    return [
+        f"{row['format']} {row['precision']}",
+        row["default"],
+        _word(row["ours_ms"], ".2f"),
+        _word(row["default_ms"], ".2f"),
+        _word(row["ratio"], ".2f"),
+        f"{spread[0]:.2f}-{spread[1]:.2f}" if spread else "",
+        _word(row["limit_ratio"], ".1f"),
+        "/".join("-" if size is None else f"{size / 1e6:.1f}" for size in sizes),
+    ]
+
+
+COLUMNS = ("ours", "default", "ours ms", "def. ms", "ratio", "quartiles", "/limit", "MB")
+
+
+def show(document: Document) -> None:
+    """Print the comparison for a person, in 80 columns."""
+    for threads in document["limit"]["by_threads"]:
+        rows = [row for row in document["rows"] if str(row["threads"]) == threads]
+        say(_table([_cells(row) for row in rows], COLUMNS, f"{threads} thread(s)"))
+    if work := _work_rows(document):
+        say(_table(work, WORK_COLUMNS, "Core ML, counted (ours/default)"))
+    for sentence in sentences(document):
+        say(sentence)
+
+
+def _table(rows: list[list[str]], columns: tuple[str, ...], title: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index > 1 else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+WORK_COLUMNS = ("file", "operations", "M mult.-adds", "MB moved", "max rank", "not 4-D", "moves")
+
+
+def _work_rows(document: Document) -> list[list[str]]:
+    """Core ML's counts, ours over the default's."""
+    table = []
+    for row in document["rows"]:
+        if row["work"] is None:
+            continue
+        both = [row["work"]["ours"] or {}, row["work"]["default"] or {}]
+
+        def pair(key: str, unit: float, form: str, both: list[Any] = both) -> str:
+            return "/".join(format(work[key] / unit, form) if work else "-" for work in both)
+
+        table.append(
+            [
+                f"{row['format']} {row['precision']}",
+                pair("operations", 1, ".0f"),
+                pair("multiply_adds", 1e6, ".0f"),
+                pair("bytes_moved", 1e6, ".0f"),
+                *(pair(key, 1, ".0f") for key in ("max_rank", "off_plane", "moves")),
+            ]
+        )
+    return table
+
+
+def sentences(document: Document) -> list[str]:
+    """The limits, the other ratios, why figures are blank, and what must be known of them."""
+    words = []
+    for threads, limits in document["limit"]["by_threads"].items():
+        parts = [
+            f"{name} {limit['milliseconds']:.2f} ms ({limit['rate'] / 1e9:.0f} G/s, "
+            f"{limit['kernel']})"
+            for name, limit in limits.items()
+        ]
+        count = document["limit"]["multiply_adds"] / 1e6
+        words.append(f"Limit, {threads} thread(s), {count:.0f} M multiply-adds: {', '.join(parts)}")
+        unrest = max(limit["unrest"] for limit in limits.values())
+        if unrest > BUSY:
+            words.append(
+                f"The machine was busy, {threads} thread(s): one and the same product took "
+                f"{unrest:.1f} times as long in the median as at its best. Measure again."
+            )
+    for row in document["rows"]:
+        name = f"{row['format']} {row['precision']}, {row['threads']} thread(s)"
+        if row["precision"] == "w8a8" and row["against_own_fp32"]:
+            words.append(f"{name}: {row['against_own_fp32']:.2f} of our fp32")
+        if row["against_default_onnx"]:
+            words.append(f"{name}: {row['against_default_onnx']:.2f} of the default ONNX file")
+    for row in document["rows"]:
+        name = " ".join(filter(None, (row["format"], row["precision"], row["default"])))
+        words += [f"{name}: {text}" for text in (row["reason"], row["note"]) if text]
+    if any(row["work"] for row in document["rows"]):
+        words.append(
+            "Core ML files cannot be timed off Apple's systems: operations, multiply-adds and "
+            "bytes (read and written by each operation) are counted in the saved program; 'not "
+            "4-D' are values that are no [B, C, H, W], 'moves' transposes and reshapes."
+        )
+    return list(dict.fromkeys(words))
+
+
+def markdown(document: Document) -> str:
+    """The comparison for people to keep."""
+    here = document["limit"]["machine"]
+
+    def table(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
+        head = ["| " + " | ".join(columns) + " |", "|---|---" + "|---:" * (len(columns) - 2) + "|"]
+        return ["", *head, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+    timed = [[str(r["threads"]), *_cells(r)] for r in document["rows"] if r["threads"]]
+    work = _work_rows(document)
+    lines = [
+        "# Ours beside the toolchains' defaults",
+        *table(("threads", *COLUMNS), timed),
+        *(table(WORK_COLUMNS, work) if work else []),
+        *(f"- {sentence}" for sentence in dict.fromkeys(sentences(document))),
+        "",
+        "Single stream, batch 1, each file in a process of its own, taking turns in bursts, on "
+        f"{here['processor']} ({here['cores']} cores, {here['system']}). Times are medians of the "
+        "bursts' medians; ratio and quartiles are over the rounds of bursts; /limit is ours over "
+        "the network's multiply-adds (w8a8: as if all were in 8 bits) at the fastest "
+        "matrix-multiply rate of the same run. Ours take pixels and give probabilities; the "
+        "defaults take normalized floats and give logits.",
+    ]
+    return "\n".join(lines) + "\n"

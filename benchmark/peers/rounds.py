@@ -1,0 +1,121 @@
+"""Time our files, other makers' files and matrix products together, each in its own process."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.config import PeersConfig
+from lesionlite.benchmark.latency import Turns, take_turns
+from lesionlite.benchmark.peers.limit import KERNELS, Limit, limit
+from lesionlite.console import progress
+from lesionlite.export.mil.count import Work
+
+COUNTED = ".mlpackage"  # has no runtime but on Apple's systems: its work is counted instead
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of the comparison, or why there is none.
+
+    Attributes:
+        path: where it is, or would be.
+        size_bytes: None if it could not be made.
+        work: counted, where it cannot be timed.
+        reason: why there is no file or no work.
+    """
+
+    path: Path
+    size_bytes: int | None
+    work: Work | None = None
+    reason: str = ""
+
+    @property
+    def timed(self) -> bool:
+        """Whether something here can execute it."""
+        return self.size_bytes is not None and self.path.suffix != COUNTED
+
+
+@dataclass(frozen=True)
+class Round:
+    """What was measured with one number of threads.
+
+    Attributes:
+        threads: each runtime's.
+        turns: by the path of our file or of a default's.
+        limits: by arithmetic, fp32 and int8.
+    """
+
+    threads: int
+    turns: Mapping[Path, Turns]
+    limits: Mapping[str, Limit]
+
+
+def time_round(
+    threads: int, ours: list[File], defaults: list[File], query: "Query", config: PeersConfig
+) -> Round:
+    """Time everything that can be executed, in turns.
+
+    What cannot be opened, or stops, is in the result with its error.
+
+    Raises:
+        LesionliteError: if no matrix product can be measured.
+    """
+    kinds = {file.path: "ours" for file in ours if file.timed}
+    kinds |= {file.path: "foreign" for file in defaults if file.timed}
+    kinds |= {Path(name): "kernel" for name in KERNELS}
+    with ExitStack() as stack:
+        candidates = {
+            path: stack.enter_context(Candidate(path, threads, kind, query.shape))
+            for path, kind in kinds.items()
+        }
+        errors = _open_all(candidates, query.images, threads)
+        able = [c for path, c in candidates.items() if path not in errors]
+        pause = config.seconds / config.bursts
+        name = f"{threads} thread{'s' if threads > 1 else ''}"
+        measured = take_turns(able, query.images, config.bursts, pause, name)
+    turns = {path: Turns((), (), error) for path, error in errors.items()}
+    turns |= {c.path: row for c, row in zip(able, measured, strict=True)}
+    limits = {}
+    for arithmetic in ("fp32", "int8"):
+        products = [c for p, c in candidates.items() if _arithmetic(p, kinds) == arithmetic]
+        rows = [(c.runtime, c.multiply_adds, turns[c.path].times) for c in products]
+        limits[arithmetic] = limit(query.multiply_adds, rows)
+    return Round(threads, turns, limits)
+
+
+@dataclass(frozen=True)
+class Query:
+    """What every candidate is asked.
+
+    Attributes:
+        images: .npy file with uint8 [1, S, S, 3], for our files.
+        shape: of other makers' float32 input, [1, 3, S, S].
+        multiply_adds: of the network, for the limit.
+    """
+
+    images: Path
+    shape: tuple[int, ...]
+    multiply_adds: int
+
+
+def _open_all(candidates: Mapping[Path, Candidate], images: Path, threads: int) -> dict[Path, str]:
+    """Open and warm up; the errors of those that could not be."""
+    errors = {}
+    with progress() as bar:
+        task = bar.add_task("opening", total=len(candidates), note="")
+        for path, candidate in candidates.items():
+            bar.update(task, note=path.name)
+            try:
+                candidate.open()
+                candidate.warm_up(images)
+            except CandidateFailed as error:
+                errors[path] = str(error)
+            bar.advance(task)
+        bar.update(task, note="")
+    return errors
+
+
+def _arithmetic(path: Path, kinds: Mapping[Path, str]) -> str:
+    return KERNELS[path.name].arithmetic if kinds[path] == "kernel" else ""

@@ -1,0 +1,181 @@
+"""Our artifacts beside each toolchain's default export of the same network, timed in one run.
+
+`lesionlite peers ARTIFACTS --run RUN [--data DATA]`.
+Every file is open in a process of its own and they take turns in bursts: ours, the defaults, and
+the matrix products that set the physical limit; once with each number of threads.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.config import PeersConfig
+from lesionlite.benchmark.peers.comparison import Comparison
+from lesionlite.benchmark.peers.defaults import DEFAULTS, Default
+from lesionlite.benchmark.peers.foreign import noise
+from lesionlite.benchmark.peers.limit import network_multiply_adds
+from lesionlite.benchmark.peers.peers_report import PEERS_JSON, PEERS_MD
+from lesionlite.benchmark.peers.rounds import COUNTED, File, Query, time_round
+from lesionlite.benchmark.report.record import machine
+from lesionlite.console import progress
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.export.formats import FORMATS, first_line
+from lesionlite.export.manifest import CALIBRATION, MANIFEST, Manifest, read_manifest
+from lesionlite.export.mil.count import Work, count
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.quantize.calibration import choose
+from lesionlite.export.quiet import quiet
+from lesionlite.files import below, replacing, sha256_file, size_bytes
+from lesionlite.layout import WEIGHTS
+from lesionlite.outputs import refuse_foreign, writing_into
+from lesionlite.train.data.images import load_inputs
+from lesionlite.train.data.splits import drop_bad, read_split
+from lesionlite.train.model import load_run
+
+Ours = dict[tuple[str, str], File]
+
+
+def peers(
+    artifacts: Path, run: Path, data: Path | None, config: PeersConfig, out: Path
+) -> Comparison:
+    """Compare the artifacts of a folder with the toolchains' defaults.
+
+    Args:
+        artifacts: folder that `export` wrote.
+        run: the run that they were made from.
+        data: data folder whose train/ calibrates the 8-bit defaults; without it they are refused.
+        config: protocol.
+        out: folder; the default exports are left in its `defaults`.
+
+    Returns:
+        The comparison; it is not written yet.
+
+    Raises:
+        LesionliteError: no artifacts, no run, artifacts of another run, or no limit to measure.
+    """
+    inputs = {"RUN": run, "DATA": data, "ARTIFACTS": artifacts}
+    if out.resolve() == artifacts.resolve():
+        del inputs["ARTIFACTS"]
+    with writing_into(out, **inputs):
+        for name in (PEERS_JSON, PEERS_MD):
+            refuse_foreign(out / name)
+        return _peers(artifacts, run, data, config, out)
+
+
+def _peers(
+    artifacts: Path, run: Path, data: Path | None, config: PeersConfig, out: Path
+) -> Comparison:
+    network, contract = load_run(run)
+    ours = _ours(artifacts, run, config)
+    formats = config.formats or tuple(dict.fromkeys(name for name, _ in ours))
+    selected = [row for row in DEFAULTS.values() if row.format in formats]
+    products = network_multiply_adds(network, contract)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        files = _calibration_files(artifacts, data, selected, contract, config.calibration)
+        images = None
+        if files:
+            images = scratch / "calibration.npy"
+            np.save(images, load_inputs(files, contract, "reading calibration images"))
+        defaults = _convert_all(selected, ours, run, images, out / "defaults")
+        query = Query(scratch / "image.npy", (1, 3, contract.side, contract.side), products)
+        np.save(query.images, noise((1, contract.side, contract.side, 3), np.uint8))
+        rounds = tuple(
+            time_round(threads, list(ours.values()), list(defaults.values()), query, config)
+            for threads in sorted(set(config.threads))
+        )
+    here = machine(max(config.threads))
+    return Comparison(ours, defaults, rounds, products, here, contract.note)
+
+
+def _ours(artifacts: Path, run: Path, config: PeersConfig) -> Ours:
+    """Our artifacts by format and precision, as the manifest lists them."""
+    known = dict.fromkeys([*FORMATS, *(row.format for row in DEFAULTS.values())])
+    for name in config.formats:
+        if name not in known:
+            raise unknown_choice("format", name, known)
+    rows = read_manifest(artifacts)
+    if not artifacts.is_dir():
+        raise LesionliteError(f"{artifacts} is one artifact; give the folder that it lies in")
+    if Manifest.read(artifacts).checkpoint_sha256 != sha256_file(run / WEIGHTS):
+        raise LesionliteError(f"{artifacts} was not made from {run}; export the run again")
+    return {
+        (row.format, row.precision): _file(artifacts / row.artifact)
+        for row in rows
+        if not config.formats or row.format in config.formats
+    }
+
+
+def _file(path: Path) -> File:
+    """The file as it is, with its work if it cannot be timed."""
+    if not path.exists():
+        return File(path, None, reason=f"there is no {path.name}")
+    work, reason = _work(path) if path.suffix == COUNTED else (None, "")
+    return File(path, size_bytes(path), work, reason)
+
+
+def _work(path: Path) -> tuple[Work | None, str]:
+    try:
+        with quiet():
+            return count(path), ""
+    except LesionliteError as error:
+        return None, first_line(error)
+
+
+def _calibration_files(
+    artifacts: Path, data: Path | None, selected: list[Default], contract: Contract, images: int
+) -> list[Path]:
+    """Some of the images that calibrated ours, spread over their list.
+
+    Ranges do not change how long a file takes, and PT2E's default observers take minutes for 300.
+    """
+    if data is None or not any(PRECISIONS[row.precision].calibrated for row in selected):
+        return []
+    listed = artifacts / CALIBRATION
+    if not listed.is_file():  # nothing of ours was calibrated
+        (split,), _ = drop_bad([read_split(data / "train", contract.labels)], True)
+        return choose(split, images, seed=0)
+    if sha256_file(listed) != Manifest.read(artifacts).calibration_sha256:
+        raise LesionliteError(f"{listed} is not the one that {MANIFEST} lists; export again")
+    rows = [name for name in listed.read_text(encoding="utf-8").split("\n") if name]
+    files = [below(data, name, listed) for name in rows]
+    if missing := [file for file in files if not file.is_file()]:
+        raise LesionliteError(
+            f"{listed} names {missing[0]}, which is not there: give the --data of the export"
+        )
+    return files[:: max(1, len(files) // images)][:images]
+
+
+def _convert_all(
+    selected: list[Default], ours: Ours, run: Path, images: Path | None, folder: Path
+) -> dict[str, File]:
+    """Write every default export in a process of its own; a refusal is noted, not raised."""
+    made = {}
+    with progress() as bar:
+        task = bar.add_task("default exports", total=len(selected), note="")
+        for row in selected:
+            bar.update(task, note=row.name)
+            made[row.name] = _convert(row, ours, run, images, folder)
+            bar.advance(task)
+        bar.update(task, note="")
+    return made
+
+
+def _convert(
+    row: Default, ours: Mapping[tuple[str, str], File], run: Path, images: Path | None, folder: Path
+) -> File:
+    path = folder / f"{row.name}{row.suffix}"
+    if find_spec(row.package) is None:
+        return File(path, None, reason=f"not installed: {row.package}")
+    own = ours.get((row.format, "fp32"))
+    try:
+        with replacing(path) as temporary, Candidate(temporary, 1) as process:
+            process.convert(row.name, run, images, own.path if own else None)
+    except CandidateFailed as error:
+        return File(path, None, reason=f"refused: {first_line(error)}")
+    return _file(path)

@@ -1,0 +1,1 @@
+"""What a benchmark found, in words, tables and files."""

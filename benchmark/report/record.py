@@ -1,0 +1,225 @@
+"""What a benchmark found, and its reports: for programs, spreadsheets, terminals and browsers."""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.elsewhere.android import PhoneRow
+from lesionlite.benchmark.elsewhere.arm_root import CORES
+from lesionlite.benchmark.elsewhere.verdict import Elsewhere
+from lesionlite.benchmark.latency import QUIET, SETTLED, Latency
+from lesionlite.benchmark.parity import Parity, tolerances, too_few
+from lesionlite.benchmark.report.html import html
+from lesionlite.benchmark.report.text import csv_text, markdown
+from lesionlite.benchmark.resize import Drift, verdicts
+from lesionlite.benchmark.statistics import RESAMPLES, SEED
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.toolchains import versions
+from lesionlite.files import write_json, write_text
+from lesionlite.outputs import refuse_foreign, writing_into
+
+Document = dict[str, Any]
+REPORT_JSON = "report.json"
+REPORTS = (REPORT_JSON, "report.csv", "report.md", "report.html")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One artifact's line: its verdict, and what it was judged by.
+
+    `status` is pass, fail or unverified; `reason` says why not pass. `parity` is None if it could
+    not be executed, `latency` if it has no native runtime here. `sweep` is the median latency in
+    milliseconds by other numbers of threads; `peak_memory_bytes` that of a fresh process after
+    loading and one query.
+    """
+
+    artifact: str
+    format: str
+    precision: str
+    size_bytes: int
+    runtime: str
+    status: str
+    reason: str
+    parity: Parity | None = None
+    latency: Latency | None = None
+    load_ms: float | None = None
+    peak_memory_bytes: int | None = None
+    sweep: Mapping[int, float] = field(default_factory=dict)
+
+    def document(self) -> Document:
+        """The row as `report.json` holds it."""
+        parity = asdict(self.parity) if self.parity else dict.fromkeys(Parity.__annotations__)
+        return {
+            **{key: getattr(self, key) for key in ("artifact", "format", "precision", "runtime")},
+            **{key: getattr(self, key) for key in ("status", "reason")},
+            **parity,
+            "latency_ms": asdict(self.latency) if self.latency else None,
+            "load_ms": self.load_ms,
+            "peak_memory_bytes": self.peak_memory_bytes,
+            "sweep_ms": {str(threads): p50 for threads, p50 in self.sweep.items()},
+            "size_bytes": self.size_bytes,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a benchmark found."""
+
+    reference: Document
+    rows: tuple[Row, ...]
+    labels: tuple[str, ...]
+    config: BenchmarkConfig
+    note: str
+    restless: tuple[str, ...] = ()  # never settled while warming up
+    drifts: tuple[Drift, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
+    phone: tuple[PhoneRow, ...] = ()
+    against: Document | None = None  # what `compare_reports` found
+
+    @property
+    def passed(self) -> bool:
+        """Whether every artifact passes, those aside that may stay unverified.
+
+        And that nothing fails elsewhere, or became worse than in an older report.
+        """
+        allowed = self.config.allow_unverified
+        if any(row.status == "fail" for row in self.elsewhere):
+            return False
+        return (self.against is None or self.against["passed"]) and all(
+            row.status == "pass" or (row.status == "unverified" and row.artifact in allowed)
+            for row in self.rows
+        )
+
+    def document(self) -> Document:
+        """The whole as a JSON document; `report.schema.json` beside this module describes it."""
+        return {
+            "passed": self.passed,
+            "note": self.note,
+            "labels": list(self.labels),
+            "reference": self.reference,
+            "rows": [row.document() for row in self.rows],
+            "allow_unverified": list(self.config.allow_unverified),
+            "machine": machine(self.config.threads),
+            "versions": versions(),
+            "method": self._method(),
+            "too_few_images": self._too_few(),
+            "caveats": self._caveats(),
+            "resize_drift": self._drift(),
+            "elsewhere": [asdict(row) for row in self.elsewhere],
+            "phone": [asdict(row) for row in self.phone],
+            "against": self.against,
+        }
+
+    def _method(self) -> list[str]:
+        """How it was measured."""
+        here, config = machine(self.config.threads), self.config
+        queries, seconds = config.protocol()
+        return [
+            "Reference: timm's model in PyTorch, float32, fed the same pixels.",
+            _gate(config),
+            f"Interval of the change: paired bootstrap, {RESAMPLES:,} resamples, seed {SEED}.",
+            f"Latency: single stream, batch 1, {here['threads']} threads, at least "
+            f"{queries} queries and {seconds:g} s each, once warm (medians of two windows agree to "
+            f"{100 * SETTLED:g} %), each artifact in a process of its own, taking turns, on "
+            f"{here['processor']} ({here['cores']} cores, "
+            f"{here['system']}). Compare ratios within this table, not with other machines.",
+        ]
+
+    def _too_few(self) -> str:
+        judged = (row.precision for row in self.rows if row.parity)
+        found = too_few(self.reference["images"], judged, self.config)
+        return found[:1].upper() + found[1:] + "." if found else ""
+
+    def _drift(self) -> Document | None:
+        if not self.drifts:
+            return None
+        return {"tolerated": verdicts(self.drifts), "rows": [asdict(row) for row in self.drifts]}
+
+    def _caveats(self) -> list[str]:
+        """What the figures do not prove."""
+        words = [self._too_few()] if self._too_few() else []
+        if any(row.format == "coreml" and row.runtime and not row.latency for row in self.rows):
+            words.append(
+                "Core ML files were executed by lesionlite's reference executor: that proves their "
+                "graph and weights, not the arithmetic of the Neural Engine, and gives no latency."
+            )
+        if any(row.where in CORES for row in self.elsewhere):
+            words.append(
+                "On Arm: the runtimes' own aarch64 builds under qemu's user emulation, on a sample "
+                "of the images: this proves what Arm instructions compute, and says nothing of "
+                "speed."
+            )
+        if self.phone:
+            words.append(
+                "On the phone: LiteRT's benchmark_model with XNNPACK, over adb, on random input; "
+                "a phone that is warm or saves its battery is slower."
+            )
+        noisy = [r.artifact for r in self.rows if r.latency and r.latency.noise > QUIET]
+        if noisy or self.restless:
+            words.append(
+                f"The machine was too noisy to compare {', '.join({*noisy, *self.restless})}: "
+                f"medians of bursts spread by more than {QUIET:.0%} (interquartile), or did not "
+                "settle in the warm-up. Close other programs, or give more --seconds."
+            )
+        return words
+
+    def write(self, folder: Path) -> None:
+        """Write report.json, report.csv, report.md and report.html into `folder`."""
+        document = self.document()
+        with writing_into(folder):
+            write_json(folder / REPORT_JSON, document)
+            write_text(folder / "report.csv", csv_text(document))
+            write_text(folder / "report.md", markdown(document))
+            write_text(folder / "report.html", html(document))
+
+
+def refuse_reports(folder: Path) -> None:
+    """Refuse a folder with a report of the user's own.
+
+    Raises:
+        LesionliteError: naming the file.
+    """
+    for name in REPORTS:
+        refuse_foreign(folder / name)
+
+
+def _gate(config: BenchmarkConfig) -> str:
+    """What was tolerated, in a sentence."""
+    each = [
+        f"{name} " + ", ".join(f"{value:g}" for value in tolerances(row, config))
+        for name, row in PRECISIONS.items()
+    ]
+    what = "the lower end of its interval" if config.gate == "interval" else "this point estimate"
+    recalls = "".join(
+        f" Recall of {label} may change by no less than {least:+g}."
+        for label, least in config.recall_gates().items()
+    )
+    return (
+        f"Gate: tolerated loss of weighted F1 ({what}), least share of answers that stay, "
+        f"tolerated mean |Δp|: {'; '.join(each)}.{recalls}"
+    )
+
+
+def machine(threads: int) -> Document:
+    """The machine that latencies were measured on."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "threads": threads,
+    }
+
+
+def _processor() -> str:
+    """Its name; Linux tells only in /proc/cpuinfo."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

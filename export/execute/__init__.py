@@ -1,0 +1,1 @@
+"""Open a run or an artifact, and ask it."""

@@ -1,0 +1,222 @@
+"""Layer by layer: where do two forms of one network begin to differ?
+
+Names are no help: every converter gives its own. But both compute nearly the same values in nearly
+the same order, so the tensors are matched by what they hold: shape first, whatever the layout, then
+likeness, and never crosswise (an alignment as of sequences: Needleman and Wunsch 1970).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesionlite.console import track
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.tensors import Look, Tensors, open_tensors
+from lesionlite.train.data.images import Pixels, decode
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Array = NDArray[np.float32]
+EXACT = 200.0  # dB, for what does not differ at all
+SAMPLE = 4096  # values of each tensor that the matching looks at
+WORST, AROUND = 8, 3  # rows shown: least alike, and on both sides of the first divergence
+SAME_SHAPE = 0.5  # dB: a poor counterpart is better than none
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One tensor of the first network beside its counterpart in the second.
+
+    Attributes:
+        name: in the first.
+        counterpart: in the second; "" if nothing there has its shape, as when it was fused away.
+        shape: of the first's, without dimensions of length 1.
+        sqnr: signal-to-quantization-noise ratio in dB over all images: 10 log10 of the first's
+            energy over that of the difference; at most `EXACT`.
+        max_abs: largest |difference|; infinity where one of them is not finite.
+    """
+
+    name: str
+    counterpart: str
+    shape: tuple[int, ...]
+    sqnr: float | None = None
+    max_abs: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two networks compared.
+
+    Attributes:
+        layers: of the first, in the order of execution; probabilities last.
+        threshold: in dB; below it layers disagree.
+        first_divergence: name of the first layer from which on no layer reaches the threshold, or
+            "" if the last one does.
+        images: how many were looked at.
+    """
+
+    layers: tuple[Layer, ...]
+    threshold: float
+    first_divergence: str
+    images: int
+
+
+def diff(a: Path, b: Path, images: Sequence[Path], threshold: float) -> Difference:
+    """Compare the intermediate tensors of two runs or artifacts.
+
+    Args:
+        a: the first, usually the run.
+        b: the second.
+        images: files; the ratios are over all of them, the matching is by the first.
+        threshold: in dB.
+
+    Raises:
+        LesionliteError: no images, contracts that differ, hidden tensors, or images that cannot be
+            decoded.
+    """
+    if not np.isfinite(threshold):
+        raise LesionliteError(f"--threshold is {threshold}; it must be a finite number, in dB")
+    if not images:
+        raise LesionliteError("no image is named; give one or more files after the two models")
+    (look_a, contract), (look_b, other) = open_tensors(a), open_tensors(b)
+    if contract != other:
+        raise LesionliteError(f"{a} and {b} have different contracts; compare forms of one network")
+    layers = _measure(look_a, look_b, images, contract)
+    return Difference(layers, threshold, _first_divergence(layers, threshold), len(images))
+
+
+def _measure(
+    look_a: Look, look_b: Look, images: Sequence[Path], contract: Contract
+) -> tuple[Layer, ...]:
+    inputs: Iterator[Pixels] = iter(
+        track(decode(images, contract), "comparing layer by layer", len(images))
+    )
+    first = next(inputs)
+    mine, theirs = look_a(first), look_b(first)
+    pairs = match(mine, theirs)
+    signal, noise, most = (dict.fromkeys(pairs, 0.0) for _ in range(3))
+    while True:
+        for name, (other, axes) in pairs.items():
+            x, y = np.squeeze(mine[name]), np.squeeze(theirs[other]).transpose(axes)
+            gap = x.astype(np.float64) - y
+            signal[name] += float((x.astype(np.float64) ** 2).sum())
+            noise[name] += float((gap**2).sum())
+            largest = float(np.abs(gap).max()) if np.isfinite(gap).all() else np.inf
+            most[name] = max(most[name], largest)
+        following = next(inputs, None)
+        if following is None:
+            break
+        mine, theirs = look_a(following), look_b(following)
+    return tuple(
+        Layer(name, pairs[name][0], shape, decibels(signal[name], noise[name]), most[name])
+        if name in pairs
+        else Layer(name, "", shape)
+        for name, shape in ((name, np.squeeze(x).shape) for name, x in mine.items())
+    )
+
+
+def decibels(signal: float, noise: float) -> float:
+    """10 log10(signal / noise), between -`EXACT` and `EXACT`."""
+    if not np.isfinite(noise):
+        return -EXACT
+    if noise == 0:
+        return EXACT
+    return float(np.clip(10 * np.log10(max(signal, 1e-300) / noise), -EXACT, EXACT))
+
+
+def match(mine: Tensors, theirs: Tensors) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """For each of my tensors its counterpart and the order of that one's axes, where there is one.
+
+    What is chosen has the largest sum of likeness (dB, none below `SAME_SHAPE`) among all choices
+    that keep both orders.
+    """
+    names, others = list(mine), list(theirs)
+    scores, axes = _likeness([mine[n] for n in names], [theirs[n] for n in others])
+    best = np.zeros((len(names) + 1, len(others) + 1))
+    for i in range(len(names)):
+        with_pair = best[i, :-1] + scores[i]
+        best[i + 1, 1:] = np.maximum.accumulate(np.maximum(best[i, 1:], with_pair))
+    found = {}
+    i, j = len(names), len(others)
+    while i and j:
+        if best[i, j] == best[i - 1, j]:
+            i -= 1
+        elif best[i, j] == best[i, j - 1]:
+            j -= 1
+        else:
+            i, j = i - 1, j - 1
+            found[names[i]] = (others[j], axes[i, j])
+    return dict(reversed(found.items()))
+
+
+def _likeness(
+    mine: Sequence[Array], theirs: Sequence[Array]
+) -> tuple[NDArray[np.float64], dict[tuple[int, int], tuple[int, ...]]]:
+    """Likeness in dB of every pair of one shape (0 for the others), and the axes that give it."""
+    scores = np.zeros((len(mine), len(theirs)))
+    axes: dict[tuple[int, int], tuple[int, ...]] = {}
+    layouts: dict[tuple[int, ...], list[tuple[int, tuple[int, ...], NDArray[np.float64]]]] = {}
+    for j, y in enumerate(map(np.squeeze, theirs)):
+        for order in _rotations(y.ndim):
+            turned = y.transpose(order)
+            layouts.setdefault(turned.shape, []).append((j, order, _sample(turned)))
+    for i, x in enumerate(map(np.squeeze, mine)):
+        seen = _sample(x)
+        energy = float((seen**2).sum())
+        for j, order, other in layouts.get(x.shape, ()):
+            likeness = decibels(energy, float(((seen - other) ** 2).sum()))
+            if (score := max(likeness, SAME_SHAPE)) > scores[i, j]:
+                scores[i, j], axes[i, j] = score, order
+    return scores, axes
+
+
+def _rotations(dimensions: int) -> list[tuple[int, ...]]:
+    """Orders of axes that channels-first and channels-last differ by: rotations."""
+    axes = tuple(range(dimensions))
+    return [axes[k:] + axes[:k] for k in range(max(dimensions, 1))]
+
+
+def _sample(x: Array) -> NDArray[np.float64]:
+    """Values at the same places of every tensor of one shape."""
+    flat = x.reshape(-1)
+    return flat[:: max(1, flat.size // SAMPLE)].astype(np.float64)
+
+
+def table(difference: Difference, everything: bool) -> "Table":
+    """The layers for a person: all, or those around the first divergence and the least alike."""
+    from rich.table import Table
+
+    layers = [layer for layer in difference.layers if layer.sqnr is not None]
+    names = [layer.name for layer in layers]
+    shown = set(names)
+    if not everything:
+        least = sorted(layers, key=lambda layer: layer.sqnr or 0)[:WORST]
+        shown = {layer.name for layer in least} | {names[-1]}
+        if difference.first_divergence:
+            at = names.index(difference.first_divergence)
+            shown |= set(names[max(0, at - AROUND) : at + AROUND])
+    rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("layer", "shape", "SQNR dB", "max |Δ|"):
+        rows.add_column(name, justify="left" if name == "layer" else "right", no_wrap=True)
+    for layer in layers:
+        if layer.name in shown:
+            shape = "x".join(map(str, layer.shape))
+            rows.add_row(layer.name, shape, f"{layer.sqnr:.1f}", f"{layer.max_abs:.1e}")
+    return rows
+
+
+def _first_divergence(layers: Sequence[Layer], threshold: float) -> str:
+    found = ""
+    for layer in reversed(layers):
+        if layer.sqnr is None:
+            continue
+        if layer.sqnr >= threshold:
+            break
+        found = layer.name
+    return found

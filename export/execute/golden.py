@@ -1,0 +1,94 @@
+"""Golden vectors: drawn images and what each artifact answers, for apps to check themselves with.
+
+They lie in `golden/` beside the artifacts. An app that decodes and feeds them rightly gets the same
+probabilities from the same file; wrong channel order, scaling or layout shows at once.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lesionlite.console import say, track
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.execute.predictor import open_unchecked
+from lesionlite.export.execute.vectors import ANSWERS, Answers, Golden
+from lesionlite.export.formats import read_contract
+from lesionlite.export.manifest import GOLDEN, Artifact, Manifest
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.run import export
+from lesionlite.files import replacing, sha256_file, write_json
+from lesionlite.outputs import writing_into
+from lesionlite.train.data.images import Pixels
+from lesionlite.train.data.synthetic import LOOKS, draw
+
+IMAGES, THREADS = 8, 2
+HOW_TO = (
+    "Feed each image as it is, without resizing. The file with this SHA-256 should answer with "
+    "these probabilities, in the order of the labels; other processors round differently, but no "
+    "probability should be off by more than the tolerance."
+)
+
+
+def export_with_golden(
+    run: Path, out: Path, config: ExportConfig, data: Path | None = None
+) -> list[Artifact]:
+    """Write the selected artifacts, and golden vectors beside them; see `export/run.py`."""
+    with writing_into(out, RUN=run, DATA=data):
+        made = export(run, out, config, data)
+        add_golden(out)
+    return made
+
+
+def add_golden(folder: Path) -> None:
+    """Ask every artifact of a folder for its golden vectors, and list them in the manifest.
+
+    Args:
+        folder: what `export` wrote.
+
+    Raises:
+        LesionliteError: no folder, or no manifest in it.
+    """
+    manifest = Manifest.read(folder)
+    rows = manifest.artifacts
+    with writing_into(folder), replacing(folder / GOLDEN) as temporary:
+        temporary.mkdir()
+        answers: dict[str, Answers] = {}
+        contract = read_contract(folder / rows[0].artifact)
+        images = draw_golden(contract.side)
+        names = [f"{index}.png" for index in range(len(images))]
+        for name, image in zip(names, images, strict=True):
+            _save_png(temporary / name, image)
+        for row in track(rows, "golden vectors", len(rows)):
+            answers[row.artifact] = _ask(folder, row, images)
+        golden = Golden(HOW_TO, contract.labels, tuple(names), answers)
+        write_json(temporary / ANSWERS, golden.document())
+    with writing_into(folder):
+        replace(manifest, golden_sha256=sha256_file(folder / GOLDEN)).write(folder, ours=True)
+
+
+def draw_golden(side: int) -> Pixels:
+    """The images, uint8 [8, side, side, 3]; always the same."""
+    generator = np.random.default_rng(0)
+    labels = [index * len(LOOKS) // IMAGES for index in range(IMAGES)]
+    return np.stack([np.asarray(draw(label, generator, side), np.uint8) for label in labels])
+
+
+def _save_png(path: Path, image: Pixels) -> None:
+    from PIL import Image
+
+    Image.fromarray(image).save(path)
+
+
+def _ask(folder: Path, row: Artifact, images: Pixels) -> Answers:
+    """What one artifact answers, or why it cannot be asked here."""
+    blank = Answers(row.sha256, PRECISIONS[row.precision].tolerance)
+    try:
+        predictor = open_unchecked(folder / row.artifact, THREADS)
+        found = [predictor.ask(image, f"drawn image {at}") for at, image in enumerate(images)]
+    except LesionliteError as error:
+        say(f"{row.artifact} has no golden vectors: {error}")
+        return replace(blank, reason=str(error))
+    rows = tuple(tuple(round(float(value), 6) for value in answer) for answer in found)
+    return replace(blank, runtime=predictor.runtime, probabilities=rows)

@@ -1,0 +1,171 @@
+"""Open a run or any artifact and ask it for probabilities, with nothing but its own contract."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesionlite.console import track
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.finite import first_infinite_layer
+from lesionlite.export.formats import NoRuntime, Runner, open_runner, read_contract
+from lesionlite.export.manifest import refuse_changed, vouching
+from lesionlite.layout import is_run
+from lesionlite.settings import THREADS, are_threads, named_path
+from lesionlite.train.data.images import Pixels, decode, to_input
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """An opened run or artifact.
+
+    Attributes:
+        contract: read out of it.
+        runtime: what executes it, with its version.
+        native: False where a reference executor stands in for the format's own runtime.
+        runner: from uint8 [S, S, 3] to float32 [C].
+        path: what was opened.
+        network: of a run; None for an artifact.
+    """
+
+    contract: Contract
+    runtime: str
+    native: bool
+    runner: Runner
+    path: Path
+    network: Any = None
+
+    @property
+    def vouched(self) -> bool:
+        """Whether a manifest, or the run itself, says which file it is."""
+        return not vouching(self.path)
+
+    def ask(self, image: Pixels, name: str) -> NDArray[np.float32]:
+        """Probabilities float32 [C] of one image.
+
+        Args:
+            image: uint8 [S, S, 3], as the contract says.
+            name: of the image, for errors.
+
+        Raises:
+            LesionliteError: if the answer is not finite; of a run, its layer is named.
+        """
+        answer = np.asarray(self.runner.classify(image), np.float32)
+        if np.isfinite(answer).all():
+            return answer
+        advice = "export it again in another precision, or from another run"
+        if self.network is not None:
+            import torch
+
+            pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
+            layer = first_infinite_layer(self.network, pixels, self.contract)
+            advice = f"layer {layer} is the first that is not; train again"
+        raise LesionliteError(f"{self.path}: its answer to {name} is not finite; {advice}")
+
+    def predict(self, images: "Pixels | Sequence[Path | str]") -> NDArray[np.float32]:
+        """Probabilities of images.
+
+        Args:
+            images: uint8 [N, H, W, 3] RGB of any size, or N file paths; resized and cropped as
+                the contract says.
+
+        Returns:
+            float32 [N, C], in the order of `contract.labels`.
+
+        Raises:
+            LesionliteError: images of another kind, a file that cannot be decoded, or an answer
+                that is not finite.
+        """
+        if isinstance(images, np.ndarray):
+            if images.ndim != 4:
+                raise LesionliteError(
+                    f"images must be uint8 [N, H, W, 3], not {images.dtype} {list(images.shape)}"
+                )
+            inputs: Iterable[Pixels] = (to_input(image, self.contract) for image in images)
+            names = [f"image {index}" for index in range(len(images))]
+        else:
+            files = [Path(image) for image in images]
+            inputs, names = decode(files, self.contract), [str(file) for file in files]
+        answers = [self.ask(image, name) for image, name in zip(inputs, names, strict=True)]
+        if not answers:
+            return np.empty((0, len(self.contract.labels)), np.float32)
+        return np.stack(answers)
+
+    def predict_inputs(
+        self, inputs: Iterable[Pixels], total: int, description: str
+    ) -> NDArray[np.float32]:
+        """Probabilities of so many uint8 [S, S, 3] that are resized already, with progress.
+
+        Raises:
+            LesionliteError: an answer that is not finite.
+        """
+        images = enumerate(track(inputs, description, total))
+        return np.stack(
+            [self.ask(image, f"image {index + 1} of {total}") for index, image in images]
+        )
+
+
+def load(path: "Path | str", threads: int = 2) -> Predictor:
+    """Open a run folder (PyTorch, float32) or an artifact of any format.
+
+    Args:
+        path: what `train` or `export` wrote.
+        threads: that the runtime may use.
+
+    Raises:
+        LesionliteError: nothing there, not one of ours, damaged, not executable here, or not the
+            file that the manifest beside it lists; or a wrong number of threads.
+    """
+    path = named_path(path, "path")
+    if not isinstance(threads, int) or not are_threads(threads):
+        raise LesionliteError(f"threads is {threads!r}; it must be {THREADS}")
+    refuse_changed(path)
+    return open_unchecked(path, threads)
+
+
+def open_unchecked(path: Path, threads: int) -> Predictor:
+    """As `load`, of a file whose hash was checked before or does not matter."""
+    if is_run(path):
+        return _open_run(path, threads)
+    contract = read_contract(path)
+    try:
+        return Predictor(contract, (r := open_runner(path, threads)).runtime, True, r, path)
+    except NoRuntime:
+        if path.suffix != ".mlpackage":
+            raise
+        return open_by_reference(path, contract, threads)
+
+
+def _open_run(path: Path, threads: int) -> Predictor:
+    import torch
+
+    from lesionlite.train.model import load_run, predict_logits
+
+    torch.set_num_threads(threads)
+    network, contract = load_run(path)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def classify(image: Pixels) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
+            logits = predict_logits(network, pixels, contract) / contract.temperature
+            return logits[0].softmax(-1).numpy()
+
+    runtime = f"torch {torch.__version__} eager"
+    return Predictor(contract, runtime, True, Runner(classify, runtime), path, network)
+
+
+def open_by_reference(path: Path, contract: Contract, threads: int) -> Predictor:
+    """A Core ML package by the executor of `lesionlite.export.mil.execute`, native or not."""
+    import torch
+
+    from lesionlite.export.mil import execute as mil
+
+    torch.set_num_threads(threads)
+    program = mil.load(path)
+    runtime = "lesionlite reference executor for Core ML"
+    return Predictor(contract, runtime, False, Runner(program.probabilities, runtime), path)

@@ -1,0 +1,174 @@
+"""Every intermediate float tensor of one image's way through a run or an artifact, in order."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.formats import format_of, read_contract
+from lesionlite.export.manifest import refuse_changed
+from lesionlite.export.quiet import quiet
+from lesionlite.layout import is_run
+from lesionlite.train.data.images import Pixels
+
+Tensors = dict[str, NDArray[np.float32]]  # by name, in the order of execution
+Look = Callable[[Pixels], Tensors]
+
+
+def open_tensors(path: Path) -> tuple[Look, Contract]:
+    """Open a run or an artifact to look inside.
+
+    Args:
+        path: a run's tensors are those of the mobile form in float32, under its module names; a
+            file's are its own, by its own names, integers turned back into what they stand for.
+
+    Returns:
+        From uint8 [S, S, 3] to its tensors, probabilities last; and the contract.
+
+    Raises:
+        LesionliteError: nothing there, damaged, not the file that its manifest lists, or a format
+            that hides its tensors.
+    """
+    if is_run(path):
+        return _of_run(path)
+    row = format_of(path)
+    if row.suffix not in OPENERS:
+        raise LesionliteError(
+            f"{path} hides its intermediate tensors; compare runs and files of these kinds: "
+            f"{', '.join(OPENERS)}"
+        )
+    refuse_changed(path)
+    contract = read_contract(path)
+    with quiet():
+        return OPENERS[row.suffix](path), contract
+
+
+def _of_run(path: Path) -> tuple[Look, Contract]:
+    import torch
+    from torch import Tensor, nn
+
+    from lesionlite.export.forms.mobilevitv2 import MobileForm
+    from lesionlite.export.quantize.wiring import watching
+    from lesionlite.train.model import load_run
+
+    network, contract = load_run(path)
+    form = MobileForm(network, contract)
+
+    def look(image: Pixels) -> Tensors:
+        found: Tensors = {}
+        seen: set[int] = set()
+        alive: list[Tensor] = []  # a freed tensor's id could be given to another
+
+        def note(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
+            def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
+                if id(made) not in seen:  # a block that gives what its last layer gave
+                    seen.add(id(made))
+                    alive.append(made)
+                    found[name] = made.numpy().copy()
+
+            return hook
+
+        with watching(form, {name: note(name) for name, _ in form.named_modules() if name}):
+            found["probabilities"] = form(torch.from_numpy(image)[None]).numpy()
+        return found
+
+    return look, contract
+
+
+def _of_onnx(path: Path) -> Look:
+    import onnx
+
+    from lesionlite.export.to_onnx import open_session
+
+    model = onnx.shape_inference.infer_shapes(onnx.load(path))
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    kinds = {v.name: v for v in model.graph.value_info if v.type.tensor_type.elem_type in floats}
+    given = {value.name for value in model.graph.output}
+    names = [name for node in model.graph.node for name in node.output]
+    constants = _constants(model.graph)
+    shown = [name for name in names if name in kinds and name not in constants | given]
+    model.graph.output.extend(kinds[name] for name in shown)
+    order = [value.name for value in model.graph.output if value.name in shown]
+    order += sorted(given)
+    session, _ = open_session(model.SerializeToString(), 2, fuse=False)
+
+    def look(image: Pixels) -> Tensors:
+        values = session.run(order, {"image": np.ascontiguousarray(image[None])})
+        return {n: v.astype(np.float32) for n, v in zip(order, values, strict=True)}
+
+    return look
+
+
+def _constants(graph: Any) -> set[str]:
+    """Results that no image changes: weights, and what is made of them alone."""
+    constants = {stored.name for stored in graph.initializer} | {""}
+    for node in graph.node:
+        if all(name in constants for name in node.input):
+            constants.update(node.output)
+    return constants
+
+
+def _of_tflite(path: Path) -> Look:
+    from ai_edge_litert.interpreter import OpResolverType
+
+    from lesionlite.export.to_tflite import open_interpreter
+
+    # XNNPACK keeps its tensors to itself, so these are of LiteRT's built-in kernels.
+    interpreter, _ = open_interpreter(
+        path,
+        2,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    source = interpreter.get_input_details()[0]["index"]
+    details = {row["index"]: row for row in interpreter.get_tensor_details()}
+    # LiteRT numbers tensors as the converter met them; its list of operations is in their order.
+    order = [at for op in interpreter._get_ops_details() for at in op["outputs"]]
+    varying = _varying(interpreter, source)
+
+    def look(image: Pixels) -> Tensors:
+        interpreter.set_tensor(source, image[None])
+        interpreter.invoke()
+        return {
+            f"{details[at]['name']}#{at}": value
+            for at in order
+            if at in varying
+            and (value := _real(interpreter.get_tensor(at), details[at])) is not None
+        }
+
+    return look
+
+
+def _varying(interpreter: Any, source: int) -> set[int]:
+    """Tensors that the image has a part in."""
+    varying = {source}
+    for op in interpreter._get_ops_details():
+        if varying.intersection(op["inputs"].tolist()):
+            varying.update(op["outputs"].tolist())
+    return varying
+
+
+def _real(values: NDArray[Any], detail: Any) -> NDArray[np.float32] | None:
+    """What the values of a tensor stand for; None for integers that stand for themselves."""
+    scale, zero = detail["quantization"]
+    if np.issubdtype(values.dtype, np.floating):
+        return values.astype(np.float32)
+    return ((values.astype(np.float32) - zero) * scale).astype(np.float32) if scale else None
+
+
+def _of_coreml(path: Path) -> Look:
+    from lesionlite.export.mil import execute as mil
+
+    program = mil.load(path)
+    return lambda image: dict(program.tensors(image))
+
+
+OPENERS: dict[str, Callable[[Path], Look]] = {
+    ".onnx": _of_onnx,
+    ".tflite": _of_tflite,
+    ".mlpackage": _of_coreml,
+}

@@ -1,0 +1,1 @@
+"""How a network is written so that phones run it exactly and fast."""

@@ -1,0 +1,198 @@
+"""The exact rewrite of timm's MobileViTv2 for phones: same function, fewer operations.
+
+timm's `MobileVitV2Block` unfolds 2x2 patches with rank-6 permutes, which no mobile runtime likes.
+With x the normalized input of one attention layer and phi(n) in {0, 1, 2, 3} the place of pixel n
+inside its 2x2 patch, the same function is computed in place (separable self-attention: Mehta and
+Rastegari 2022, arXiv 2206.02680, eq. 2-4):
+
+- GroupNorm(1) and 1x1 convolutions do not see the order of the pixels: nothing to unfold for them.
+- Only the softmax sees patches: it normalizes the one-channel query over pixels of equal phi.
+- Scores of a group sum to 1, so sum_n s_n (W_k x_n + b_k) = W_k (sum_n s_n x_n) + b_k: the key
+  projection acts on four vectors instead of H*W.
+- The query's bias drops out: softmax does not see a constant.
+- GroupNorm's scale and shift fold into the 1x1 convolution that follows, BatchNorm into the one
+  before it, 1/255 and 1/std into the stem, the temperature into the head.
+- A block's residual stream is only ever read through norms, so it may be scaled: by 1/16, folded
+  into the weights that write to it. Unscaled, trained networks exceed 255 there, whose square
+  float16 cannot hold: the variance overflows wherever a runtime computes in it (Core ML, GPUs).
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lesionlite.contract import Contract
+from lesionlite.export.forms.attention import (
+    NCHW,
+    PATCH,
+    Attention,
+    GroupedAttention,
+    Normalize,
+    Spelling,
+    fold_affine,
+    fold_batchnorm,
+    group,
+    into_stream,
+    ungroup,
+)
+
+
+class FeedForward(nn.Module):
+    """Norm, 1x1 convolution, SiLU, 1x1 convolution."""
+
+    def __init__(self, norm: nn.GroupNorm, mlp: Any, spelling: Spelling) -> None:
+        super().__init__()
+        self.norm = Normalize(norm.eps, spelling)
+        self.fc1 = fold_affine(norm, mlp.fc1)
+        self.act = nn.SiLU()
+        self.fc2 = into_stream(mlp.fc2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> the same shape."""
+        return self.fc2(self.act(self.fc1(self.norm(x))))
+
+
+class TransformerLayer(nn.Module):
+    """One pre-norm layer: attention and feed-forward, each with its residual."""
+
+    def __init__(self, layer: Any, height: int, width: int, spelling: Spelling) -> None:
+        super().__init__()
+        kind = GroupedAttention if spelling.grouped else Attention
+        self.attn = kind(layer.norm1, layer.attn, height, width, spelling)
+        self.mlp = FeedForward(layer.norm2, layer.mlp, spelling)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> the same shape."""
+        x = x + self.attn(x)
+        return x + self.mlp(x)
+
+
+class ConvAct(nn.Module):
+    """A convolution with its BatchNorm folded in, and the activation if it has one."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        self.conv = fold_batchnorm(block.conv, block.bn)
+        self.act = nn.SiLU() if isinstance(block.bn.act, nn.SiLU) else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C', H', W']."""
+        return self.act(self.conv(x))
+
+
+class Bottleneck(nn.Module):
+    """Inverted residual: expand, depthwise, project, and the shortcut if there is one."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        self.conv1_1x1 = ConvAct(block.conv1_1x1)
+        self.conv2_kxk = ConvAct(block.conv2_kxk)
+        self.conv3_1x1 = ConvAct(block.conv3_1x1)
+        self.residual = block.shortcut is not None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C', H', W']."""
+        out = self.conv3_1x1(self.conv2_kxk(self.conv1_1x1(x)))
+        return x + out if self.residual else out
+
+
+class MobileBlock(nn.Module):
+    """A MobileViTv2 block: depthwise and 1x1 convolution, transformer layers, projection.
+
+    An odd side is resized to the next even one first, as timm does (side 224 gives 7 -> 8).
+    """
+
+    def __init__(self, block: Any, height: int, width: int, spelling: Spelling) -> None:
+        super().__init__()
+        even = height + height % PATCH, width + width % PATCH
+        self.size = even if even != (height, width) else None
+        self.even, self.grouped = even, spelling.grouped
+        self.conv_kxk = ConvAct(block.conv_kxk)
+        self.conv_1x1 = into_stream(block.conv_1x1)
+        self.transformer = nn.Sequential(
+            *[TransformerLayer(layer, even[0], even[1], spelling) for layer in block.transformer]
+        )
+        self.norm = Normalize(block.norm.eps, spelling)
+        projection = fold_batchnorm(block.conv_proj.conv, block.conv_proj.bn)
+        self.conv_proj = fold_affine(block.norm, projection)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H', W']."""
+        if self.size is not None:
+            x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=True)
+        x = self.conv_1x1(self.conv_kxk(x))
+        if self.grouped:
+            x = ungroup(self.norm(self.transformer(group(x, *self.even))), *self.even)
+        else:
+            x = self.norm(self.transformer(x))
+        return self.conv_proj(x)
+
+
+class MobileForm(nn.Module):
+    """The whole network from pixels to probabilities, as every artifact holds it.
+
+    Attributes keep timm's module names, so that a quantization plan can speak of both.
+    """
+
+    mean: Tensor | None
+
+    def __init__(self, network: Any, contract: Contract, spelling: Spelling = NCHW) -> None:
+        """Rewrite `network`, which stays as it is.
+
+        Args:
+            network: timm's `mobilevitv2_*` in evaluation mode, any float dtype.
+            contract: gives the side, the normalization and the temperature.
+            spelling: how norms and attention are written, for the runtime's sake.
+
+        Raises:
+            LesionliteError: if the network is not a MobileViTv2.
+        """
+        super().__init__()
+        self.stem = ConvAct(network.stem)
+        std = torch.tensor(contract.std, dtype=self.stem.conv.weight.dtype)
+        self.stem.conv.weight.div_(255 * std[None, :, None, None])
+        mean = 255 * torch.tensor(contract.mean, dtype=std.dtype)
+        # Zero padding surrounds normalized pixels, so the mean cannot fold into the stem's bias.
+        self.register_buffer("mean", mean[:, None, None] if mean.any() else None)
+        height = width = contract.side // 2
+        blocks: list[nn.Module] = []
+        for stage in network.stages:
+            for block in stage:
+                if hasattr(block, "transformer"):
+                    new: Any = MobileBlock(block, height, width, spelling)
+                    height, width = new.size or (height, width)
+                else:
+                    new = Bottleneck(block)
+                    stride = block.conv2_kxk.conv.stride[0]
+                    height, width = -(-height // stride), -(-width // stride)
+                blocks.append(new)
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Linear(network.head.fc.in_features, network.head.fc.out_features)
+        self.head.weight = nn.Parameter(network.head.fc.weight / contract.temperature, False)
+        self.head.bias = nn.Parameter(network.head.fc.bias / contract.temperature, False)
+        self.dtype = self.head.weight.dtype  # FX traces no module's parameter through its dtype
+        self.cast_first = spelling.cast_first
+        self.requires_grad_(False).eval()
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Image [B, 3, S, S], 0..255 in the network's dtype -> logits / temperature [B, C]."""
+        if self.mean is not None:
+            image = image - self.mean
+        return self.classify(self.blocks(self.stem(image)))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """What the last block gives, [B, F, H, W] -> logits / temperature [B, C]."""
+        pooled = features.mean((2, 3), keepdim=True)  # without keepdim, TFLite would leave NHWC
+        return self.head(pooled.flatten(1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 [B, S, S, 3] RGB -> float probabilities [B, C]."""
+        return self.logits(self.pixels(image)).softmax(-1)
+
+    def pixels(self, image: Tensor) -> Tensor:
+        """uint8 [B, S, S, 3] -> [B, 3, S, S] in the network's dtype, as `logits` takes it."""
+        if self.cast_first:
+            return image.to(self.dtype).permute(0, 3, 1, 2)
+        return image.permute(0, 3, 1, 2).to(self.dtype)

@@ -1,0 +1,1 @@
+"""Reads, executes and counts Core ML programs without Apple's runtime."""

@@ -1,0 +1,284 @@
+"""Executes a Core ML ML Program (.mlpackage) without Apple's runtime.
+
+coremltools converts and saves on every system but predicts on macOS only. It can read a saved
+package back, though, and every operation of such a program has a documented meaning. So this
+module computes the saved file operation by operation with torch: what it reads is the artifact
+itself, not the network that the artifact was made from.
+
+What this proves: graph, weights, labels, image layout and scaling of the file. What it does not:
+the arithmetic of a phone. Values that the file declares fp16 are computed in float32 and rounded
+to fp16 after each operation; the Neural Engine and the GPU accumulate and round in their own ways.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lesionlite.errors import LesionliteError
+from lesionlite.export.mil.graph import TYPES, Graph, shape_of, type_of
+from lesionlite.export.mil.ops import COMPRESSED, OPS
+from lesionlite.export.mil.spatial import UnknownOp
+from lesionlite.export.mlpackage import model_file
+
+__all__ = ["Program", "UnknownOp", "load"]
+
+Value = np.ndarray[Any, Any] | Image.Image
+Prediction = np.ndarray[Any, Any] | dict[str, float] | str
+
+
+def load(path: Path) -> "Program":
+    """Read a package and make it ready to run; nothing is taken from anywhere else.
+
+    Args:
+        path: the `.mlpackage` folder.
+
+    Raises:
+        UnknownOp: if it uses an operation, or a mode of one, without a rule in `mil_ops`.
+        LesionliteError: if it is missing, damaged, or no ML Program with inputs of fixed shape.
+    """
+    spec, weights = _read(path)
+    try:
+        return Program(spec, _function(spec, weights))
+    except UnknownOp as error:
+        raise UnknownOp(f"{error.what} in {path}") from error
+    except LesionliteError as error:
+        raise LesionliteError(f"{path}: {error}") from error
+
+
+def _coremltools(module: str = "") -> Any:
+    """A module of coremltools, without its remarks about untested versions of other packages."""
+    logging.getLogger("coremltools").setLevel(logging.ERROR)
+    try:
+        return import_module("coremltools" + module)
+    except ModuleNotFoundError as error:
+        raise LesionliteError(
+            f"reading a Core ML package needs coremltools (no module {error.name!r}): "
+            "pip install coremltools"
+        ) from error
+
+
+def _read(path: Path) -> tuple[Any, Path]:
+    """The model description (protobuf) of a package and the folder of its weights."""
+    if not path.exists():
+        raise LesionliteError(f"there is no {path}")
+    model = model_file(path)
+    spec = _coremltools().proto.Model_pb2.Model()
+    try:
+        spec.ParseFromString(model.read_bytes())
+    except Exception as error:  # protobuf's own, or the file is not there
+        raise LesionliteError(f"{model} is missing or damaged ({error}); export again") from error
+    if spec.WhichOneof("Type") != "mlProgram":
+        raise LesionliteError(f"{path} is no ML Program; convert with convert_to='mlprogram'")
+    return spec, model.parent / "weights"
+
+
+def read_function(path: Path) -> Any:
+    """The main function of any package as coremltools sees it, to be looked at, not executed.
+
+    Raises:
+        LesionliteError: if it is missing, damaged, or no ML Program.
+    """
+    return _main(*_read(path))
+
+
+def _function(spec: Any, weights: Path) -> Any:
+    """The program's main function, every operation of which has a rule in `mil_ops`."""
+    main = spec.mlProgram.functions.get("main")
+    if main is None or main.opset not in main.block_specializations:
+        raise LesionliteError("the program has no function 'main'")
+    known = {"const", "classify"} | COMPRESSED | OPS.keys()
+    types = {op.type for op in main.block_specializations[main.opset].operations}
+    if unknown := sorted(types - known):  # asked before coremltools, which would fail less clearly
+        raise UnknownOp(", ".join(unknown))
+    return _main(spec, weights)
+
+
+def _main(spec: Any, weights: Path) -> Any:
+    """The program's main function as coremltools sees it, types and defaults filled in."""
+    reader = _coremltools(".converters.mil.frontend.milproto.load")
+    try:
+        program = reader.load(spec, spec.specificationVersion, str(weights))
+    except Exception as error:  # of many kinds, e.g. "index out of bounds" for cut weights
+        raise LesionliteError(
+            f"the program or its weights are damaged ({error}); export again"
+        ) from error
+    return program.functions["main"]
+
+
+@dataclass(frozen=True)
+class _Input:
+    """One input of the program and how a caller's value becomes its tensor."""
+
+    name: str
+    slot: int
+    shape: tuple[int, ...]
+    type: str
+    order: str  # of the channels, "RGB" or "BGR"; "" if the input is no image
+
+    def tensor(self, value: Value) -> Tensor:
+        array = self._pixels(value) if self.order else self._numbers(value)
+        if self.type == "fp16":
+            array = array.astype(np.float16)
+        dtype = TYPES[self.type][0]
+        return torch.from_numpy(np.array(array, order="C")).to(dtype)
+
+    def _pixels(self, value: Value) -> np.ndarray[Any, Any]:
+        height, width = self.shape[2:]
+        if isinstance(value, Image.Image) and value.mode != "RGB":
+            raise LesionliteError(f"input {self.name!r} takes RGB images, not {value.mode}")
+        array = np.asarray(value)
+        if array.ndim == 4 and len(array) == 1:
+            array = array[0]
+        if array.dtype != np.uint8 or array.shape != (height, width, 3):
+            raise LesionliteError(
+                f"input {self.name!r} takes a uint8 RGB image of {width}x{height} pixels "
+                f"([{height}, {width}, 3]), not {array.dtype} {list(array.shape)}"
+            )
+        array = array[:, :, ::-1] if self.order == "BGR" else array
+        return array.transpose(2, 0, 1)[None]
+
+    def _numbers(self, value: Value) -> np.ndarray[Any, Any]:
+        array = np.asarray(value)
+        kinds = "fiub" if self.type.startswith("fp") else "iub"
+        if isinstance(value, Image.Image) or array.dtype.kind not in kinds:
+            raise LesionliteError(f"input {self.name!r} takes an array of {self.type}")
+        if array.shape != self.shape:
+            raise LesionliteError(
+                f"input {self.name!r} takes shape {list(self.shape)}, not {list(array.shape)}"
+            )
+        return array
+
+
+def _input(feature: Any, var: Any, slot: int) -> _Input:
+    kind = feature.type.WhichOneof("Type")
+    shape = shape_of(var)
+    order = ""
+    if kind == "imageType":
+        image = feature.type.imageType
+        order = image.ColorSpace.Name(image.colorSpace)
+        if order not in ("RGB", "BGR"):
+            raise LesionliteError(f"image input {feature.name!r} is {order}, not RGB or BGR")
+        if shape != (1, 3, image.height, image.width):
+            raise LesionliteError(f"image input {feature.name!r} feeds a tensor {list(shape)}")
+    elif kind != "multiArrayType":
+        raise LesionliteError(f"input {feature.name!r} is neither an image nor an array")
+    return _Input(feature.name, slot, shape, type_of(var), order)
+
+
+class Program:
+    """A Core ML program that is ready to run. Made by `load`.
+
+    Attributes:
+        inputs: shape of the tensor that each input feeds; an image is (1, 3, height, width).
+        labels: what a classifier calls its classes, in the order of its probabilities; else ().
+    """
+
+    def __init__(self, spec: Any, function: Any) -> None:
+        """Compile the function that coremltools read from `spec`, and run it once on zeros.
+
+        The rehearsal compares every result's shape and type with the file's.
+        """
+        self._graph = Graph(function)
+        features = {feature.name: feature for feature in spec.description.input}
+        if features.keys() != function.inputs.keys():
+            raise LesionliteError("the inputs described are not those of the program")
+        self._inputs = [
+            _input(features[name], var, self._graph.slot(var))
+            for name, var in function.inputs.items()
+        ]
+        self.inputs = {one.name: one.shape for one in self._inputs}
+        self.labels: tuple[str, ...] = ()
+        self._classifier: tuple[str, str, int] | None = None  # names of label and dict, slot
+        self._outputs: list[tuple[str, int, str]] = []  # name, slot, MIL type
+        for var in function.outputs:
+            if var.op is not None and var.op.op_type == "classify":
+                self._classify(var.op)
+            else:
+                self._outputs.append((var.name, self._graph.slot(var), type_of(var)))
+        if any(out.type.WhichOneof("Type") == "imageType" for out in spec.description.output):
+            raise LesionliteError("the program's output is an image")
+        kept = {slot for _, slot, _ in self._outputs}
+        if self._classifier is not None:
+            kept.add(self._classifier[2])
+        self._graph.free_all_but(kept)
+        zeros = {x.slot: torch.zeros(x.shape, dtype=TYPES[x.type][0]) for x in self._inputs}
+        with torch.inference_mode():
+            self._graph.execute(zeros, check=True)
+
+    def _classify(self, op: Any) -> None:
+        self.labels = tuple(op.classes.val)
+        if not all(isinstance(label, str) for label in self.labels):
+            raise LesionliteError("the labels are not text")
+        if len(set(self.labels)) != len(self.labels):
+            raise LesionliteError("two classes have the same label")
+        label, probabilities = (var.name for var in op.outputs)
+        self._classifier = label, probabilities, self._graph.slot(op.probabilities)
+
+    def _run(self, values: Mapping[str, Value]) -> list[Any]:
+        if values.keys() != self.inputs.keys():
+            raise LesionliteError(
+                f"the program takes the inputs {', '.join(self.inputs)}; got {', '.join(values)}"
+            )
+        with torch.inference_mode():
+            return self._graph.execute({x.slot: x.tensor(values[x.name]) for x in self._inputs})
+
+    def predict(self, inputs: Mapping[str, Value]) -> dict[str, Prediction]:
+        """Run the program as coremltools' `MLModel.predict` does.
+
+        Args:
+            inputs: by name. An image: uint8 RGB [H, W, 3] or [1, H, W, 3], or a PIL image of mode
+                RGB; the program's channel order is applied here. An array: of the input's shape.
+
+        Returns:
+            Arrays by output name. A classifier gives the likeliest label and {label: probability},
+            under Core ML's names, e.g. `classLabel` and `classLabel_probs`.
+
+        Raises:
+            LesionliteError: if an input is missing, unknown, or of the wrong shape or type.
+        """
+        slots = self._run(inputs)
+        answer: dict[str, Prediction] = {
+            name: slots[slot].numpy().astype(TYPES[kind][1]) for name, slot, kind in self._outputs
+        }
+        if self._classifier is not None:
+            label, probabilities, slot = self._classifier
+            p = slots[slot].flatten()
+            answer[label] = self.labels[int(p.argmax())]
+            answer[probabilities] = dict(zip(self.labels, p.tolist(), strict=True))
+        return answer
+
+    def tensors(self, image: Value) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+        """Every float value that is computed for one image, float32, in order, by operation.
+
+        Raises:
+            LesionliteError: if the program takes more than one image, or the image is wrong.
+        """
+        if len(self._inputs) != 1:
+            raise LesionliteError("the program takes more than one input")
+        found: list[tuple[str, Tensor]] = []
+        source = self._inputs[0]
+        with torch.inference_mode():
+            fed = {source.slot: source.tensor(image)}
+            self._graph.execute(fed, watch=lambda name, value: found.append((name, value)))
+        for index, (name, value) in enumerate(found):
+            if value.is_floating_point():
+                yield f"{name} #{index}", value.numpy()
+
+    def probabilities(self, image: Value) -> np.ndarray[Any, Any]:
+        """Probabilities in the order of `labels`, float32 [C], of one image as `predict` takes it.
+
+        Raises:
+            LesionliteError: if the program is no classifier of one input, or the image is wrong.
+        """
+        if self._classifier is None or len(self._inputs) != 1:
+            raise LesionliteError("the program is no classifier of one image")
+        slots = self._run({self._inputs[0].name: image})
+        return np.array(slots[self._classifier[2]].flatten().numpy(), np.float32)

@@ -1,0 +1,1 @@
+"""Which layers run in 8 bits, on which grids."""

@@ -1,0 +1,163 @@
+"""What a user's script calls: the same steps as the command line, as functions.
+
+`lesionlite.train(...)` and the rest are these. torch and the toolchains are imported when a
+function needs them.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.settings import named_path
+from lesionlite.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from lesionlite.benchmark.report.record import Report
+    from lesionlite.export.execute.predictor import Predictor
+    from lesionlite.export.manifest import Artifact
+    from lesionlite.export.verify import Verification
+    from lesionlite.metrics import Scores
+    from lesionlite.mobile_app_stub.embed import Embedded
+    from lesionlite.train.fit import TrainResult
+
+T = TypeVar("T")
+
+
+def train(
+    data: Path | str, out: Path | str, config: TrainConfig | None = None, resume: bool = False
+) -> "tuple[TrainResult, Scores | None]":
+    """Train on a data folder into the run folder `out`; scores are those of test/, if it is there.
+
+    Raises:
+        LesionliteError: bad data or settings, or a run that is already there.
+    """
+    from lesionlite.train.results import train_and_test
+
+    settings = _settings(config, TrainConfig)
+    return train_and_test(named_path(data, "data"), named_path(out, "out"), settings, resume)
+
+
+def evaluate(path: Path | str, folder: Path | str) -> "Scores":
+    """Score a run or an artifact on a folder of class folders (a subset of its classes will do).
+
+    Raises:
+        LesionliteError: nothing to open, no images, or classes that the model does not know.
+    """
+    from lesionlite.export.execute.evaluate import evaluate as score_folder
+
+    return score_folder(named_path(path, "path"), named_path(folder, "folder"))[0]
+
+
+def export(
+    run: Path | str,
+    out: Path | str,
+    config: ExportConfig | None = None,
+    data: Path | str | None = None,
+) -> "list[Artifact]":
+    """Convert a run to phone formats in `out`; w8a8 calibrates on `data`/train.
+
+    Golden vectors are laid beside them: drawn images with each file's answers.
+
+    Raises:
+        LesionliteError: no run, or w8a8 without images to calibrate on.
+    """
+    from lesionlite.export.execute.golden import export_with_golden
+
+    settings = _settings(config, ExportConfig)
+    images = None if data is None else named_path(data, "data")
+    return export_with_golden(named_path(run, "run"), named_path(out, "out"), settings, images)
+
+
+def verify(folder: Path | str) -> "Verification":
+    """Check a folder of artifacts against its manifest; `.passed` and `.checks` tell.
+
+    Raises:
+        LesionliteError: no folder, or no manifest that can be read.
+    """
+    from lesionlite.export.verify import verify as check_folder
+
+    return check_folder(named_path(folder, "folder"))
+
+
+def embed(
+    artifacts: Path | str, app: str, out: Path | str, precision: str | None = None
+) -> "Embedded":
+    """Make a phone app (web, android, ios) in `out` that holds artifacts; see `mobile_app_stub/`.
+
+    Raises:
+        LesionliteError: nothing to embed, what failed or was changed, or an app that is there.
+    """
+    from lesionlite.mobile_app_stub.embed import embed as fill_template
+
+    return fill_template(named_path(artifacts, "artifacts"), app, named_path(out, "out"), precision)
+
+
+def benchmark(
+    artifacts: Path | str, run: Path | str, data: Path | str, config: BenchmarkConfig | None = None
+) -> "Report":
+    """Judge and time the artifacts of a run on labelled images.
+
+    Raises:
+        LesionliteError: no artifacts, no run, no images.
+    """
+    from lesionlite.benchmark.run import benchmark as judge
+
+    settings = _settings(config, BenchmarkConfig)
+    return judge(
+        named_path(artifacts, "artifacts"),
+        named_path(run, "run"),
+        named_path(data, "data"),
+        settings,
+    )
+
+
+def build(
+    out: Path | str,
+    data: Path | str | None = None,
+    run: Path | str | None = None,
+    training: TrainConfig | None = None,
+    exporting: ExportConfig | None = None,
+    benchmarking: BenchmarkConfig | None = None,
+) -> dict[str, Any]:
+    """Train (or take `run`), export, benchmark; returns what `out`/report.json holds.
+
+    Without `data`, images are drawn. Steps whose inputs have not changed are skipped.
+
+    Raises:
+        LesionliteError: as the steps do.
+    """
+    from lesionlite.benchmark.build import build as run_steps
+
+    return run_steps(
+        named_path(out, "out"),
+        None if data is None else named_path(data, "data"),
+        None if run is None else named_path(run, "run"),
+        training and _settings(training, TrainConfig),
+        exporting and _settings(exporting, ExportConfig),
+        benchmarking and _settings(benchmarking, BenchmarkConfig),
+    )
+
+
+def _settings(given: Any, kind: type[T]) -> T:
+    """Settings of a kind; the defaults for None. LesionliteError if they are of another kind."""
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise LesionliteError(f"config is {given!r}; it must be a {kind.__name__}")
+    return given
+
+
+def load(path: Path | str) -> "Predictor":
+    """Open a run or any artifact.
+
+    `load(path).predict(images)` takes uint8 [N, H, W, 3] or N file paths and gives float32 [N, C]
+    probabilities in the order of `load(path).contract.labels`.
+
+    Raises:
+        LesionliteError: nothing there, not one of ours, damaged, or not executable here.
+    """
+    from lesionlite.export.execute.predictor import load as open_any
+
+    return open_any(path)

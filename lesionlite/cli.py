@@ -1,0 +1,168 @@
+"""The `lesionlite` command: which command is meant, and how it is run."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lesionlite.errors import LesionliteError, unknown_choice
+
+if TYPE_CHECKING:
+    from lesionlite.command import Command
+
+COMMANDS = {  # name: module, and the first line of the command's docstring (a test compares them)
+    "build": (
+        "lesionlite.benchmark.commands",
+        "Do it all: train, export, benchmark. Steps whose inputs have not changed are skipped.",
+    ),
+    "prepare": (
+        "lesionlite.train.commands",
+        "Merge raw HAM10000, ISIC 2019 and MSLD v2.0 into one ImageFolder of the paper's classes.",
+    ),
+    "audit": (
+        "lesionlite.train.commands",
+        "Look for lesions, patients and near-duplicates in two splits; exits with 1 if any.",
+    ),
+    "train": (
+        "lesionlite.train.commands",
+        "Train a classifier on a data folder and keep the best checkpoint in a run folder.",
+    ),
+    "profile": (
+        "lesionlite.train.commands",
+        "Measure images per second: of the loader, of the training step, and of both together.",
+    ),
+    "export": (
+        "lesionlite.export.commands",
+        "Convert a run to TorchScript, ONNX, TFLite, Core ML and ExecuTorch files, quantized too.",
+    ),
+    "verify": (
+        "lesionlite.export.commands",
+        "Check a folder of artifacts against its manifest: what is missing, changed or not listed.",
+    ),
+    "embed": (
+        "lesionlite.mobile_app_stub.commands",
+        "Make a phone app that holds artifacts, their contract and their golden vectors.",
+    ),
+    "serve": (
+        "lesionlite.mobile_app_stub.commands",
+        "Build the web app that `lesionlite embed --app web` made, and serve it on this machine.",
+    ),
+    "benchmark": (
+        "lesionlite.benchmark.commands",
+        "Prove on labelled images that artifacts predict as PyTorch does, and time them.",
+    ),
+    "peers": (
+        "lesionlite.benchmark.commands",
+        "Time artifacts beside each toolchain's default export of the same network, in one run.",
+    ),
+    "diff": (
+        "lesionlite.export.commands",
+        "Compare two forms of a network layer by layer: where do they begin to differ?",
+    ),
+    "armroot": (
+        "lesionlite.benchmark.commands",
+        "Fetch an Arm system with Python and the runtimes, which `benchmark --arm` emulates.",
+    ),
+    "evaluate": (
+        "lesionlite.export.commands",
+        "Score a run or an artifact on a folder of class folders, from its own contract alone.",
+    ),
+    "predict": (
+        "lesionlite.export.commands",
+        "Classify images with a run or an artifact, from its own contract alone.",
+    ),
+    "explain": (
+        "lesionlite.train.commands",
+        "Draw where in an image a run saw the class it answers (Grad-CAM).",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The `lesionlite` command.
+
+    Returns:
+        0 if all went well, 1 if an artifact did not pass, 2 for what the user can mend, 130 for
+        Ctrl-C.
+    """
+    from lesionlite.console import respond
+
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    return respond(arguments, lambda: _parse(arguments))
+
+
+def _parse(arguments: Sequence[str]) -> "Command":
+    """The command that the arguments ask for; SystemExit for --help and for wrong flags."""
+    if list(arguments[:1]) == ["help"]:
+        arguments = [*arguments[1:2], "--help"]
+    _refuse_no_command(arguments)
+    _refuse_torchrun(arguments)
+    from lesionlite.flags import read_flags
+    from lesionlite.train.commands import take_defaults
+    from lesionlite.train.recipes import named_in, recipe
+
+    kind: Any = getattr(import_module(COMMANDS[arguments[0]][0]), arguments[0].capitalize())
+
+    def parse() -> "Command":
+        command: Command = read_flags(kind, arguments[1:], f"lesionlite {arguments[0]}")
+        return command
+
+    named = named_in(arguments)
+    take_defaults(recipe(named or "paper"))
+    command = parse()
+    # Whether a build has a data folder is known only now; without one it trains the demo.
+    if arguments[0] == "build" and not named and getattr(command, "data", ...) is None:
+        take_defaults(recipe("demo"))
+        command = parse()
+    return command
+
+
+def _refuse_no_command(arguments: Sequence[str]) -> None:
+    """SystemExit after --help and --version, LesionliteError without a command that is known."""
+    from lesionlite.flags import asks_for_help
+
+    first = arguments[0] if arguments else ""
+    if first in COMMANDS:
+        return
+    if asks_for_help(arguments) and first.startswith("-"):
+        _print_help()
+        raise SystemExit(0)
+    if first == "--version":
+        print(f"lesionlite {_version()}")
+        raise SystemExit(0)
+    if not first or first.startswith("-"):
+        found = f"before {first}" if first else "after lesionlite"
+        raise LesionliteError(
+            f"a command is missing {found}; choose from: {', '.join(COMMANDS)}; "
+            "lesionlite --help tells what they do"
+        )
+    raise unknown_choice("command", first, COMMANDS)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("lesionlite")
+    except PackageNotFoundError:  # a checkout that was not installed
+        return "of a checkout"
+
+
+def _refuse_torchrun(arguments: Sequence[str]) -> None:
+    if "TORCHELASTIC_RUN_ID" in os.environ and arguments[0] != "train":
+        raise LesionliteError(
+            "torchrun shares out training alone (lesionlite train); run "
+            f"`lesionlite {arguments[0]}` by itself"
+        )
+
+
+def _print_help() -> None:
+    """Without importing a command: the answer must come at once."""
+    print("usage: lesionlite COMMAND [--help] ...\n")
+    print("From a folder of images to phone models that are proven.\n")
+    for name, (_, summary) in COMMANDS.items():
+        print(f"  {name:10} {summary}")
+    print(
+        "\n`lesionlite build` does it all, on drawn images; `lesionlite COMMAND --help` tells more."
+    )

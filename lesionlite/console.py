@@ -1,0 +1,203 @@
+"""One place where commands speak: words to people, and with --json one document to programs."""
+
+import codecs
+import errno
+import json
+import logging
+import os
+import sys
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lesionlite.documents import to_json
+from lesionlite.errors import LesionliteError
+from lesionlite.streams import Lenient, lenient_streams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from lesionlite.command import Command
+
+_to_stderr = False
+_quiet = False
+
+
+def words_to_stderr(on: bool) -> None:
+    """With --json, stdout belongs to the one JSON document; every word goes to stderr."""
+    global _to_stderr
+    _to_stderr = on
+
+
+def be_quiet(on: bool) -> None:
+    """One of several processes speaks for all: the others show errors of their own, and no more."""
+    global _quiet
+    _quiet = on
+
+
+def say(message: "str | Table" = "") -> None:
+    """Print a line or a rich table for a person."""
+    from rich.console import Console
+
+    if _quiet:
+        return
+
+    Console(stderr=_to_stderr, highlight=False, soft_wrap=isinstance(message, str)).print(
+        message, markup=False
+    )
+
+
+def progress() -> "Progress":
+    """A progress display (description, bar, count, time left) on stderr; use it as a context."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(file=sys.stderr),
+        disable=_quiet,
+    )
+
+
+def track(items: "Iterable[Any]", description: str, total: int) -> "Iterable[Any]":
+    """Yield `items` under a progress bar."""
+    with progress() as bar:
+        task = bar.add_task(description, total=total, note="")
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def respond(arguments: "Sequence[str]", parse: "Callable[[], Command]") -> int:
+    """Run the command that `parse` finds, and turn what goes wrong into a sentence.
+
+    Returns:
+        0 or 1 as the command says, 2 for what the user can mend (also if what it says on standard
+        output was refused there; a reader that left is no refusal), 130 for Ctrl-C.
+    """
+    words_to_stderr("--json" in arguments)
+    with lenient_streams() as (out, _), _silent_libraries():
+        try:
+            code, problem = _run(arguments, parse, out)
+        finally:
+            words_to_stderr(False)
+        out.flush()
+        refused = out.refused()
+        if problem:
+            print(problem, file=sys.stderr)
+        elif refused:
+            code = 2
+            print(
+                f"lesionlite: the answer could not be written to standard output: {refused}; "
+                "the work itself is done",
+                file=sys.stderr,
+            )
+    return code
+
+
+def _run(
+    arguments: "Sequence[str]", parse: "Callable[[], Command]", out: Lenient
+) -> tuple[int, str]:
+    """The exit code, and what went wrong, if anything did."""
+    try:
+        command = parse()
+        document, code = command.run()
+        if command.json and not _quiet:
+            _print_document(document, out)
+        return code, ""
+    except SystemExit as stop:  # after --help; words were printed
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code)), ""
+    except LesionliteError as error:
+        return 2, f"lesionlite: {error}"
+    except OSError as error:
+        return 2, f"lesionlite: {storage_problem(error)}"
+    except RecursionError:
+        return 2, "lesionlite: something that was read is nested too deeply"
+    except (MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        return 2, (
+            "lesionlite: there is not enough memory; a smaller --batch or --side, smaller images, "
+            "or fewer --threads and --workers need less"
+        )
+    except KeyboardInterrupt:
+        return 130, f"Stopped. Nothing is left half-written. {_how_to_go_on(arguments)}"
+
+
+def _print_document(document: Any, out: Lenient) -> None:
+    text = to_json(document)
+    if codecs.lookup(out.encoding or "utf-8").name != "utf-8":  # JSON has escapes of its own
+        text = json.dumps(json.loads(text), indent=2)
+    print(text)
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether it says that memory is used up; torch has errors of its own for that."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        "out of memory" in words or "can't allocate memory" in words
+    )
+
+
+@contextmanager
+def _silent_libraries() -> "Iterator[None]":
+    """Libraries' warnings name paths and no remedy; `python -W default` shows them."""
+    if sys.warnoptions:
+        yield
+        return
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda *_, **__: None  # whatever filters a library sets itself
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
+
+
+def storage_problem(error: OSError) -> str:
+    """A sentence for what an operating system says of files and disks."""
+    # Of a copy or a rename both names are known; it is the second that is written.
+    name = error.filename if error.filename2 is None else error.filename2
+    where = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else ""
+    at, it = (f" ({where})", where) if where else ("", "a file")
+    known = {
+        errno.ENOSPC: f"the disk is full{at}; free some space and run the command again",
+        errno.EDQUOT: f"your quota of the disk is used up{at}; free some space and run the command "
+        "again",
+        errno.EROFS: f"{it} is on a read-only file system; choose another output folder",
+        errno.EACCES: f"no permission for {it}; choose another folder or change its rights",
+        errno.EPERM: f"no permission for {it}; choose another folder or change its rights",
+        errno.ENOENT: f"there is no {where or 'such file'}",
+        errno.EISDIR: f"{it} is a folder; a file is expected there",
+        errno.ENOTDIR: f"{it} leads through a file; only folders can hold files",
+        errno.EEXIST: f"{it} is there already; move it away",
+        errno.ENOTEMPTY: f"the folder {where} is not empty; move away what is in it",
+        errno.ENAMETOOLONG: f"the name {it} is too long for this file system; choose a shorter one",
+        errno.ELOOP: f"{it} is a link that leads back to itself; remove it",
+        errno.EMFILE: f"too many files are open{at}; allow more with `ulimit -n 4096`",
+        errno.ENFILE: f"too many files are open on this machine{at}; close some programs",
+        errno.EIO: f"the disk failed in reading or writing {it}; check the disk",
+        errno.EXDEV: f"{it} is on another file system than what is to be moved there",
+        errno.EINVAL: f"{it} cannot be read or written here; choose another place",
+    }
+    return known.get(error.errno or 0, f"{error.strerror or error}{at}")
+
+
+def _how_to_go_on(arguments: "Sequence[str]") -> str:
+    resumable = list(arguments[:1]) == ["train"] and "--resume" not in arguments
+    same = "Run the same command" + (" with --resume" if resumable else "")
+    return same + " to go on after the last finished " + ("epoch." if resumable else "step.")

@@ -1,0 +1,192 @@
+"""Command lines read into dataclasses by tyro; what it refuses becomes one sentence."""
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin
+
+from lesionlite.documents import describe
+from lesionlite.errors import LesionliteError, unknown_choice
+
+T = TypeVar("T")
+HELP = ("-h", "--help")
+EMPTY_DEFAULT = re.compile(r"\(default: (None|True|False|'')?\)")  # says nothing to a reader
+HINT = re.compile(r"\((?:default: .*|required)\)$")
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether one of the arguments does; what stands after `--` is no flag."""
+    given = list(arguments)
+    flags = given[: given.index("--")] if "--" in given else given
+    return any(argument in HELP for argument in flags)
+
+
+def read_flags(
+    kind: type[T], arguments: Sequence[str], prog: str, pairs: bool = False, **settings: Any
+) -> T:
+    """What the arguments make of a dataclass of flags.
+
+    Args:
+        kind: the dataclass; a field is a flag, or a positional argument.
+        arguments: without the program's name.
+        prog: the program's name in the usage line.
+        pairs: whether a switch takes a value, `--cache False`, instead of being `--no-cache`.
+        settings: `default` of `tyro.cli`.
+
+    Raises:
+        LesionliteError: a flag that is unknown, missing, or of another type.
+        SystemExit: after --help.
+    """
+    import tyro
+
+    marker: Any = tyro.conf.FlagConversionOff if pairs else tyro.conf.FlagCreatePairsOff
+    settings |= {"prog": prog, "config": (marker,)}
+    with _rules():
+        return _read(kind, arguments, prog, settings)
+
+
+def _read(kind: type[T], arguments: Sequence[str], prog: str, settings: dict[str, Any]) -> T:
+    import tyro
+
+    if asks_for_help(arguments):
+        _print_help(tyro.extras.get_parser(kind, **settings))
+        raise SystemExit(0)
+    try:
+        made: T = tyro.cli(kind, args=list(arguments), console_outputs=False, **settings)
+        return made
+    except SystemExit as stop:
+        # tyro prints boxes. A value that does not convert leaves its error behind; what the parser
+        # refuses, a second parser tells in words.
+        problem = stop.__context__
+        parser: Any = tyro.extras.get_parser(kind, **settings)  # a copy of argparse's, by tyro
+        refusal = _Refusal(parser, prog)
+        parser.error = refusal.of
+        named = parser.parse_args(list(map(_as_tyro_spells, arguments)))
+        raise refusal.of_value(getattr(problem, "arg", None), named) from None
+
+
+def _rules() -> Any:
+    """How tyro reads paths: an empty one, of a shell's unset variable, would be the working folder.
+
+    A context, in which the rules hold.
+    """
+    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+    registry = ConstructorRegistry()
+
+    def paths(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
+        if info.type is not Path:
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="PATH",
+            instance_from_str=lambda given: _path(given[0]),
+            is_instance=lambda value: isinstance(value, Path),
+            str_from_instance=lambda value: [str(value)],
+        )
+
+    registry.primitive_rule(paths)
+    return registry
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise ValueError("empty")
+    return Path(text)
+
+
+def _as_tyro_spells(argument: str) -> str:
+    """As tyro does: it takes --max_f1_loss, too."""
+    name, equals, value = argument.partition("=")
+    return (name.replace("_", "-") if name.startswith("--") else name) + equals + value
+
+
+class _Refusal:
+    """Turns what argparse says into a sentence."""
+
+    def __init__(self, parser: Any, prog: str) -> None:
+        self.actions, self.prog = parser._actions, prog
+
+    def _error(self, words: str) -> LesionliteError:
+        name = self.prog.removeprefix("lesionlite ")
+        return LesionliteError(f"{name}: {words}; see {self.prog} --help")
+
+    def of(self, message: str) -> NoReturn:
+        """Stands in for the parser's `error`."""
+        what, _, which = message.partition(": ")
+        if what == "the following arguments are required":
+            # Positional arguments are told by argparse as PATH, all of them.
+            given = which.split(", ")
+            needed = [a for a in self.actions if a.required]
+            flags = [_called(a) for a in needed if "/".join(a.option_strings) in given]
+            places = [_called(a) for a in needed if not a.option_strings]
+            missing = places[len(places) + len(flags) - len(given) :] + flags
+            raise self._error(f"{' and '.join(missing)} must be given")
+        if what == "unrecognized arguments":
+            raise self._unknown(which.split())
+        flag = what.removeprefix("argument ").split("/")[0]
+        choice = re.match(r"invalid choice: (.+?) \(choose from", which)
+        action = next((a for a in self.actions if flag in (*a.option_strings, a.metavar)), None)
+        if choice and action and action.choices:
+            wrong = unknown_choice(_called(action), choice[1].strip("'"), action.choices)
+            raise self._error(str(wrong).replace("there is no ", "", 1).replace(" ", " is ", 1))
+        if which.startswith("expected"):
+            raise self._error(f"{flag} needs a value")
+        if which.startswith("ignored explicit argument"):
+            raise self._error(f"{flag} takes no value")
+        raise self._error(message)
+
+    def _unknown(self, words: list[str]) -> LesionliteError:
+        flags = [word.partition("=")[0] for word in words if word.startswith("-")]
+        if not flags:
+            return self._error(f"{' '.join(words)!r} is one argument too many")
+        known = [name for action in self.actions for name in action.option_strings]
+        close = get_close_matches(flags[0], known, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        return self._error(f"there is no flag {flags[0]}{hint}")
+
+    def of_value(self, argument: Any, named: Any) -> LesionliteError:
+        """For a value that is of another type than the flag."""
+        if argument is None:
+            return self._error("these arguments do not fit together")
+        name = argument.lowered.name_or_flags[0]
+        action = next(a for a in self.actions if name in (*a.option_strings, a.dest, a.metavar))
+        value = getattr(named, action.dest)
+        given = " ".join(value) if isinstance(value, list) else value
+        wanted = _wanted(argument.field.type_stripped)
+        return self._error(f"{_called(action)} is {given!r}; it must be {wanted}")
+
+
+def _called(action: Any) -> str:
+    """A flag by its name, a positional argument by what it is."""
+    if action.option_strings:
+        return str(max(action.option_strings, key=len))
+    return f"{action.dest.split('.')[-1].replace('_', ' ')} ({action.metavar or action.dest})"
+
+
+def _wanted(kind: Any) -> str:
+    parts = [part for part in get_args(kind) if part not in (NoneType, ...)]
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(map(_wanted, parts))
+    if get_origin(kind) in (tuple, list) and parts:
+        each = describe(parts[0])
+        return f"one or more of these: {each}"
+    return describe(kind)
+
+
+def _print_help(parser: Any) -> None:
+    """Print it, without what tyro adds that says nothing."""
+    for action in parser._actions:
+        if isinstance(action.metavar, str):
+            action.metavar = action.metavar.replace("{None}|", "").replace("|{None}", "")
+        if "-h" in action.option_strings:
+            action.help = "Show this help, and end."
+        words = EMPTY_DEFAULT.sub("", action.help or "")
+        words = " ".join(words.split())  # lines as they are in the source say nothing
+        hint = HINT.search(words)
+        action.help = words
+        if hint:
+            action.help = f"{words[: hint.start()]}[dim]{hint[0]}[/dim]"
+    parser.print_help()

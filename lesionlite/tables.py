@@ -1,0 +1,121 @@
+"""The paper's three tables: class distribution, scores, scores of each class."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lesionlite.files import write_json, write_text
+from lesionlite.layout import TABLES, TABLES_JSON
+from lesionlite.metrics import Scores
+from lesionlite.train.data.splits import read_split
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: rows of text and numbers under columns."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def markdown(self) -> str:
+        """For people; numbers to three or four places."""
+        lines = [self.columns, ["---", *["---:"] * (len(self.columns) - 1)]]
+        body = [[_shown(value) for value in row] for row in self.rows]
+        text = "\n".join("| " + " | ".join(line) + " |" for line in [*lines, *body])
+        return f"**{self.title}**\n\n{text}\n"
+
+    def csv(self) -> str:
+        """For spreadsheets, all digits."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return stream.getvalue()
+
+    def document(self) -> dict[str, Any]:
+        """For programs: a record for each row."""
+        return {
+            "title": self.title,
+            "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows],
+        }
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def class_distribution(folder: Path, labels: tuple[str, ...]) -> Table:
+    """Table 1: images of each class, in each split of a data folder or in a folder of classes.
+
+    Raises:
+        LesionliteError: if there is no image, or a class that `labels` lacks.
+    """
+    splits = {name: folder / name for name in SPLITS if (folder / name).is_dir()}
+    counts = {n: read_split(f, labels).counts() for n, f in (splits or {"images": folder}).items()}
+    total = np.sum(list(counts.values()), axis=0)
+    every = [*counts.values()] if len(counts) == 1 else [*counts.values(), total.tolist()]
+    columns = (*counts,) if len(counts) == 1 else (*counts, "all")
+    rows = [
+        (label, *(row[index] for row in every), float(total[index] / total.sum()))
+        for index, label in enumerate(labels)
+    ]
+    rows.append(("all", *(sum(row) for row in every), 1.0))
+    return Table("table1", "Class distribution", ("class", *columns, "share"), tuple(rows))
+
+
+def overall_table(scores: Scores) -> Table:
+    """Table 2: all images, and those of each domain."""
+    rows = [("all", scores), *scores.domains.items()]
+    columns = ("part", "images", "accuracy", "weighted F1", "macro F1", "weighted AUC", "ECE")
+    return Table(
+        "table2",
+        "Scores",
+        columns,
+        tuple(
+            (
+                name,
+                s.images,
+                s.accuracy,
+                s.weighted_f1,
+                s.macro_f1,
+                s.weighted_auc,
+                s.calibration_error,
+            )
+            for name, s in rows
+        ),
+    )
+
+
+def class_table(scores: Scores) -> Table:
+    """Table 3: precision, recall, F1 and images of each class."""
+    return Table(
+        "table3",
+        "Scores of each class",
+        ("class", "precision", "recall", "F1", "images"),
+        tuple(
+            (c.label, *((c.precision, c.recall, c.f1) if c.support else [None] * 3), c.support)
+            for c in scores.classes
+        ),
+    )
+
+
+def write_tables(out: Path, tables: Sequence[Table], note: str) -> None:
+    """Write tables.md, tables.json, and a CSV file for each."""
+    caveat = f"\nNote: {note}.\n" if note else ""
+    write_text(out / TABLES, "\n".join(table.markdown() for table in tables) + caveat)
+    write_json(
+        out / TABLES_JSON, {"note": note, **{table.name: table.document() for table in tables}}
+    )
+    for table in tables:
+        write_text(out / f"{table.name}.csv", table.csv())

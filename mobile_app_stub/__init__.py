@@ -1,0 +1,1 @@
+"""Phone apps that embed artifacts: their templates, and what fills and serves them."""

@@ -1,0 +1,83 @@
+"""`lesionlite embed` and `serve`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from lesionlite.command import Json, Outcome
+from lesionlite.console import say
+from lesionlite.settings import refuse_settings, refuse_types
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Make a phone app that holds artifacts, their contract and their golden vectors.
+
+    The app checks itself with the golden vectors when it is first started.
+    """
+
+    artifacts: Positional[Path]
+    """Folder that `lesionlite export` wrote."""
+    app: str
+    """Which app: web (an installable page), android (Kotlin), ios (Swift)."""
+    out: Path
+    """Folder of the app; must not be there yet."""
+    precision: str | None = None
+    """Which precision to embed, instead of the first of the app's own list that did not fail."""
+    model_only: bool = False
+    """Renew the model in an app that is there, and leave everything else as you edited it."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Fill the template, and say what to do with it."""
+        from lesionlite.mobile_app_stub.embed import APPS, embed
+
+        made = embed(self.artifacts, self.app, self.out, self.precision, self.model_only)
+        for row in made.artifacts:
+            say(f"{row.artifact}  {row.size_bytes / 1e6:.1f} MB")
+        for remark in made.remarks:
+            say(remark)
+        say(f"app: {self.out}")
+        say(f"next: {APPS[self.app].next.format(out=self.out)}")
+        document = {
+            "out": str(self.out),
+            "artifacts": [row.artifact for row in made.artifacts],
+            "remarks": list(made.remarks),
+        }
+        return document, 0
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Build the web app that `lesionlite embed --app web` made, and serve it on this machine."""
+
+    app: Positional[Path]
+    """Folder of the app."""
+    port: int = 8000
+    """Of http://localhost; 0 takes a free one."""
+    json: Json = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        refuse_settings(self, [("port", 0 <= self.port <= 65535, "from 0 to 65535")])
+
+    def run(self) -> Outcome:
+        """Build, and serve until Ctrl-C."""
+        from lesionlite.mobile_app_stub.serve import SITE, address_of, build_site, open_server
+
+        build_site(self.app)
+        with open_server(self.app, self.port) as server:
+            address = address_of(server)
+            say(f"page: {self.app / SITE}, for any static web server with https")
+            say(f"next: open {address} (Ctrl-C ends it)")
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                say("stopped")
+        return {"app": str(self.app), "site": str(self.app / SITE), "address": address}, 0

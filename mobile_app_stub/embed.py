@@ -1,0 +1,266 @@
+"""Fill the template of a phone app with artifacts, their contract and their golden vectors."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from lesionlite.contract import Contract
+from lesionlite.documents import read_record
+from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.export.execute.vectors import Golden, read_golden
+from lesionlite.export.formats import read_contract
+from lesionlite.export.manifest import GOLDEN, Artifact, Manifest, refuse_changed
+from lesionlite.files import replacing, sha256_file
+from lesionlite.mobile_app_stub.placing import place, refuse_no_app, renew
+from lesionlite.outputs import refuse_overlap
+
+TEMPLATES = Path(__file__).parent
+CASES = "cases.json"  # lies beside the templates; the unit tests of every app's core read it
+BUILT = ("node_modules", "site", "build", ".build", ".gradle", ".kotlin", ".idea")  # never copied
+
+
+@dataclass(frozen=True)
+class App:
+    """A row of the table of apps; its template is the folder of its name.
+
+    Attributes:
+        formats: as in `lesionlite.export.formats.FORMATS`; an artifact of each is embedded.
+        precisions: which one is taken, the first that passed the benchmark.
+        assets: where in the app the artifacts, the contract and the golden vectors lie.
+        next: what to do with the filled folder, `{out}`.
+    """
+
+    formats: tuple[str, ...]
+    precisions: tuple[str, ...]
+    assets: str
+    next: str
+
+
+APPS = {
+    # fp16 last: LiteRT.js 2.5.3 takes eight times as long for it as for fp32
+    # (google-ai-edge/LiteRT#9663, open). It may come first once that is mended.
+    "web": App(("tflite", "onnx"), ("w8", "fp32", "fp16"), "model", "lesionlite serve {out}"),
+    "android": App(
+        ("tflite",),
+        ("w8a8", "fp16", "fp32"),
+        "app/src/main/assets/model",
+        "open {out} in Android Studio",
+    ),
+    "ios": App(
+        ("coreml",),
+        ("fp16", "fp32", "w8"),
+        "LesionLite.swiftpm/App/Model",
+        "open {out}/LesionLite.swiftpm in Xcode",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What embedding reads of a row of the benchmark's report."""
+
+    artifact: str
+    status: Literal["pass", "fail", "unverified"]
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What embedding reads of the benchmark's report."""
+
+    rows: tuple[_Verdict, ...]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What was placed.
+
+    Attributes:
+        out: the app's folder.
+        artifacts: the embedded ones.
+        remarks: sentences that the developer should read.
+    """
+
+    out: Path
+    artifacts: tuple[Artifact, ...]
+    remarks: tuple[str, ...]
+
+
+def embed(
+    folder: Path,
+    name: str,
+    out: Path,
+    precision: str | None = None,
+    model_only: bool = False,
+    apps: Mapping[str, App] = APPS,
+    templates: Path = TEMPLATES,
+) -> Embedded:
+    """Make an app folder from a template, all or nothing.
+
+    Args:
+        folder: what `lesionlite export` wrote.
+        name: key of `apps`.
+        out: the app's folder; must not be there yet, unless `model_only`.
+        precision: instead of the app's own preference.
+        model_only: change nothing in `out` but its artifacts, contract and golden vectors.
+        apps: the table.
+        templates: folder of the templates.
+
+    Raises:
+        LesionliteError: naming what is missing, changed, failed or in the way.
+    """
+    if name not in apps:
+        raise unknown_choice("app", name, apps)
+    app = apps[name]
+    assets = out / app.assets
+    if model_only:
+        refuse_no_app(out, name, app.assets, CASES)
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise LesionliteError(
+            f"{out} is there already; choose another --out, or renew its model and nothing else "
+            "with --model-only"
+        )
+    refuse_overlap(assets if model_only else out, ARTIFACTS=folder)
+    chosen, remarks = _choose(folder, app, precision)
+    contract = _contract(folder, chosen)
+    golden = golden_of(folder, chosen)
+    if model_only:
+        renew(assets, folder, chosen, contract, golden)
+    else:
+        with replacing(out) as temporary:
+            ignore = shutil.ignore_patterns(*BUILT)
+            shutil.copytree(templates / name, temporary, ignore=ignore)
+            shutil.copy(templates / CASES, temporary)
+            place(temporary / app.assets, folder, chosen, contract, golden)
+    return Embedded(out, tuple(chosen), tuple(remarks))
+
+
+def _choose(folder: Path, app: App, precision: str | None) -> tuple[list[Artifact], list[str]]:
+    """An artifact of each format, and what must be said of the choice."""
+    manifest = Manifest.read(folder)
+    statuses = _statuses(folder, manifest)
+    chosen, remarks = [], []
+    for format_ in app.formats:
+        rows = {row.precision: row for row in manifest.artifacts if row.format == format_}
+        if precision is None:
+            row = _preferred(folder, format_, app, rows, statuses)
+            if row.precision != app.precisions[0]:
+                remarks.append(
+                    f"{app.precisions[0]} is preferred, but there is none of {format_} that can be "
+                    f"embedded; took {row.artifact}"
+                )
+        else:
+            row = _named(folder, format_, precision, rows, statuses)
+            if row.artifact not in statuses:
+                remarks.append(f"no report says whether {row.artifact} passes; {_ask(folder)}")
+            elif statuses[row.artifact] != "pass":
+                remarks.append(f"the report says {row.artifact} is {statuses[row.artifact]}")
+        refuse_changed(folder / row.artifact)
+        chosen.append(row)
+    return chosen, remarks
+
+
+def _named(
+    folder: Path,
+    format_: str,
+    precision: str,
+    rows: Mapping[str, Artifact],
+    statuses: Mapping[str, str],
+) -> Artifact:
+    """The artifact of the precision that the user names; anything but one that failed."""
+    if precision not in rows:
+        raise LesionliteError(
+            f"{folder} holds no {format_} artifact of precision {precision!r}; choose from: "
+            f"{', '.join(rows) or 'none: export ' + format_}"
+        )
+    row = rows[precision]
+    if statuses.get(row.artifact) == "fail":
+        raise LesionliteError(
+            f"{row.artifact} did not pass the benchmark, so it is not embedded; choose "
+            "another --precision"
+        )
+    return row
+
+
+def _preferred(
+    folder: Path, format_: str, app: App, rows: Mapping[str, Artifact], statuses: Mapping[str, str]
+) -> Artifact:
+    """The first of the app's own list that passed the benchmark."""
+    there = [rows[precision] for precision in app.precisions if precision in rows]
+    if not there:
+        raise LesionliteError(
+            f"{folder} holds no {format_} artifact that this app takes "
+            f"({', '.join(app.precisions)}); make one with `lesionlite export --formats {format_}`"
+        )
+    for row in there:
+        if statuses.get(row.artifact) == "pass":
+            return row
+    found = ", ".join(f"{row.artifact}: {statuses.get(row.artifact, 'no report')}" for row in there)
+    raise LesionliteError(
+        f"{folder} holds no {format_} artifact that passed the benchmark ({found}); "
+        f"{_ask(folder)}, or name with --precision one that did not fail"
+    )
+
+
+def _ask(folder: Path) -> str:
+    return f"run `lesionlite benchmark {folder} --run RUN --data DATA`"
+
+
+def _statuses(folder: Path, manifest: Manifest) -> dict[str, str]:
+    """What the benchmark's report says of each artifact, where it speaks of these very files."""
+    sizes = {row.artifact: row.size_bytes for row in manifest.artifacts}
+    for path in (folder / "report.json", folder.parent / "report.json"):
+        if os.path.lexists(path):
+            report = read_record(path, _Report, extra=True, advice=_ask(folder))
+            return {
+                row.artifact: row.status
+                for row in report.rows
+                if sizes.get(row.artifact) == row.size_bytes
+            }
+    return {}
+
+
+def _contract(folder: Path, chosen: list[Artifact]) -> Contract:
+    """The one that all of the artifacts carry."""
+    contracts = [read_contract(folder / row.artifact) for row in chosen]
+    for row, contract in zip(chosen, contracts, strict=True):
+        if contract != contracts[0]:
+            raise LesionliteError(
+                f"{row.artifact} and {chosen[0].artifact} carry different contracts; export both "
+                "from one run"
+            )
+    return contracts[0]
+
+
+def golden_of(folder: Path, chosen: Sequence[Artifact]) -> Golden:
+    """The golden vectors of a folder of artifacts, with the answers of the chosen ones alone.
+
+    Raises:
+        LesionliteError: no golden vectors, changed ones, or none of a chosen artifact.
+    """
+    place = folder / GOLDEN
+    again = "make them again with `lesionlite export`"
+    if not place.is_dir() or Manifest.read(folder).golden_sha256 != sha256_file(place):
+        raise LesionliteError(
+            f"the golden vectors in {place} are missing, or not the ones that the manifest lists; "
+            + again
+        )
+    golden = read_golden(place, again)
+    kept = {}
+    for row in chosen:
+        entry = golden.artifacts.get(row.artifact)
+        if entry is None or entry.probabilities is None:
+            reason = (entry and entry.reason) or "it was never asked"
+            raise LesionliteError(
+                f"{row.artifact} has no golden vectors ({reason}), and an app checks itself with "
+                f"them; {again}"
+            )
+        if entry.sha256 != row.sha256:
+            raise LesionliteError(
+                f"the golden vectors in {place} are of another {row.artifact}; {again}"
+            )
+        kept[row.artifact] = entry
+    return replace(golden, artifacts=kept)

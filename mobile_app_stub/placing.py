@@ -1,0 +1,109 @@
+"""Put artifacts and what they need into an app, and renew them in one that a developer edits."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.vectors import ANSWERS, Golden, read_golden
+from lesionlite.export.manifest import GOLDEN, Artifact
+from lesionlite.files import need_folder, replacing, sha256_file
+from lesionlite.layout import CONTRACT
+from lesionlite.outputs import remove
+
+
+def place(
+    assets: Path, folder: Path, chosen: Sequence[Artifact], contract: Contract, golden: Golden
+) -> None:
+    """Write what an app reads; `assets` may hold files of the template or of the developer.
+
+    Args:
+        assets: folder in the app.
+        folder: of the artifacts.
+        chosen: which of them.
+        contract: that they carry.
+        golden: their vectors.
+
+    Raises:
+        LesionliteError: a file of the developer's has the name of one that is to be written.
+    """
+    (assets / GOLDEN).mkdir(parents=True, exist_ok=True)
+    pairs = [(folder / row.artifact, assets / row.artifact) for row in chosen]
+    pairs += [(folder / GOLDEN / name, assets / GOLDEN / name) for name in golden.images]
+    texts = {
+        assets / GOLDEN / ANSWERS: json.dumps(golden.document(), indent=1, ensure_ascii=False),
+        assets / CONTRACT: contract.to_json().rstrip("\n"),
+    }
+    for target in (*(target for _, target in pairs), *texts):
+        if os.path.lexists(target):
+            raise LesionliteError(
+                f"the app's {target.relative_to(assets)} is not one that lesionlite placed, and a "
+                "file of that name is to be written; rename yours"
+            )
+    for source, target in pairs:
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    for target, text in texts.items():
+        target.write_text(text + "\n", encoding="utf-8")
+
+
+def refuse_no_app(out: Path, name: str, assets: str, cases: str) -> None:
+    """Refuse a folder that `embed` did not make; `assets` and `cases` are paths in it.
+
+    Raises:
+        LesionliteError: saying what an app of that name has and this folder lacks.
+    """
+    need_folder(out, "no app to renew: ")
+    needed = [cases, *(f"{assets}/{part}" for part in (CONTRACT, f"{GOLDEN}/{ANSWERS}"))]
+    missing = [part for part in needed if not (out / part).is_file()]
+    if missing:
+        raise LesionliteError(
+            f"no app to renew: {out} is no {name} app of lesionlite's, for it has no "
+            f"{', no '.join(missing)}; name the folder that `lesionlite embed --app {name}` made, "
+            "or make one without --model-only"
+        )
+    for folder in (out / assets, out / assets / GOLDEN):
+        if folder.resolve() != out.resolve() / folder.relative_to(out):
+            raise LesionliteError(f"{folder} leads elsewhere by a link; put a folder in its place")
+
+
+def renew(
+    assets: Path, folder: Path, chosen: Sequence[Artifact], contract: Contract, golden: Golden
+) -> None:
+    """As `place`, in the place of what was placed before, all or nothing.
+
+    Only what lesionlite placed goes; all other files stay.
+
+    Raises:
+        LesionliteError: as `place`, or an artifact that was changed since it was placed.
+    """
+    placed = _placed(assets)
+    with replacing(assets, ours=True) as temporary:
+        shutil.copytree(assets, temporary, symlinks=True, copy_function=link_or_copy)
+        for name in placed:
+            remove(temporary / name)
+        place(temporary, folder, chosen, contract, golden)
+
+
+def _placed(assets: Path) -> list[str]:
+    """What lesionlite placed in an app, relative to its assets, by the app's own golden.json."""
+    old = read_golden(assets / GOLDEN, "mend it, or embed a new app")
+    for name, answers in old.artifacts.items():
+        path = assets / name
+        if os.path.lexists(path) and sha256_file(path) != answers.sha256:
+            raise LesionliteError(
+                f"{path} is not the file that lesionlite placed there, by its SHA-256 in "
+                f"{GOLDEN}/{ANSWERS}, and would be replaced; move it away"
+            )
+    parts = [CONTRACT, *(f"{GOLDEN}/{name}" for name in (ANSWERS, *old.images))]
+    return [*old.artifacts, *parts]
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """A second name of a file, or a copy where the file system gives none. Links stay links."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)

@@ -1,0 +1,186 @@
+"""Build the web app, and serve it on this machine, as any static web server could."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, cast
+
+from lesionlite.console import say
+from lesionlite.errors import LesionliteError
+from lesionlite.files import need_folder
+
+SITE = "site"  # what the app's build makes inside its folder
+SCRIPT = "build.mjs"  # and by what
+HOST = "localhost"  # browsers give camera and service worker to it without https
+NAMES = (HOST, "127.0.0.1", "[::1]")
+HTTP_PORT = 80  # which browsers leave out
+
+
+class Server(ThreadingHTTPServer):
+    """Says nothing of connections that break: browsers break them all the time."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what else goes wrong."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Files with the types that browsers insist on, isolated so that wasm may use threads.
+
+    Nothing but regular files below the folder, for pages of this machine alone: another site's page
+    may let its own name lead here (DNS rebinding), and then asks with that name as the host.
+    """
+
+    extensions_map = {
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".js": "text/javascript",
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+        ".webmanifest": "application/manifest+json",
+    }
+
+    def send_head(self) -> Any:
+        """What GET and HEAD have in common: the open file, or None after an error was sent."""
+        if not self._names_this_server():
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+            return None
+        try:
+            status = None if self._is_inside() else HTTPStatus.NOT_FOUND
+        except (OSError, RuntimeError):  # too long, links in a circle
+            status = HTTPStatus.NOT_FOUND
+        except ValueError:  # no path: NUL, half a character
+            status = HTTPStatus.BAD_REQUEST
+        if status is None:
+            return super().send_head()
+        self.send_error(status)
+        return None
+
+    def _names_this_server(self) -> bool:
+        port = cast(Server, self.server).server_port
+        here = {f"{name}:{port}" for name in NAMES} | (set(NAMES) if port == HTTP_PORT else set())
+        given = self.headers.get_all("Host", [])
+        return len(given) == 1 and given[0].strip().lower() in here
+
+    def _is_inside(self) -> bool:
+        """Whether what would be sent is a regular file of the folder, or a folder of it."""
+        folder = Path(self.directory).resolve()
+        asked = Path(self.translate_path(self.path))
+        for place in (asked, *(asked / name for name in ("index.html", "index.htm"))):
+            found = place.resolve()
+            if not found.is_relative_to(folder) or not (
+                found.is_dir() or found.is_file() or not found.exists()
+            ):
+                return False
+        return True
+
+    def end_headers(self) -> None:
+        """Add the headers of cross-origin isolation, without which there are no shared buffers."""
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
+
+    def list_directory(self, path: Any) -> None:
+        """A folder without index.html is not there."""
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """No line for every file."""
+
+
+def build_site(app: Path) -> None:
+    """Run the app's own build, so that what is served is what its folder holds now.
+
+    The npm packages that it names are installed first, where they are not yet. Without npm, a page
+    that was built before is left as it is.
+
+    Raises:
+        LesionliteError: no such folder, no web app in it, no npm, or what npm says went wrong.
+    """
+    need_folder(app)
+    if not (app / SCRIPT).is_file():
+        raise LesionliteError(
+            f"{app} holds no web app ({SCRIPT} is missing); make one with "
+            "`lesionlite embed ARTIFACTS --app web --out APP`"
+        )
+    if shutil.which("npm") is None:
+        if (app / SITE / "index.html").is_file():
+            say("npm is not installed: serving the page as it was built before")
+            return
+        raise LesionliteError(
+            f"{app} needs npm to be built, which is not installed; install Node.js 20 or newer"
+        )
+    if not (app / "node_modules").is_dir():
+        say("installing the app's npm packages")
+        _npm(app, "ci")
+    _npm(app, "run", "build")
+
+
+def _npm(app: Path, *arguments: str) -> None:
+    done = subprocess.run(["npm", *arguments], cwd=app, capture_output=True, text=True)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        errors = [line for line in said if "error" in line.lower()] or said or ["it does not say"]
+        raise LesionliteError(
+            f"`npm {' '.join(arguments)}` failed in {app} ({errors[0].strip()}); run it there to "
+            "see more"
+        )
+
+
+def built_site(app: Path) -> Path:
+    """Where the built page of an app lies; LesionliteError if there is none."""
+    need_folder(app)
+    if not (app / SITE / "index.html").is_file():
+        raise LesionliteError(
+            f"{app} holds no built page ({SITE}/index.html); run `lesionlite serve {app}`"
+        )
+    return app / SITE
+
+
+def open_server(app: Path, port: int) -> ThreadingHTTPServer:
+    """A server of `app`/site that listens on this machine alone; `serve_forever` runs it.
+
+    Args:
+        app: what `lesionlite embed --app web` filled, and its build completed.
+        port: 0 takes any that is free.
+
+    Raises:
+        LesionliteError: no such folder, not built yet, or the port is taken.
+    """
+    site = built_site(app)
+    try:
+        return Server((HOST, port), partial(Handler, directory=str(site)))
+    except (OSError, OverflowError) as error:
+        raise LesionliteError(
+            f"port {port} cannot be used ({error}); choose another --port, 0 takes a free one"
+        ) from error
+
+
+def address_of(server: ThreadingHTTPServer) -> str:
+    """Where a browser finds it."""
+    return f"http://{HOST}:{server.server_port}"
+
+
+@contextmanager
+def serving(app: Path) -> Iterator[str]:
+    """Serve `app`/site while inside, by a thread; gives the address.
+
+    Raises:
+        LesionliteError: as `open_server`.
+    """
+    with open_server(app, 0) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield address_of(server)
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,1 @@
+"""From raw collections and folders to the images that a network sees."""

@@ -1,0 +1,62 @@
+"""Decoding once: a memory-mapped file of resized pixels, made anew when an image changes."""
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from lesionlite.console import say
+from lesionlite.contract import Contract
+from lesionlite.documents import read_json
+from lesionlite.files import fingerprint, sha256_file, size_bytes, write_json
+from lesionlite.train.data.images import DECODING, Pixels, decode, write_inputs
+
+MARGIN = 1.15  # at least so much larger than the network's input, because crops are enlarged again
+DAYS = 30
+
+
+def cache_folder() -> Path:
+    """Where things lie that can be made again: $XDG_CACHE_HOME/lesionlite, else in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lesionlite"
+
+
+def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
+    """Images as squares of about `MARGIN` times the contract's side, made unless they are there.
+
+    Args:
+        files: images, in order.
+        contract: squeezes the whole image into the square (`squash`), or takes its centre.
+
+    Returns:
+        uint8 [N, M, M, 3], memory-mapped.
+
+    Raises:
+        LesionliteError: naming the first file that cannot be decoded.
+    """
+    side = 32 * math.ceil(MARGIN * contract.side / 32)
+    large = replace(contract, side=side, resize_side=side)
+    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    made = [DECODING, large.resize, side, large.interpolation, large.antialias]
+    key = fingerprint([stats, *made])[:24]
+    file = cache_folder() / f"pixels-{key}.npy"
+    seal = file.with_suffix(".json")
+    if not (file.is_file() and read_json(seal) == {"sha256": sha256_file(file)}):
+        write_inputs(file, decode(files, large), len(files), "decoding once", ours=True)
+        write_json(seal, {"sha256": sha256_file(file)}, ours=True)
+        say(f"decoded pixels: {file} ({size_bytes(file) / 1e9:.1f} GB; may be deleted)")
+        _forget_old(file.parent)
+    os.utime(file)
+    pixels: Pixels = np.load(file, mmap_mode="r")
+    return pixels
+
+
+def _forget_old(folder: Path) -> None:
+    """Delete pixels that no training has used for `DAYS`."""
+    for file in folder.glob("pixels-*.npy"):
+        if time.time() - file.stat().st_mtime > DAYS * 86400:
+            file.unlink()
+            file.with_suffix(".json").unlink(missing_ok=True)

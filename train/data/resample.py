@@ -1,0 +1,45 @@
+"""The ways in which an image is made larger or smaller, by name: contracts choose one."""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from lesionlite.contract import Contract
+
+Resample = Callable[[Image.Image, tuple[int, int]], Image.Image]
+
+
+def _pillow(filter_: Image.Resampling) -> Resample:
+    """Pillow's filters widen when the image shrinks (all but nearest)."""
+    return lambda image, size: image.resize(size, filter_)
+
+
+def _plain(mode: str) -> Resample:
+    """As many pixels whatever the scale: what canvas, OpenCV and Android's Bitmap do."""
+
+    def resample(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        import torch
+        from torch.nn.functional import interpolate
+
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
+        resized = interpolate(pixels, size[::-1], mode=mode, align_corners=False)
+        return Image.fromarray(resized[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy())
+
+    return resample
+
+
+RESAMPLERS: dict[str, Resample] = {
+    "nearest": _pillow(Image.Resampling.NEAREST),
+    "bilinear": _pillow(Image.Resampling.BILINEAR),
+    "bilinear, no antialias": _plain("bilinear"),
+    "bicubic": _pillow(Image.Resampling.BICUBIC),
+    "bicubic, no antialias": _plain("bicubic"),
+    "area": _pillow(Image.Resampling.BOX),
+}
+
+
+def resampler_of(contract: Contract) -> str:
+    """The contract's own, a key of `RESAMPLERS`."""
+    plain = f"{contract.interpolation}, no antialias"
+    return contract.interpolation if contract.antialias or plain not in RESAMPLERS else plain

@@ -1,0 +1,274 @@
+"""Reads the raw collections as they are downloaded: which images there are, their class and group.
+
+A group is what must never be divided between splits: the images of one lesion or one patient.
+"""
+
+import filecmp
+import re
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.files import need_folder
+from lesionlite.train.data.folders import LeftOut, find_images, no_image, sentences
+from lesionlite.train.data.rows import (
+    HAM_CLASSES,
+    HAM_TABLE,
+    HAM_TABLES,
+    ISIC_TABLE,
+    ISIC_TRUTH,
+    ham_rows,
+    image_name,
+    isic_labels,
+    isic_lesions,
+)
+
+CLASSES = (
+    "Actinic keratoses",
+    "Basal cell carcinoma",
+    "Benign keratosis-like lesions",
+    "Chickenpox",
+    "Cowpox",
+    "Dermatofibroma",
+    "HFMD",
+    "Healthy",
+    "Measles",
+    "Melanocytic nevi",
+    "Melanoma",
+    "Monkeypox",
+    "Squamous cell carcinoma",
+    "Vascular lesions",
+)
+MSLD_CLASSES = {
+    "MKP": "Monkeypox",
+    "CHP": "Chickenpox",
+    "CWP": "Cowpox",
+    "MSL": "Measles",
+    "HFMD": "HFMD",
+    "HEALTHY": "Healthy",
+}
+DOMAINS = {
+    "dermoscopic": sorted(set(CLASSES) - set(MSLD_CLASSES.values())),
+    "photographs": sorted(MSLD_CLASSES.values()),
+}
+BESIDE = {  # tables and texts that come with the images: nobody misses them
+    *map(no_image, ("", ".csv", ".tab", ".txt", ".md", ".pdf", ".json")),
+}
+# MSLD v2.0 holds each photograph in five folds below "Original Images/.../FOLDS" and copies of it,
+# turned, sheared and recoloured, below "Augmented Images/.../FOLDS_AUG/foldN_AUG/Train". The names
+# of the folders are known from the dataset's README and from public code that reads them; how the
+# copies are named could not be seen, so they are told by their folder.
+AUGMENTED = re.compile(r"augmented[ _]images|folds?\d*_aug", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image: its file, its class, its group and, once divided, its split."""
+
+    path: Path
+    label: str
+    group: str
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A raw collection.
+
+    Attributes:
+        flag: what the user named it by.
+        folder: where it is.
+        files: by image name.
+        repeats: how many files were left out because an identical one of that name is there.
+        augmented: how many were left out because their folder holds augmented copies.
+        left_out: how many other files were, by reason.
+    """
+
+    flag: str
+    folder: Path
+    files: Mapping[str, Path]
+    repeats: int = 0
+    augmented: int = 0
+    left_out: LeftOut = field(default_factory=dict)
+
+    def table(self, *names: str) -> Path | None:
+        """The topmost CSV of one of these names anywhere below the folder."""
+        found = (path for name in names for path in self.folder.rglob(name) if path.is_file())
+        return min(found, key=lambda path: len(path.parts), default=None)
+
+    def needed_table(self, *names: str) -> Path:
+        """Like `table`; LesionliteError if there is none."""
+        found = self.table(*names)
+        if found is None:
+            raise LesionliteError(
+                f"{self.flag}: {self.folder} holds no {names[0]}, which comes with the images"
+            )
+        return found
+
+
+def many(number: int, noun: str) -> str:
+    """The number with its noun, as in "1 image" and "2,084 images"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _is_copy(path: Path) -> bool:
+    """Whether an image lies in a folder of augmented copies."""
+    return any(AUGMENTED.fullmatch(part) for part in path.parent.resolve().parts)
+
+
+def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = False) -> Source:
+    """Find the images anywhere below `folder`.
+
+    MSLD v2.0 repeats every image in each of its folds, so identical copies count once.
+
+    Args:
+        flag: what the user called the folder by, named in errors.
+        folder: where to look.
+        prefix: ignore images whose name does not begin so.
+        originals: leave out folders of augmented copies.
+
+    Raises:
+        LesionliteError: if there is no such folder, or one name stands for two different images.
+    """
+    found = find_images(need_folder(folder, f"{flag}: "))
+    left_out = {why: n for why, n in found.left_out.items() if why not in BESIDE}
+    files: dict[str, Path] = {}
+    repeats = augmented = 0
+    for path in found.files:
+        if not path.name.startswith(prefix):
+            why = f"not named {prefix}*"
+            left_out[why] = left_out.get(why, 0) + 1
+            continue
+        if originals and _is_copy(path):
+            augmented += 1
+            continue
+        first = files.setdefault(image_name(path.name), path)
+        if first == path:
+            continue
+        repeats += 1
+        if not filecmp.cmp(first, path, shallow=False):
+            raise LesionliteError(
+                f"{flag}: {first} and {path} are different images of one name; rename "
+                "or remove one, or name a folder with the original images only"
+            )
+    return Source(flag, folder, files, repeats, augmented, left_out)
+
+
+def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[Source], list[str]]:
+    """Open each folder (flag, path, prefix of names); also what must be said about left-out files.
+
+    Raises:
+        LesionliteError: as `open_source`, or if a source has no images and does not merely label.
+    """
+    # The merge on Kaggle is made of augmented copies; only of MSLD itself are the originals there.
+    sources = [open_source(*given, originals=given[0] == "--msld") for given in folders]
+    notes: list[str] = []
+    seen: set[str] = set()
+    for source in sources:
+        if not source.files:
+            _must_serve(source, {other.flag for other in sources})
+        if source.repeats:
+            notes.append(f"{many(source.repeats, 'identical file')} below {source.flag} ignored")
+        if source.augmented:
+            copies = many(source.augmented, "augmented file")
+            notes.append(f"{copies} below {source.flag} left out: only originals are prepared")
+        notes += sentences(source.left_out, source.flag)
+        both = len(seen & source.files.keys())
+        if both:
+            notes.append(f"{many(both, 'image')} of {source.flag} taken from another source")
+        seen |= source.files.keys()
+    return sources, notes
+
+
+def _must_serve(source: Source, flags: Set[str]) -> None:
+    """Refuse a source without images unless its tables serve another one."""
+    none = f"{source.flag}: there is no image below {source.folder}"
+    if source.augmented:
+        raise LesionliteError(
+            f"{none} but {many(source.augmented, 'augmented file')}; name the folder that holds "
+            "the original images"
+        )
+    served = {"--isic2019": {"--ham10000", "--kaggle"}, "--ham10000": {"--kaggle"}}
+    if source.flag not in served:
+        raise LesionliteError(none)
+    if not served[source.flag] & flags:
+        others = " or ".join(sorted(served[source.flag]))
+        raise LesionliteError(
+            f"{none}, and its table alone serves only {others}; add that, or the images"
+        )
+
+
+def _lesions(isic: Source) -> dict[str, str]:
+    # Without images of its own ISIC 2019 only lends labels, and HAM10000 knows its own lesions.
+    path = isic.needed_table(ISIC_TABLE) if isic.files else isic.table(ISIC_TABLE)
+    return isic_lesions(path) if path else {}
+
+
+def _absent_files(table: str, wanted: Iterable[str], files: Mapping[str, Path]) -> list[str]:
+    absent = sum(name not in files for name in wanted)
+    return [f"{many(absent, 'image')} named in {table} not found"] if absent else []
+
+
+def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], list[str]]:
+    """The samples of HAM10000 and ISIC 2019, each image once, and what must be said about them.
+
+    ISIC 2019's label wins where it has one, because it divides HAM10000's `akiec`.
+
+    Raises:
+        LesionliteError: if a table is missing or malformed, or has an unknown label.
+    """
+    files = {**(isic.files if isic else {}), **(ham.files if ham else {})}
+    if not files:
+        return [], []  # their tables alone serve the merge on Kaggle
+    rows = ham_rows(ham.needed_table(*HAM_TABLES)) if ham else {}
+    truth = isic_labels(isic.needed_table(ISIC_TRUTH)) if isic else {}
+    lesions = _lesions(isic) if isic else {}
+    samples: list[Sample] = []
+    unlabelled = unknown = undivided = corrected = alone = 0
+    for name, path in files.items():
+        dx, lesion = rows.get(name, ("", ""))
+        label = truth.get(name, HAM_CLASSES.get(dx))
+        if not label:
+            unlabelled += label is None
+            unknown += label is not None
+            continue
+        undivided += dx == "akiec" and name not in truth
+        corrected += dx not in ("", "akiec") and HAM_CLASSES[dx] != label
+        group = lesion or lesions.get(name, "")
+        alone += not group
+        samples.append(Sample(path, label, group or name))
+    counted = (
+        (unlabelled, "without a row in its collection's table left out"),
+        (unknown, "that ISIC 2019 labels UNK left out"),
+        (undivided, "HAM10000 calls akiec, not divided by ISIC 2019, went to Actinic keratoses"),
+        (corrected, "took ISIC 2019's class, which differs from HAM10000's"),
+        (alone, "without a lesion_id: each is a group of its own"),
+    )
+    notes = [f"{many(number, 'image')} {what}" for number, what in counted if number]
+    listed = [name for name, label in truth.items() if label] if isic and isic.files else []
+    notes += _absent_files(HAM_TABLE, rows if ham and ham.files else (), files)
+    return samples, notes + _absent_files(ISIC_TRUTH, listed, files)
+
+
+def photographs(source: Source) -> list[Sample]:
+    """The samples of a folder named as MSLD v2.0 is: CODE_GGG_NN.jpg, class, patient, image.
+
+    Raises:
+        LesionliteError: if a file is named otherwise or its code is unknown.
+    """
+    samples = []
+    for name, path in source.files.items():
+        match = re.fullmatch(r"([A-Za-z]+)_([^_]+)_[^_]+", name)
+        if not match:
+            raise LesionliteError(
+                f"{source.flag}: {path} is not named CODE_GGG_NN (class, patient, image); rename "
+                "it, or name a folder with the original images only"
+            )
+        code = match[1].upper()
+        if code not in MSLD_CLASSES:
+            raise LesionliteError(
+                f"{source.flag}: {path}: {unknown_choice('class code', match[1], MSLD_CLASSES)}"
+            )
+        samples.append(Sample(path, MSLD_CLASSES[code], f"{code}_{match[2]}"))
+    return samples

@@ -1,0 +1,222 @@
+"""Folders of labelled images."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from lesionlite.documents import as_record, read_json
+from lesionlite.errors import LesionliteError
+from lesionlite.files import need_folder
+from lesionlite.train.data.folders import class_name, find_classes, find_images, sentences
+from lesionlite.train.data.images import find_bad
+
+ABOUT = "dataset.json"
+Domains = dict[str, list[str]]
+"""The classes of each domain, e.g. of dermoscopy and of photographs."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What `dataset.json` says of a data folder; it may say more."""
+
+    note: str = ""
+    domains: Domains = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Labelled images.
+
+    Attributes:
+        files: images.
+        targets: index of each one's class in `labels`.
+        labels: classes.
+        left_out: what must be said of files that are in the folder and not among these.
+    """
+
+    files: tuple[Path, ...]
+    targets: tuple[int, ...]
+    labels: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def counts(self) -> list[int]:
+        """Images per class, [C]."""
+        return [int(n) for n in np.bincount(self.targets, minlength=len(self.labels))]
+
+    def without(self, bad: Iterable[Path]) -> "Split":
+        """The same without the files of `bad`."""
+        dropped = set(bad)
+        kept = [
+            (file, target)
+            for file, target in zip(self.files, self.targets, strict=True)
+            if file not in dropped
+        ]
+        files, targets = (tuple(column) for column in zip(*kept, strict=True)) if kept else ((), ())
+        return replace(self, files=files, targets=targets)
+
+    def emptied(self, kept: "Split") -> list[str]:
+        """The classes that have images here and none in `kept`."""
+        pairs = zip(self.labels, self.counts(), kept.counts(), strict=True)
+        return [label for label, before, after in pairs if before and not after]
+
+
+def read_split(folder: Path, labels: Sequence[str] | None = None) -> Split:
+    """List the images in `folder`, one folder per class.
+
+    Args:
+        folder: holds one folder per class; an empty one declares a class without images.
+        labels: the classes a model knows, in its order; by default the folders' names, sorted.
+
+    Raises:
+        LesionliteError: no such folder, a class that `labels` lacks, or no image at all.
+    """
+    classes, beside = find_classes(folder)
+    known = tuple(classes) if labels is None else tuple(labels)
+    places = {class_name(label): index for index, label in enumerate(known)}
+    strangers = [name for name in classes if name not in places]
+    if strangers:
+        raise LesionliteError(
+            f"{folder} has class folders that the model does not know: {', '.join(strangers)}; "
+            f"its classes are: {', '.join(known)}"
+        )
+    files: list[Path] = []
+    targets: list[int] = []
+    left_out = Counter(beside)
+    for name, folders in classes.items():
+        for place in folders:
+            found = find_images(place)
+            files += found.files
+            targets += [places[name]] * len(found.files)
+            left_out.update(found.left_out)
+    said = tuple(sentences(left_out, folder))
+    if not files:
+        raise LesionliteError(
+            f"{folder} holds no images; it needs one folder per class with image files in it"
+            + "".join(f" ({sentence})" for sentence in said[:1])
+        )
+    return Split(tuple(files), tuple(targets), known, said)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The splits of a data folder; `test` is None if it has none."""
+
+    train: Split
+    val: Split
+    test: Split | None
+    note: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of the model's outputs."""
+        return self.train.labels
+
+    def splits(self) -> list[Split]:
+        """Train, val and, if there is one, test."""
+        return [split for split in (self.train, self.val, self.test) if split]
+
+    def empty_classes(self) -> list[str]:
+        """Declared classes without a training image."""
+        return [
+            label
+            for label, count in zip(self.labels, self.train.counts(), strict=True)
+            if not count
+        ]
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read train/, val/ and, where there is one, test/ of `folder`.
+
+    Raises:
+        LesionliteError: a missing folder, fewer than two classes with images, class folders in
+            val/ or test/ that train/ lacks, or a dataset.json that says something else.
+    """
+    need_folder(folder)
+    note = read_about(folder).note
+    read_domains(folder)  # they are needed at the end: what is wrong with them is said here
+    if not (folder / "train").is_dir():
+        raise LesionliteError(
+            f"{folder} has no folder train/; it needs train/ and val/ (and test/), each with one "
+            "folder per class; `lesionlite prepare` makes them from raw collections"
+        )
+    train = read_split(folder / "train")
+    if sum(1 for count in train.counts() if count) < 2:
+        raise LesionliteError(
+            f"{folder / 'train'} has images of one class only; a classifier needs at least two "
+            "class folders"
+        )
+    others = {
+        name: read_split(folder / name, _check_classes(folder / name, train.labels))
+        for name in ("val", "test")
+        if (folder / name).is_dir() or name == "val"
+    }
+    return Dataset(train, others["val"], others.get("test"), note)
+
+
+def read_about(folder: Path) -> About:
+    """What dataset.json in `folder` says; nothing if there is none.
+
+    Raises:
+        LesionliteError: if its note or its domains are something else, or it is damaged.
+    """
+    document = read_json(folder / ABOUT)
+    if document is None:
+        return About()
+    return as_record(document, About, str(folder / ABOUT), True, "mend it or remove it")
+
+
+def read_domains(folder: Path) -> Domains:
+    """The classes of each domain, as `dataset.json` in `folder` or above it has them; {} if not.
+
+    Raises:
+        LesionliteError: if it holds something else.
+    """
+    own = (folder / ABOUT).exists() or (folder / "train").is_dir()
+    domains = read_about(folder if own else folder.parent).domains
+    return {name: [class_name(label) for label in labels] for name, labels in domains.items()}
+
+
+def _check_classes(folder: Path, labels: tuple[str, ...]) -> tuple[str, ...]:
+    missing = [name for name in find_classes(folder)[0] if name not in labels]
+    if missing:
+        raise LesionliteError(
+            f"{folder} has class folders that train/ lacks: {', '.join(missing)}; "
+            "add them to train/ (empty if need be) or remove them"
+        )
+    return labels
+
+
+def drop_bad(splits: Sequence[Split], skip: bool) -> tuple[list[Split], list[Path]]:
+    """Check that every image decodes; leave the others out if `skip`.
+
+    Raises:
+        LesionliteError: see `leave_out`.
+    """
+    bad = find_bad([file for split in splits for file in split.files])
+    return leave_out(splits, bad, skip), list(bad)
+
+
+def leave_out(splits: Sequence[Split], bad: Mapping[Path, str], skip: bool) -> list[Split]:
+    """The splits without the files of `bad`.
+
+    Raises:
+        LesionliteError: if there are such and `skip` is off (the first ones are named), or if a
+            split has no image left.
+    """
+    if bad and not skip:
+        shown = "; ".join(list(bad.values())[:3])
+        more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise LesionliteError(
+            f"{len(bad)} of the images cannot be decoded: {shown}{more}. "
+            "Replace them, or pass --skip-bad to go on without them"
+        )
+    kept = [split.without(bad) for split in splits]
+    if not all(len(split) for split in kept):
+        raise LesionliteError("no image is left that can be decoded")
+    return kept

@@ -1,0 +1,142 @@
+"""Kill a training run at random moments, resume it, and compare with one never interrupted.
+
+`python -m lesionlite.train.trials.survival DATA [--kills 10]`. The end must be the same: weights,
+bit for bit on a CPU, and metrics. Every third kill waits for a checkpoint just being written.
+"""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tyro.conf import Positional
+
+from lesionlite.command import Json, Outcome
+from lesionlite.console import respond, say
+from lesionlite.errors import LesionliteError
+from lesionlite.files import sha256_file
+from lesionlite.flags import read_flags
+from lesionlite.layout import CONTRACT, METRICS, WEIGHTS
+from lesionlite.outputs import HALF
+from lesionlite.settings import refuse_settings, refuse_types
+
+SAME = (WEIGHTS, CONTRACT, METRICS)
+FLAGS = (
+    *("--model", "mobilevitv2_050", "--weights", "none", "--side", "32", "--batch", "32"),
+    *("--lr", "2e-3", "--bf16", "off", "--ema", "0.9", "--device", "cpu", "--no-cache"),
+)
+
+
+@dataclass(frozen=True)
+class Survival:
+    """Kill training at random moments; exits with 1 unless what it ends with is the same."""
+
+    data: Positional[Path]
+    """Data folder."""
+    kills: int = 10
+    """How often."""
+    seed: int = 0
+    """Of the moments."""
+    json: Json = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be meant.
+
+        Raises:
+            LesionliteError: naming the flag, its value, and what it may be.
+        """
+        refuse_types(self)
+        refuse_settings(self, [("kills", 0 <= self.kills <= 1000, "from 0 to 1000")])
+
+    def run(self) -> Outcome:
+        """Train twice, once under fire, and compare."""
+        moments = random.Random(self.seed)
+        epochs = self.kills + 2  # each kill lets about one epoch pass
+        with TemporaryDirectory() as folder:
+            whole, parts = Path(folder) / "whole", Path(folder) / "parts"
+            begin, each = _pace(self.data, whole, epochs)
+            say(f"uninterrupted: {begin:.0f} s to begin, {each:.1f} s an epoch")
+            for number in range(1, self.kills + 1):
+                after = begin + moments.uniform(0, 1.6) * each
+                hit = _kill_once(_start(self.data, parts, epochs), parts, after, number % 3 == 0)
+                say(f"kill {number}: {hit}")
+            wait(_start(self.data, parts, epochs))
+            same = {n: sha256_file(whole / n) == sha256_file(parts / n) for n in SAME}
+        for name, good in same.items():
+            say(f"{name}: {'the same' if good else 'NOT the same'}")
+        return {"kills": self.kills, "same": same}, 0 if all(same.values()) else 1
+
+
+def _start(data: Path, run: Path, epochs: int) -> "subprocess.Popen[str]":
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "lesionlite",
+        "train",
+        str(data),
+        "--out",
+        str(run),
+        *FLAGS,
+    ]
+    return subprocess.Popen(
+        [*command, "--epochs", str(epochs), "--patience", str(epochs), "--resume"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _pace(data: Path, run: Path, epochs: int) -> tuple[float, float]:
+    """Train without interruption: seconds until the first epoch began, and seconds per epoch."""
+    started = time.monotonic()
+    process = _start(data, run, epochs)
+    while process.poll() is None and not (run / METRICS).exists():
+        time.sleep(0.02)
+    first = time.monotonic() - started
+    wait(process)
+    each = (time.monotonic() - started - first) / epochs  # the last part is for testing
+    return max(0.0, first - each), each
+
+
+def wait(process: "subprocess.Popen[str]") -> None:
+    """Until it ends well (0 or 1); LesionliteError with its last words if it does not."""
+    with process:
+        _, said = process.communicate()
+    if process.returncode not in (0, 1):  # 1 is a verdict
+        last = said.strip().splitlines()[-1:] or ["?"]
+        raise LesionliteError(f"it ended with {process.returncode}: {last[0]}")
+
+
+def _kill_once(process: "subprocess.Popen[str]", run: Path, after: float, in_writing: bool) -> str:
+    """Kill it after so many seconds, or as soon as a checkpoint is being written; what was hit."""
+    deadline = time.monotonic() + after
+    with process:
+        while process.poll() is None:
+            if in_writing and any(run.glob(f"{HALF}*.pt")):
+                break
+            if not in_writing and time.monotonic() > deadline:
+                break
+            time.sleep(0 if in_writing else 0.02)  # a write takes milliseconds
+        process.kill()
+        process.communicate()
+    if process.returncode != -signal.SIGKILL:
+        raise LesionliteError("training ended before it could be killed; take more images")
+    writing = [path.name for path in run.glob(f"{HALF}*")] if run.exists() else []
+    return f"in writing {writing[0]}" if writing else "in between"
+
+
+def main() -> int:
+    """The command: 0, 1, 2 for what the user can mend, or 130 for Ctrl-C."""
+    given = sys.argv[1:]
+    return respond(
+        given, lambda: read_flags(Survival, given, "python -m lesionlite.train.trials.survival")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
