@@ -21,7 +21,7 @@ from lesionlite.benchmark.places import (
     set_aside,
 )
 from lesionlite.benchmark.report.record import REPORT_JSON
-from lesionlite.benchmark.run import SCRATCH, benchmark, evaluation_split, judging_split
+from lesionlite.benchmark.run import SCRATCH, benchmark
 from lesionlite.console import say
 from lesionlite.contract import Contract
 from lesionlite.documents import read_json, read_record
@@ -40,7 +40,13 @@ from lesionlite.train import checkpoint
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.folders import find_images
 from lesionlite.train.data.images import find_bad
-from lesionlite.train.data.splits import Dataset, Split, read_dataset
+from lesionlite.train.data.splits import (
+    Dataset,
+    Split,
+    evaluation_split,
+    judging_split,
+    read_dataset,
+)
 from lesionlite.train.memory import (
     Memory,
     difference,
@@ -155,7 +161,7 @@ def _build(plan: _Plan, given: Path | None) -> dict[str, Any]:
         calibration_files(plan.exporting, labels, plan.data)
     split = None
     if not exported and not untrained:  # training looks at all images itself
-        split = evaluation_split(plan.data, Contract.read(run / CONTRACT), plan.skip_bad)
+        split = evaluation_split(plan.data, Contract.read(run / CONTRACT).labels, plan.skip_bad)
     if training and untrained:
         _train(plan, run, training, memory, untrained)
     elif training:

@@ -42,7 +42,8 @@ class Benchmark:
     def run(self) -> Outcome:
         """Benchmark, write the report, and show it."""
         from lesionlite.benchmark.report.text import show
-        from lesionlite.benchmark.run import artifact_folder, benchmark_into
+        from lesionlite.benchmark.run import benchmark_into
+        from lesionlite.export.formats import artifact_folder
 
         folder = artifact_folder(self.artifacts)
         out = self.out or folder

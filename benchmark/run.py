@@ -24,19 +24,17 @@ from lesionlite.benchmark.parity import compare, judge, not_finite
 from lesionlite.benchmark.report.record import Report, Row, refuse_reports
 from lesionlite.benchmark.resize import Drift, resized, resizers
 from lesionlite.benchmark.timing import time_all, time_anew, with_times
-from lesionlite.console import say
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import FORMATS
+from lesionlite.export.formats import artifact_folder
 from lesionlite.export.manifest import Artifact, read_manifest
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.quantize.calibration import choose
-from lesionlite.files import need_folder
 from lesionlite.layout import CONTRACT, is_run
 from lesionlite.metrics import score, weighted_f1
 from lesionlite.outputs import writing_into
 from lesionlite.train.data.images import write_inputs
-from lesionlite.train.data.splits import Split, drop_bad, read_split
+from lesionlite.train.data.splits import Split, evaluation_split
 
 SCRATCH = ".lesionlite-benchmark"  # in the report's folder, while one is made
 
@@ -123,7 +121,7 @@ def benchmark(
         raise LesionliteError(f"{run} is no run: it has no train.json")
     phone = refuse_beforehand(config, (row.artifact for row in rows))
     contract = Contract.read(run / CONTRACT)
-    split = split or evaluation_split(data, contract, skip_bad)
+    split = split or evaluation_split(data, contract.labels, skip_bad)
     refuse_images(config, {row.artifact: row.precision for row in rows}, split)
     with tempfile.TemporaryDirectory() as fallback:
         exam = Exam(scratch or Path(fallback), split, contract)
@@ -233,34 +231,6 @@ def _on_arm(
     images, truth = np.load(exam.images, mmap_mode="r")[sample], exam.truth[sample]
     rows = [run_on_arm(core, tasks, images, truth, len(exam.labels)) for core in config.arm]
     return [row for core in rows for row in core]
-
-
-def artifact_folder(path: Path) -> Path:
-    """The folder of artifacts that `path` is, or that the artifact `path` lies in."""
-    return path.parent if any(path.suffix == row.suffix for row in FORMATS.values()) else path
-
-
-def evaluation_split(data: Path, contract: Contract, skip_bad: bool = False) -> Split:
-    """The labelled images of a folder of class folders, or of a data folder's test/ (else val/).
-
-    Raises:
-        LesionliteError: if there are none, or some do not decode and `skip_bad` is off.
-    """
-    whole = judging_split(data, contract.labels)
-    (split,), bad = drop_bad([whole], skip_bad)
-    lost = (f"no image of {label} is left that can be decoded" for label in whole.emptied(split))
-    for sentence in (*whole.left_out, *(f"left out, cannot be decoded: {f}" for f in bad), *lost):
-        say(sentence)
-    return split
-
-
-def judging_split(data: Path, labels: Sequence[str]) -> Split:
-    """As `evaluation_split`, of classes that a network has; nothing is decoded."""
-    need_folder(data)
-    if (data / "train").is_dir():
-        names = [name for name in ("test", "val") if (data / name).is_dir()]
-        data = data / names[0] if names else data
-    return read_split(data, labels)
 
 
 def _examine(

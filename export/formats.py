@@ -131,6 +131,11 @@ def format_of(path: Path) -> Format:
     raise LesionliteError(f"{path} is no artifact of lesionlite; their suffixes are: {suffixes}")
 
 
+def artifact_folder(path: Path) -> Path:
+    """The folder of artifacts that `path` is, or that the artifact `path` lies in."""
+    return path.parent if any(path.suffix == row.suffix for row in FORMATS.values()) else path
+
+
 def read_contract(path: Path) -> Contract:
     """The contract embedded in an artifact; LesionliteError as `contract_text` raises."""
     return Contract.from_json(contract_text(path), str(path))

@@ -1,4 +1,4 @@
-"""The paper's three tables: class distribution, scores, scores of each class."""
+"""Tables for people and for spreadsheets, among them the paper's tables of scores."""
 
 import csv
 import io
@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lesionlite.files import write_json, write_text
 from lesionlite.layout import TABLES, TABLES_JSON
 from lesionlite.metrics import Scores
-from lesionlite.train.data.splits import read_split
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -53,25 +48,6 @@ def _shown(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def class_distribution(folder: Path, labels: tuple[str, ...]) -> Table:
-    """Table 1: images of each class, in each split of a data folder or in a folder of classes.
-
-    Raises:
-        LesionliteError: if there is no image, or a class that `labels` lacks.
-    """
-    splits = {name: folder / name for name in SPLITS if (folder / name).is_dir()}
-    counts = {n: read_split(f, labels).counts() for n, f in (splits or {"images": folder}).items()}
-    total = np.sum(list(counts.values()), axis=0)
-    every = [*counts.values()] if len(counts) == 1 else [*counts.values(), total.tolist()]
-    columns = (*counts,) if len(counts) == 1 else (*counts, "all")
-    rows = [
-        (label, *(row[index] for row in every), float(total[index] / total.sum()))
-        for index, label in enumerate(labels)
-    ]
-    rows.append(("all", *(sum(row) for row in every), 1.0))
-    return Table("table1", "Class distribution", ("class", *columns, "share"), tuple(rows))
 
 
 def overall_table(scores: Scores) -> Table:

@@ -10,11 +10,11 @@ import pytest
 from lesionlite.benchmark import exam as exam_module
 from lesionlite.benchmark.candidate import Candidate
 from lesionlite.benchmark.exam import Exam
-from lesionlite.benchmark.run import SCRATCH, evaluation_split
+from lesionlite.benchmark.run import SCRATCH
 from lesionlite.contract import Contract
 from lesionlite.layout import CONTRACT
 from lesionlite.train.data.images import load_inputs
-from lesionlite.train.data.splits import Split
+from lesionlite.train.data.splits import Split, evaluation_split
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def contract(run: Path) -> Contract:
 
 @pytest.fixture
 def split(drawn: Path, contract: Contract) -> Split:
-    return evaluation_split(drawn, contract)
+    return evaluation_split(drawn, contract.labels)
 
 
 def ask(exam: Exam, file: Path) -> np.ndarray:

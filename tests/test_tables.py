@@ -10,8 +10,9 @@ from lesionlite import cli
 from lesionlite.errors import LesionliteError
 from lesionlite.metrics import score
 from lesionlite.outputs import MARK
-from lesionlite.tables import class_distribution, class_table, overall_table
+from lesionlite.tables import class_table, overall_table
 from lesionlite.train.data.splits import read_domains
+from lesionlite.train.results import class_distribution
 
 LABELS = ("mole", "wart", "pox")
 

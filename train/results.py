@@ -20,7 +20,7 @@ from lesionlite.layout import (
 )
 from lesionlite.metrics import Scores, score
 from lesionlite.outputs import writing_into
-from lesionlite.tables import class_distribution, class_table, overall_table, write_tables
+from lesionlite.tables import Table, class_table, overall_table, write_tables
 from lesionlite.train.confidence import softmax
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import load_inputs
@@ -141,3 +141,25 @@ def _training(model: Path, folder: Path, labels: tuple[str, ...]) -> tuple[list[
         return [settings["counts"].get(label, 0) for label in labels], beta
     train = folder / "train"
     return (read_split(train, labels).counts() if train.is_dir() else None), beta
+
+
+SPLITS = ("train", "val", "test")
+
+
+def class_distribution(folder: Path, labels: tuple[str, ...]) -> Table:
+    """Table 1: images of each class, in each split of a data folder or in a folder of classes.
+
+    Raises:
+        LesionliteError: if there is no image, or a class that `labels` lacks.
+    """
+    splits = {name: folder / name for name in SPLITS if (folder / name).is_dir()}
+    counts = {n: read_split(f, labels).counts() for n, f in (splits or {"images": folder}).items()}
+    total = np.sum(list(counts.values()), axis=0)
+    every = [*counts.values()] if len(counts) == 1 else [*counts.values(), total.tolist()]
+    columns = (*counts,) if len(counts) == 1 else (*counts, "all")
+    rows = [
+        (label, *(row[index] for row in every), float(total[index] / total.sum()))
+        for index, label in enumerate(labels)
+    ]
+    rows.append(("all", *(sum(row) for row in every), 1.0))
+    return Table("table1", "Class distribution", ("class", *columns, "share"), tuple(rows))

@@ -22,17 +22,18 @@ from lesionlite.benchmark.config import MOST_IMAGES, MOST_SECONDS
 from lesionlite.benchmark.elsewhere.page import RUNTIMES, Page, chromium, pages
 from lesionlite.benchmark.latency import QUIET, Latency, measure
 from lesionlite.benchmark.peers.foreign import noise
-from lesionlite.benchmark.run import artifact_folder, evaluation_split
 from lesionlite.command import Json, Outcome
 from lesionlite.console import respond, say
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import load
+from lesionlite.export.formats import artifact_folder
 from lesionlite.export.manifest import read_manifest
 from lesionlite.flags import read_flags
 from lesionlite.layout import CONTRACT
 from lesionlite.mobile_app_stub.serve import built_site
 from lesionlite.settings import refuse_settings, refuse_types
+from lesionlite.train.data.splits import evaluation_split
 
 THREADS = 2
 
@@ -180,7 +181,7 @@ class Options:
                 f"{self.artifacts} holds no {' or '.join(RUNTIMES)} artifact; make them with "
                 "`lesionlite export --formats tflite onnx`"
             )
-        split = evaluation_split(self.data, Contract.read(self.run_folder / CONTRACT))
+        split = evaluation_split(self.data, Contract.read(self.run_folder / CONTRACT).labels)
         chosen = split.files[:: max(1, len(split) // self.photos)][: self.photos]
         with chromium() as browser:
             rows = benchmark_in_browser(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lesionlite.benchmark.run import evaluation_split
 from lesionlite.export.execute.predictor import Predictor, load
 from lesionlite.layout import (
     CONFUSION,
@@ -18,7 +17,7 @@ from lesionlite.layout import (
 from lesionlite.metrics import Scores, score
 from lesionlite.outputs import refuse_foreign, writing_into
 from lesionlite.train.data.images import decode
-from lesionlite.train.data.splits import read_domains
+from lesionlite.train.data.splits import evaluation_split, read_domains
 
 RESULTS = (SCORES, CONFUSION, CURVES, RELIABILITY, LOSS_WEIGHTS, TABLES, TABLES_JSON)
 
@@ -52,7 +51,7 @@ def evaluate(
                 refuse_foreign(out / name)
     predictor = load(path, threads)
     domains = read_domains(folder)
-    split = evaluation_split(folder, predictor.contract, skip_bad)
+    split = evaluation_split(folder, predictor.contract.labels, skip_bad)
     inputs = decode(split.files, predictor.contract)
     probabilities = predictor.predict_inputs(inputs, len(split), "predicting")
     truth = np.asarray(split.targets)

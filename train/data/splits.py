@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lesionlite.console import say
 from lesionlite.documents import as_record, read_json
 from lesionlite.errors import LesionliteError
 from lesionlite.files import need_folder
@@ -220,3 +221,26 @@ def leave_out(splits: Sequence[Split], bad: Mapping[Path, str], skip: bool) -> l
     if not all(len(split) for split in kept):
         raise LesionliteError("no image is left that can be decoded")
     return kept
+
+
+def evaluation_split(data: Path, labels: Sequence[str], skip_bad: bool = False) -> Split:
+    """The labelled images of a folder of class folders, or of a data folder's test/ (else val/).
+
+    Raises:
+        LesionliteError: if there are none, or some do not decode and `skip_bad` is off.
+    """
+    whole = judging_split(data, labels)
+    (split,), bad = drop_bad([whole], skip_bad)
+    lost = (f"no image of {label} is left that can be decoded" for label in whole.emptied(split))
+    for sentence in (*whole.left_out, *(f"left out, cannot be decoded: {f}" for f in bad), *lost):
+        say(sentence)
+    return split
+
+
+def judging_split(data: Path, labels: Sequence[str]) -> Split:
+    """As `evaluation_split`, of classes that a network has; nothing is decoded."""
+    need_folder(data)
+    if (data / "train").is_dir():
+        names = [name for name in ("test", "val") if (data / name).is_dir()]
+        data = data / names[0] if names else data
+    return read_split(data, labels)
