@@ -60,8 +60,17 @@ def no_pixels_in_the_users_cache(tmp_path_factory: pytest.TempPathFactory) -> It
         yield
 
 
+SLOW_FIXTURES = {"run", "artifacts", "browser"}  # they train, convert, or start Chromium
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the two files that need every conversion, so that two workers convert at once."""
+    """Mark as slow what a slow fixture makes slow, and begin with the two slowest files.
+
+    Those two need every conversion; at the start, two workers convert at once.
+    """
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.stem not in ("test_benchmark", "test_reproducible"))
 
 
