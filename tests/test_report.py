@@ -24,7 +24,9 @@ from lesionlite.benchmark.run import _reference
 
 LABELS = ("Acne & scars", "<b>Bite</b>", "Melanoma")
 SCHEMA = json.loads(
-    (Path(__file__).parents[1] / "benchmark" / "report.schema.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[1] / "benchmark" / "report" / "report.schema.json").read_text(
+        encoding="utf-8"
+    )
 )
 
 

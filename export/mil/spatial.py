@@ -25,7 +25,7 @@ class UnknownOp(LesionliteError):
         super().__init__(
             f"no rule to compute the Core ML operation {what}; the verdict on this file is "
             "`unverified`: check it on a Mac or a phone, or add the operation to "
-            "benchmark/mil_ops.py"
+            "export/mil/ops.py"
         )
 
 
