@@ -1,5 +1,6 @@
 """ONNX, for ONNX Runtime on phones, desktops and in browsers."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from math import prod
 from pathlib import Path
@@ -154,8 +155,13 @@ def read_contract(path: Path) -> tuple[str, None]:
 
 
 def load(path: Path, threads: int) -> Runner:
-    """Open with ONNX Runtime's CPU provider."""
-    return runner(*open_session(path, threads))
+    """Open with ONNX Runtime's CPU provider; 8-bit products are added exactly, see `EXACT`."""
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+
+    try:
+        return runner(*open_session(path, threads, options={EXACT: "1"}))
+    except Fail:  # two weights share a zero point: a file of an older lesionlite
+        return runner(*open_session(path, threads))
 
 
 def runner(session: Any, runtime: str) -> Runner:
@@ -167,30 +173,23 @@ def runner(session: Any, runtime: str) -> Runner:
     return Runner(classify, runtime)
 
 
-def open_session(model: Path | bytes, threads: int, fuse: bool = True) -> tuple[Any, str]:
+def open_session(
+    model: Path | bytes, threads: int, fuse: bool = True, options: Mapping[str, str] | None = None
+) -> tuple[Any, str]:
     """A session of ONNX Runtime's CPU provider for any model, and the runtime's version.
 
-    Without `fuse` every node is executed as the file has it.
+    Without `fuse` every node is executed as the file has it. `options` are entries of the session's
+    configuration.
     """
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.log_severity_level = 4  # what fails is raised, too
+    for name, value in (options or {}).items():
+        settings.add_session_config_entry(name, value)
     if not fuse:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     given = model if isinstance(model, bytes) else str(model)
-    if _can_be_exact(given):
-        options.add_session_config_entry(EXACT, "1")
-    session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(given, settings, providers=["CPUExecutionProvider"])
     return session, f"onnxruntime {onnxruntime.__version__}"
-
-
-def _can_be_exact(given: str | bytes) -> bool:
-    """Whether ONNX Runtime opens a model with `EXACT`; lesionlite's own are such."""
-    import onnx
-
-    is_bytes = isinstance(given, bytes)
-    model = onnx.load_from_string(given) if is_bytes else onnx.load(given, load_external_data=False)
-    replaced = [name for node in _dequantized(model) for name in (node.input[0], node.input[2])]
-    return len(set(replaced)) == len(replaced)
