@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import lesionlite
 from lesionlite.errors import LesionliteError
 
 
@@ -135,9 +136,13 @@ class Candidate:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment, with its import path, so that the worker finds our modules."""
+    """This process's environment, in which the worker finds lesionlite, wherever it lies.
+
+    The rest of this process's import path stays out: a script's folder may hold a json.py.
+    """
+    home = str(Path(lesionlite.__file__).parents[1])
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), home))),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }

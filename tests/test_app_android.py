@@ -86,12 +86,14 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @needs_kotlin
 def test_the_core_agrees_with_the_reference(classes: Path) -> None:
     printed = unit_tests("CasesTest", classes)
     assert "OK (9 tests)" in printed, printed
 
 
+@pytest.mark.slow
 @needs_kotlin
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_fails(name: str, classes: Path, tmp_path: Path) -> None:
@@ -119,6 +121,7 @@ def test_the_core_reads_what_embed_places(classes: Path, artifacts: Path, tmp_pa
     assert f'FOLDER = "{folder}"' in opener.read_text()
 
 
+@pytest.mark.slow
 @needs_ktlint
 def test_the_code_is_formatted(tmp_path: Path) -> None:
     copy = Path(shutil.copytree(ANDROID, tmp_path / "android"))

@@ -66,6 +66,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @needs_swift
 def test_the_core_agrees_with_the_reference_and_planted_faults_do_not(copy: Path) -> None:
     """One test, so that one process has the core compiled once."""
@@ -93,6 +94,7 @@ func embedded(_ photo: UIImage) async throws {
 CHECK = "swiftc -parse-as-library -I . -typecheck -warnings-as-errors -swift-version %d %s 2>&1"
 
 
+@pytest.mark.slow
 @needs_swift
 def test_the_app_type_checks_against_stand_ins(copy: Path) -> None:
     """In Swift 5, which the package asks for, and in Swift 6, which is stricter with actors."""

@@ -89,6 +89,7 @@ def test_the_command_lists_and_fails(
     assert row["image"] == "val/Melanoma/planted.png" and row["class"] == "Melanoma"
 
 
+@pytest.mark.slow
 def test_training_says_what_it_found(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lesionlite
 from lesionlite import cli
 from lesionlite.benchmark import candidate
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
@@ -165,7 +167,10 @@ def test_a_worker_that_dies_is_reported(
 
 
 def test_the_workers_environment_finds_our_modules() -> None:
-    assert str(Path(candidate.__file__).parents[1]) in candidate._environment()["PYTHONPATH"]
+    code = "import lesionlite; print(lesionlite.__file__)"
+    command = [sys.executable, "-P", "-S", "-c", code]
+    found = subprocess.run(command, env=candidate._environment(), capture_output=True, text=True)
+    assert Path(found.stdout.strip()).samefile(lesionlite.__file__), found.stderr
 
 
 @pytest.mark.parametrize("change", [{"threads": 0}, {"queries": 0}, {"seconds": -1}])

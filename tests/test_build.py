@@ -38,6 +38,7 @@ def test_the_gate_sets_the_exit_code(run: Path, drawn: Path, tmp_path: Path) -> 
     assert cli.main([*base, "--max-mean-dp", "0"]) == 1
 
 
+@pytest.mark.slow
 def test_without_data_images_are_drawn_and_the_demos_settings_hold(tmp_path: Path) -> None:
     out = tmp_path / "out"
     flags = ["--images", "150", "--epochs", "1", "--side", "32", "--precisions", "fp32", *FLAGS]

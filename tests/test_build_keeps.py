@@ -62,6 +62,7 @@ def runs(out: Path) -> dict[str, str]:
     return {path.name: sha256_file(path / WEIGHTS) for path in found}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_training")
 def test_a_finished_run_is_kept_though_steps_and_versions_change(
     data: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -78,6 +79,7 @@ def test_a_finished_run_is_kept_though_steps_and_versions_change(
     assert runs(out) == first and (out / "run" / WEIGHTS).stat().st_mtime_ns == made
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_training")
 def test_a_finished_run_whose_inputs_changed_is_moved_aside(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
@@ -93,6 +95,7 @@ def test_a_finished_run_whose_inputs_changed_is_moved_aside(
     assert len(runs(out)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_training")
 def test_another_test_image_does_not_retrain_but_scores_anew(data: Path, out: Path) -> None:
     build(out, data, training=HOW, exporting=FLOAT)
@@ -102,6 +105,7 @@ def test_another_test_image_does_not_retrain_but_scores_anew(data: Path, out: Pa
     assert runs(out) == first and (out / "run" / SCORES).read_text() != scores
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_training")
 def test_an_image_left_out_does_not_retrain(data: Path, out: Path) -> None:
     (data / "train" / "a" / "bad.png").write_bytes(b"no image")
@@ -195,6 +199,7 @@ def test_a_builds_own_run_may_be_given_to_it(data: Path, out: Path) -> None:
     assert runs(out) == first
 
 
+@pytest.mark.slow
 def test_a_second_build_into_the_folder_is_refused_and_nothing_mixes(
     data: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

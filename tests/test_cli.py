@@ -142,6 +142,7 @@ def test_out_that_is_a_file(run: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "file" in sentence(capsys, "train", data, *FAST, "--out", below)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_in_a_sentence_and_resumes(tmp_path: Path) -> None:
     data = image_folder(tmp_path / "data")
     flags = [str(f) for f in FAST if f != 1] + ["1000", "--patience", "1000"]

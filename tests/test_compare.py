@@ -36,6 +36,7 @@ def test_a_plan_varies_one_setting_and_the_seed(tmp_path: Path) -> None:
         Compare(tmp_path, tmp_path, "imbalance", ("often",)).plan()
 
 
+@pytest.mark.slow
 def test_runs_are_trained_once(
     drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,11 +58,13 @@ def test_all_but_the_cast_is_one_delegate(artifacts: Path) -> None:
     assert pieces(file) == {"XnnpackBackend": 1, "dim_order_ops::_to_dim_order_copy": 1}
 
 
+@pytest.mark.slow
 def test_another_spelling_would_be_noticed() -> None:
     found = pieces(written(NCHW))
     assert found["XnnpackBackend"] > 10 and found["aten::mean"] > 10
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tests.test_executorch import *; "
@@ -74,6 +76,7 @@ def test_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     assert out.read_bytes() == written(GROUPED)
 
 
+@pytest.mark.slow
 def test_the_contract_and_the_labels_are_methods(tmp_path: Path) -> None:
     path = tmp_path / "x.pte"
     path.write_bytes(written(GROUPED))

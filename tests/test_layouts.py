@@ -96,6 +96,7 @@ def test_isic_2019_in_its_two_folders(tmp_path: Path) -> None:
     assert_no_crossing(made.values())
 
 
+@pytest.mark.slow
 @real_data
 def test_the_full_isic_2019(tmp_path: Path) -> None:
     isic = tmp_path / "isic"

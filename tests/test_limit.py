@@ -47,6 +47,7 @@ def test_the_limit_is_the_fastest_kernels() -> None:
         limit(8000, [("died", 4000, [])])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_kernel_runs_in_a_worker(name: str, tmp_path: Path) -> None:
     with Candidate(Path(name), 1, "kernel") as worker:

@@ -35,6 +35,7 @@ def test_a_run_holds_what_it_should(run: Path) -> None:
     assert scores["note"].startswith("drawn") and scores["images"] > 0
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_resumes_to_the_same_weights(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

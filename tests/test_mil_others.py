@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from lesionlite.benchmark.peers.mil_others import EXACT_ENOUGH, attempt
 
 
+@pytest.mark.slow
 def test_a_network_that_we_did_not_write() -> None:
     row = attempt("mobilenetv3_small_050", 64)
     assert row.error is not None and row.error <= EXACT_ENOUGH, row

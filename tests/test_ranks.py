@@ -33,7 +33,7 @@ FLAGS = ("--weights", "none", "--model", "mobilevitv2_050", "--side", "32", "--b
 FLAGS += ("--epochs", "2", "--lr", "2e-3", "--ema", "0.9", "--bf16", "off", "--device", "cpu")
 STOP = """
 import sys
-import lesionlite
+from lesionlite import cli
 from lesionlite.train.loop import Trainer
 keep = Trainer.keep
 def stop(trainer):
@@ -56,6 +56,7 @@ def torchrun(arguments: Sequence[str], cache: Path) -> "subprocess.CompletedProc
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network_and_resume(drawn: Path, tmp_path: Path) -> None:
     run, script = tmp_path / "run", tmp_path / "stop.py"
     (line,) = re.findall(r"^torchrun (.+)$", README, re.M)

@@ -35,6 +35,7 @@ def raw_collection(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_commands_in_the_readmes_order(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

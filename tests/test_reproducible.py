@@ -82,6 +82,7 @@ def again(run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder / "files"
 
 
+@pytest.mark.slow
 def test_elsewhere_it_is_another_day(tmp_path: Path) -> None:
     """Or `again` would prove nothing."""
     code = (

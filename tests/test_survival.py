@@ -8,6 +8,7 @@ from lesionlite.train.trials import survival
 from lesionlite.train.trials.survival import Survival
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_as_one_never_interrupted(
     drawn: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -20,6 +21,7 @@ def test_a_killed_run_ends_as_one_never_interrupted(
     assert "kill 2: in" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_difference_is_noticed(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start = survival._start
 
