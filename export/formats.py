@@ -1,104 +1,19 @@
-"""The table of formats. A new format is one file that fulfils `Toolchain`, and one row here."""
+"""The table of formats. A new format is one file that fulfils `Toolchain`, and one row here.
 
-import platform
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
+Other packages add rows without a change here: see `format.py`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.export.format import Format, Runner
 
-if TYPE_CHECKING:  # the command line reads this table, and must not wait for numpy and torch
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from lesionlite.export.source import Source
-    from lesionlite.train.data.images import Pixels
-
-
-@dataclass(frozen=True)
-class Runner:
-    """An opened artifact.
-
-    Attributes:
-        classify: uint8 [S, S, 3] -> float32 [C] probabilities.
-        runtime: what executes it, with its version.
-        native: False if a reference executor stands in for the format's own runtime.
-    """
-
-    classify: "Callable[[Pixels], NDArray[np.float32]]"
-    runtime: str
-    native: bool = True
-
-
-class Toolchain(Protocol):
-    """What a format's module provides. Its heavy imports stay inside these functions."""
-
-    def convert(self, source: "Source", paths: dict[str, Path]) -> None:
-        """Write the source once per precision; `paths` says where each one goes.
-
-        All precisions in one call, because some share the costly conversion from PyTorch. The
-        caller sees to all-or-nothing.
-        """
-
-    def read_contract(self, path: Path) -> "tuple[str, Sequence[str] | None]":
-        """The contract's JSON text out of the file; any exception means there is none.
-
-        And the labels where the format has a place of its own for them, which apps read, else None.
-        """
-
-    def load(self, path: Path, threads: int) -> Runner:
-        """Open the file for execution, by a reference executor if its runtime is not here."""
-
-
-@dataclass(frozen=True)
-class Format:
-    """One row of the table. `module:function` names a function that is imported on first use.
-
-    Attributes:
-        name: the word for it on the command line.
-        title: its name in reports.
-        suffix: ends the names of its files.
-        precisions: the precisions it can be written in.
-        packages: the packages its module needs, as pip knows them.
-        module: fulfils `Toolchain`; `lesionlite.export.to_NAME` if empty.
-        tensors: `module:function` that opens a file to look at its intermediate tensors, for
-            `lesionlite diff`; empty if the format hides them.
-        arm: the function of `benchmark/elsewhere/arm_worker.py` that executes its files on an
-            emulated Arm core; empty if none does.
-        why_not_arm: the reason for that.
-        system: the only system that has its runtime, as `platform.system` says; empty for all.
-        reference: `module:function` that opens a file by a reference executor, on every system.
-        unproven: what an execution by the reference executor says nothing of.
-        work: `module:function` that counts a file's operations, for a format that
-            `lesionlite peers` cannot time.
-    """
-
-    name: str
-    title: str
-    suffix: str
-    precisions: tuple[str, ...]
-    packages: tuple[str, ...]
-    module: str = ""
-    tensors: str = ""
-    arm: str = ""
-    why_not_arm: str = "lesionlite has nothing that executes such files there"
-    system: str = ""
-    reference: str = ""
-    unproven: str = "a phone's arithmetic"
-    work: str = ""
-
-    def toolchain(self) -> Toolchain:
-        """The format's module, imported on first use."""
-        return cast(Toolchain, import_module(self.module or f"lesionlite.export.to_{self.name}"))
-
-    @property
-    def is_native_here(self) -> bool:
-        """Whether this system has the format's own runtime."""
-        return self.system in ("", platform.system())
+GROUP = "lesionlite.formats"
 
 
 def artifact_name(model: str, format: Format, precision: str) -> str:
@@ -110,60 +25,82 @@ _ONNX = ("onnx", "onnxscript", "onnxruntime")
 _TFLITE = ("litert-torch", "ai-edge-quantizer", "ai-edge-litert")
 _TENSORS = "lesionlite.export.execute.tensors"
 _CUDA = "torch's aarch64 wheel needs CUDA's libraries"
-FORMATS = {
-    row.name: row
-    for row in (
-        Format(
-            "torchscript", "TorchScript", ".ptl", ("fp32", "w8a8"), ("torch",), why_not_arm=_CUDA
-        ),
-        Format(
-            "onnx",
-            "ONNX",
-            ".onnx",
-            ("fp32", "fp16", "w8", "w8a8"),
-            _ONNX,
-            tensors=f"{_TENSORS}:of_onnx",
-            arm="onnx",
-        ),
-        Format(
-            "tflite",
-            "TFLite",
-            ".tflite",
-            ("fp32", "fp16", "w8", "w8a8"),
-            _TFLITE,
-            tensors=f"{_TENSORS}:of_tflite",
-            arm="tflite",
-        ),
-        Format(
-            "coreml",
-            "Core ML",
-            ".mlpackage",
-            ("fp32", "fp16", "w8", "w8a8", "w6", "w4"),
-            ("coremltools",),
-            tensors=f"{_TENSORS}:of_coreml",
-            why_not_arm="Core ML runs on Apple's systems only",
-            system="Darwin",
-            reference="lesionlite.export.mil.execute:open_runner",
-            unproven="the arithmetic of the Neural Engine",
-            work="lesionlite.export.mil.count:count",
-        ),
-        Format(
-            "executorch",
-            "ExecuTorch",
-            ".pte",
-            ("fp32", "w8a8"),
-            ("executorch",),
-            why_not_arm="ExecuTorch's aarch64 wheel needs torch, whose aarch64 wheel needs CUDA's "
-            "libraries",
-        ),
-    )
-}
+_OURS = (
+    Format("torchscript", "TorchScript", ".ptl", ("fp32", "w8a8"), ("torch",), why_not_arm=_CUDA),
+    Format(
+        "onnx",
+        "ONNX",
+        ".onnx",
+        ("fp32", "fp16", "w8", "w8a8"),
+        _ONNX,
+        tensors=f"{_TENSORS}:of_onnx",
+        arm="onnx",
+    ),
+    Format(
+        "tflite",
+        "TFLite",
+        ".tflite",
+        ("fp32", "fp16", "w8", "w8a8"),
+        _TFLITE,
+        tensors=f"{_TENSORS}:of_tflite",
+        arm="tflite",
+    ),
+    Format(
+        "coreml",
+        "Core ML",
+        ".mlpackage",
+        ("fp32", "fp16", "w8", "w8a8", "w6", "w4"),
+        ("coremltools",),
+        tensors=f"{_TENSORS}:of_coreml",
+        why_not_arm="Core ML runs on Apple's systems only",
+        system="Darwin",
+        reference="lesionlite.export.mil.execute:open_runner",
+        unproven="the arithmetic of the Neural Engine",
+        work="lesionlite.export.mil.count:count",
+    ),
+    Format(
+        "executorch",
+        "ExecuTorch",
+        ".pte",
+        ("fp32", "w8a8"),
+        ("executorch",),
+        why_not_arm="ExecuTorch's aarch64 wheel needs torch, whose aarch64 wheel needs CUDA's "
+        "libraries",
+    ),
+)
 
 
-def named_function(name: str) -> Any:
-    """The function that a row names as `module:function`."""
-    module, function = name.split(":")
-    return getattr(import_module(module), function)
+def with_installed(points: Iterable[EntryPoint]) -> dict[str, Format]:
+    """Our formats by name, and those of other packages.
+
+    Args:
+        points: entry points, each of which names a `Format`.
+
+    Raises:
+        LesionliteError: a package that cannot be imported, names no `Format`, or has taken the
+            name or the suffix of another format.
+    """
+    table = {row.name: row for row in _OURS}
+    for point in points:
+        where = f"the entry point {point.name} = {point.value} of the group {GROUP}"
+        advice = "correct or uninstall the package that has it"
+        try:
+            row = point.load()
+        except Exception as error:  # whatever the package's module throws
+            raise LesionliteError(f"{where} cannot be loaded ({error!r}); {advice}") from error
+        if not isinstance(row, Format):
+            raise LesionliteError(f"{where} is a {type(row).__name__}, not a Format; {advice}")
+        for other in table.values():
+            if row.name == other.name or row.suffix == other.suffix:
+                raise LesionliteError(
+                    f"{where} has the name or the suffix of another format, {other.name} "
+                    f"({other.suffix}); {advice}"
+                )
+        table[row.name] = replace(row, module=row.module or point.module)
+    return table
+
+
+FORMATS = with_installed(entry_points(group=GROUP))
 
 
 def find_format(name: str) -> Format:

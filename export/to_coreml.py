@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lesionlite.contract import Contract
-from lesionlite.export.formats import FORMATS, Runner
+from lesionlite.export.format import Runner
+from lesionlite.export.formats import FORMATS
 from lesionlite.export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
 from lesionlite.export.mlpackage import model_file, pin
 from lesionlite.export.quantize.affine import FEW_WEIGHTS

@@ -14,7 +14,7 @@ from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor
-from lesionlite.export.formats import Runner
+from lesionlite.export.format import Runner
 from lesionlite.outputs import writing_into
 
 BUSY = """

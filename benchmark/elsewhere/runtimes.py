@@ -16,15 +16,8 @@ from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor
-from lesionlite.export.formats import (
-    FORMATS,
-    Format,
-    Runner,
-    first_line,
-    format_of,
-    named_function,
-    read_contract,
-)
+from lesionlite.export.format import Format, Runner, named_function
+from lesionlite.export.formats import FORMATS, first_line, format_of, read_contract
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 from lesionlite.train.data.images import Pixels

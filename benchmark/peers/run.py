@@ -24,7 +24,8 @@ from lesionlite.benchmark.report.record import machine
 from lesionlite.console import progress
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError, unknown_choice
-from lesionlite.export.formats import FORMATS, first_line, named_function
+from lesionlite.export.format import named_function
+from lesionlite.export.formats import FORMATS, first_line
 from lesionlite.export.manifest import CALIBRATION, MANIFEST, Manifest, read_manifest
 from lesionlite.export.mil.count import Work
 from lesionlite.export.precision import PRECISIONS

@@ -12,7 +12,8 @@ from lesionlite.console import track
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.finite import first_infinite_layer
-from lesionlite.export.formats import Runner, open_runner, read_contract
+from lesionlite.export.format import Runner
+from lesionlite.export.formats import open_runner, read_contract
 from lesionlite.export.manifest import refuse_changed, vouching
 from lesionlite.layout import is_run
 from lesionlite.settings import THREADS, are_threads, named_path

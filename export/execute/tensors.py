@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import FORMATS, format_of, named_function, read_contract
+from lesionlite.export.format import named_function
+from lesionlite.export.formats import FORMATS, format_of, read_contract
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 from lesionlite.layout import is_run
@@ -52,12 +53,12 @@ def _of_run(path: Path) -> tuple[Look, Contract]:
     import torch
     from torch import Tensor, nn
 
-    from lesionlite.export.forms.mobilevitv2 import MobileForm
+    from lesionlite.export.forms.table import mobile_form
     from lesionlite.export.quantize.wiring import watching
     from lesionlite.train.model import load_run
 
     network, contract = load_run(path)
-    form = MobileForm(network, contract)
+    form = mobile_form(network, contract)
 
     def look(image: Pixels) -> Tensors:
         found: Tensors = {}

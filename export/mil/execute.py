@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import Runner
+from lesionlite.export.format import Runner
 from lesionlite.export.mil.graph import TYPES, Graph, shape_of, type_of
 from lesionlite.export.mil.ops import COMPRESSED, OPS
 from lesionlite.export.mil.spatial import UnknownOp
