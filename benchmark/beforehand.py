@@ -9,6 +9,7 @@ from lesionlite.benchmark.elsewhere.arm_root import find_root
 from lesionlite.benchmark.elsewhere.runtimes import refuse_missing
 from lesionlite.benchmark.parity import too_few
 from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.export.formats import format_by_suffix
 from lesionlite.train.data.splits import Split
 
 
@@ -27,7 +28,8 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
             raise unknown_choice("artifact", name, names)
     for core in config.arm:
         find_root(core)
-    refuse_missing({Path(name).suffix for name in names}, config)
+    rows = [format_by_suffix(Path(name)) for name in names]
+    refuse_missing([row for row in rows if row], config)
     return find_phone(config.android) if config.android else ""
 
 

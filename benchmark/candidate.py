@@ -32,8 +32,8 @@ class Candidate:
         Args:
             path: the run or artifact; for other kinds see `lesionlite.benchmark.worker`.
             threads: that the runtime may use.
-            kind: "ours", "foreign" (any toolchain's file), "kernel" (a name of `KERNELS`), or a
-                name of `OTHERS`: the runtime to open one of our files with.
+            kind: "ours", "foreign" (any toolchain's file), "kernel" (a name of `KERNELS`), or
+                what opens one of our files instead: a name of `OTHERS`, or `REFERENCE`.
             shape: of a foreign file's input, where the file does not keep it.
         """
         self.path, self.threads, self.kind, self.shape = path, threads, kind, shape

@@ -26,7 +26,7 @@ from lesionlite.benchmark.resize import Drift, resized, resizers
 from lesionlite.benchmark.timing import time_all, time_anew, with_times
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import artifact_folder
+from lesionlite.export.formats import artifact_folder, format_by_suffix, format_of
 from lesionlite.export.manifest import Artifact, read_manifest
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.quantize.calibration import choose
@@ -201,7 +201,7 @@ def _by_others(
     rows = []
     for one in ours:
         path = folder / one.row.artifact
-        for name in others_of(path.suffix, config) if one.answers is not None else ():
+        for name in others_of(format_of(path), config) if one.answers is not None else ():
             assert one.answers is not None
             task = Task(path, one.row.precision, one.answers)
             try:
@@ -245,7 +245,8 @@ def _examine(
     """Execute and judge one artifact."""
     blank = Row(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
     path = folder / row.artifact
-    candidate = stack.enter_context(Candidate(path, config.threads, usual_of(path.suffix, config)))
+    usual = usual_of(format_by_suffix(path), config)
+    candidate = stack.enter_context(Candidate(path, config.threads, usual))
     try:
         candidate.open()
         if Contract.from_json(candidate.contract) != contract:
@@ -253,13 +254,13 @@ def _examine(
         answers = exam.ask(candidate, row.artifact)
     except (LesionliteError, ValueError) as error:
         return _Judged(replace(blank, reason=f"it could not be executed: {error}"))
+    blank = replace(blank, runtime=candidate.runtime, native=candidate.native)
     if wrong := not_finite(answers, exam.names):
-        return _Judged(replace(blank, runtime=candidate.runtime, status="fail", reason=wrong))
+        return _Judged(replace(blank, status="fail", reason=wrong))
     parity = compare(answers, reference, exam.truth, exam.labels, exam.names)
     good, reason = judge(parity, PRECISIONS[row.precision], config)
     result = replace(
         blank,
-        runtime=candidate.runtime,
         status="pass" if good else "fail",
         reason=reason,
         parity=parity,

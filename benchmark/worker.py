@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from lesionlite.benchmark.elsewhere.runtimes import OTHERS, open_other
+from lesionlite.benchmark.elsewhere.runtimes import open_other
 from lesionlite.benchmark.latency import SETTLED
 from lesionlite.benchmark.peers.foreign import Timed, open_foreign
 from lesionlite.errors import LesionliteError
@@ -80,7 +80,7 @@ def _load(command: Any) -> tuple[Subject, float]:
             from lesionlite.benchmark.peers.limit import open_kernel
 
             return open_kernel(path.name, threads)
-        if command["kind"] in OTHERS:
+        if command["kind"] != "ours":
             return open_other(command["kind"], path, threads)
         return opened(path, threads)
 

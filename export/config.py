@@ -5,7 +5,8 @@ from unicodedata import category
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError, unknown_choice
-from lesionlite.export.formats import FORMATS, Format, find_format
+from lesionlite.export.format import Format
+from lesionlite.export.formats import FORMATS, find_format
 from lesionlite.export.metadata import Metadata, describe
 from lesionlite.export.precision import PRECISIONS, find_precision
 from lesionlite.settings import MAX_SEED, SEED, refuse_settings, refuse_types

@@ -1,79 +1,19 @@
-"""The table of formats. A new format is one file that fulfils `Toolchain`, and one row here."""
+"""The table of formats. A new format is one file that fulfils `Toolchain`, and one row here.
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
+Other packages add rows without a change here: see `format.py`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.export.format import Format, Runner
 
-if TYPE_CHECKING:  # the command line reads this table, and must not wait for numpy and torch
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from lesionlite.export.source import Source
-    from lesionlite.train.data.images import Pixels
-
-
-class NoRuntime(LesionliteError):
-    """The file may be fine, but nothing on this machine executes its format natively."""
-
-
-@dataclass(frozen=True)
-class Runner:
-    """An opened artifact.
-
-    Attributes:
-        classify: uint8 [S, S, 3] -> float32 [C] probabilities.
-        runtime: what executes it, with its version.
-    """
-
-    classify: "Callable[[Pixels], NDArray[np.float32]]"
-    runtime: str
-
-
-class Toolchain(Protocol):
-    """What a format's module provides. Its heavy imports stay inside these functions."""
-
-    def convert(self, source: "Source", paths: dict[str, Path]) -> None:
-        """Write the source once per precision; `paths` says where each one goes.
-
-        All precisions in one call, because some share the costly conversion from PyTorch. The
-        caller sees to all-or-nothing.
-        """
-
-    def read_contract(self, path: Path) -> "tuple[str, Sequence[str] | None]":
-        """The contract's JSON text out of the file; any exception means there is none.
-
-        And the labels where the format has a place of its own for them, which apps read, else None.
-        """
-
-    def load(self, path: Path, threads: int) -> Runner:
-        """Open the file for execution; NoRuntime where this machine cannot."""
-
-
-@dataclass(frozen=True)
-class Format:
-    """One row of the table.
-
-    Attributes:
-        name: as users write it; its module is `export/to_NAME.py`.
-        suffix: of its files.
-        precisions: that it can be written in.
-        packages: what its module needs, as pip knows them.
-    """
-
-    name: str
-    suffix: str
-    precisions: tuple[str, ...]
-    packages: tuple[str, ...]
-
-    def toolchain(self) -> Toolchain:
-        """The format's module, imported on first use."""
-        return cast(Toolchain, import_module(f"lesionlite.export.to_{self.name}"))
+GROUP = "lesionlite.formats"
 
 
 def artifact_name(model: str, format: Format, precision: str) -> str:
@@ -83,18 +23,84 @@ def artifact_name(model: str, format: Format, precision: str) -> str:
 
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 _TFLITE = ("litert-torch", "ai-edge-quantizer", "ai-edge-litert")
-FORMATS = {
-    row.name: row
-    for row in (
-        Format("torchscript", ".ptl", ("fp32", "w8a8"), ("torch",)),
-        Format("onnx", ".onnx", ("fp32", "fp16", "w8", "w8a8"), _ONNX),
-        Format("tflite", ".tflite", ("fp32", "fp16", "w8", "w8a8"), _TFLITE),
-        Format(
-            "coreml", ".mlpackage", ("fp32", "fp16", "w8", "w8a8", "w6", "w4"), ("coremltools",)
-        ),
-        Format("executorch", ".pte", ("fp32", "w8a8"), ("executorch",)),
-    )
-}
+_TENSORS = "lesionlite.export.execute.tensors"
+_CUDA = "torch's aarch64 wheel needs CUDA's libraries"
+_OURS = (
+    Format("torchscript", "TorchScript", ".ptl", ("fp32", "w8a8"), ("torch",), why_not_arm=_CUDA),
+    Format(
+        "onnx",
+        "ONNX",
+        ".onnx",
+        ("fp32", "fp16", "w8", "w8a8"),
+        _ONNX,
+        tensors=f"{_TENSORS}:of_onnx",
+        arm="onnx",
+    ),
+    Format(
+        "tflite",
+        "TFLite",
+        ".tflite",
+        ("fp32", "fp16", "w8", "w8a8"),
+        _TFLITE,
+        tensors=f"{_TENSORS}:of_tflite",
+        arm="tflite",
+    ),
+    Format(
+        "coreml",
+        "Core ML",
+        ".mlpackage",
+        ("fp32", "fp16", "w8", "w8a8", "w6", "w4"),
+        ("coremltools",),
+        tensors=f"{_TENSORS}:of_coreml",
+        why_not_arm="Core ML runs on Apple's systems only",
+        system="Darwin",
+        reference="lesionlite.export.mil.execute:open_runner",
+        unproven="the arithmetic of the Neural Engine",
+        work="lesionlite.export.mil.count:count",
+    ),
+    Format(
+        "executorch",
+        "ExecuTorch",
+        ".pte",
+        ("fp32", "w8a8"),
+        ("executorch",),
+        why_not_arm="ExecuTorch's aarch64 wheel needs torch, whose aarch64 wheel needs CUDA's "
+        "libraries",
+    ),
+)
+
+
+def with_installed(points: Iterable[EntryPoint]) -> dict[str, Format]:
+    """Our formats by name, and those of other packages.
+
+    Args:
+        points: entry points, each of which names a `Format`.
+
+    Raises:
+        LesionliteError: a package that cannot be imported, names no `Format`, or has taken the
+            name or the suffix of another format.
+    """
+    table = {row.name: row for row in _OURS}
+    for point in points:
+        where = f"the entry point {point.name} = {point.value} of the group {GROUP}"
+        advice = "correct or uninstall the package that has it"
+        try:
+            row = point.load()
+        except Exception as error:  # whatever the package's module throws
+            raise LesionliteError(f"{where} cannot be loaded ({error!r}); {advice}") from error
+        if not isinstance(row, Format):
+            raise LesionliteError(f"{where} is a {type(row).__name__}, not a Format; {advice}")
+        for other in table.values():
+            if row.name == other.name or row.suffix == other.suffix:
+                raise LesionliteError(
+                    f"{where} has the name or the suffix of another format, {other.name} "
+                    f"({other.suffix}); {advice}"
+                )
+        table[row.name] = replace(row, module=row.module or point.module)
+    return table
+
+
+FORMATS = with_installed(entry_points(group=GROUP))
 
 
 def find_format(name: str) -> Format:
@@ -120,20 +126,25 @@ def refuse_missing_packages(formats: Iterable[str]) -> None:
             )
 
 
+def format_by_suffix(path: Path) -> Format | None:
+    """The format that a path's suffix belongs to; None if it is none of ours."""
+    return next((row for row in FORMATS.values() if row.suffix == path.suffix), None)
+
+
 def format_of(path: Path) -> Format:
     """The format of an artifact by its suffix; LesionliteError if it is none of ours."""
     if not path.exists():
         raise LesionliteError(f"there is no artifact {path}")
-    for row in FORMATS.values():
-        if path.suffix == row.suffix:
-            return row
+    row = format_by_suffix(path)
+    if row is not None:
+        return row
     suffixes = ", ".join(row.suffix for row in FORMATS.values())
     raise LesionliteError(f"{path} is no artifact of lesionlite; their suffixes are: {suffixes}")
 
 
 def artifact_folder(path: Path) -> Path:
     """The folder of artifacts that `path` is, or that the artifact `path` lies in."""
-    return path.parent if any(path.suffix == row.suffix for row in FORMATS.values()) else path
+    return path if format_by_suffix(path) is None else path.parent
 
 
 def read_contract(path: Path) -> Contract:
@@ -166,10 +177,9 @@ def contract_text(path: Path) -> str:
 
 
 def open_runner(path: Path, threads: int = 2) -> Runner:
-    """Open an artifact with its own runtime.
+    """Open an artifact for execution.
 
     Raises:
-        NoRuntime: if nothing here executes the format natively.
         LesionliteError: no such file, not one of our formats, or the runtime refuses it.
     """
     try:

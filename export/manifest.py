@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lesionlite.documents import as_record, read_json
 from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import FORMATS, format_of
+from lesionlite.export.formats import format_by_suffix, format_of
 from lesionlite.files import inside, need_folder, sha256_file, write_json
 
 MANIFEST, CALIBRATION, GOLDEN = "manifest.json", "calibration.txt", "golden"
@@ -119,7 +119,7 @@ def read_manifest(folder: Path) -> list[Artifact]:
     Raises:
         LesionliteError: if there is no folder or nothing was exported into it.
     """
-    if _has_our_suffix(folder):
+    if format_by_suffix(folder) is not None:
         format_of(folder)
         listed = find_row(folder)
         if listed is None:
@@ -152,7 +152,7 @@ def refuse_changed(path: Path) -> None:
     Raises:
         LesionliteError: a manifest that cannot be read or does not list it, or another SHA-256.
     """
-    if not _has_our_suffix(path) or not path.exists():
+    if format_by_suffix(path) is None or not path.exists():
         return
     rows = list(_rows_of(path))
     found = sha256_file(path) if rows else ""
@@ -179,7 +179,7 @@ def vouching(path: Path) -> str:
     Raises:
         LesionliteError: a manifest is there that cannot be read.
     """
-    if not _has_our_suffix(path) or any(True for _ in _rows_of(path)):
+    if format_by_suffix(path) is None or any(True for _ in _rows_of(path)):
         return ""
     return (
         f"Nothing vouches for {path}: no {MANIFEST} of an export lies beside it, so a change of "
@@ -200,10 +200,6 @@ def _refuse_damaged_zip(path: Path) -> None:
         raise LesionliteError(
             f"{path} is damaged: {wrong} in it does not have its checksum; export it again"
         )
-
-
-def _has_our_suffix(path: Path) -> bool:
-    return any(path.suffix == row.suffix for row in FORMATS.values())
 
 
 def _rows_of(path: Path) -> Iterator[tuple[Path, Artifact]]:

@@ -10,7 +10,9 @@ from lesionlite.contract import Contract
 from lesionlite.documents import read_record
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.finite import refuse_infinite
-from lesionlite.export.formats import FORMATS, Format, artifact_name, refuse_missing_packages
+from lesionlite.export.format import Format
+from lesionlite.export.formats import FORMATS, artifact_name, refuse_missing_packages
+from lesionlite.export.forms.table import find_form, mobile_form
 from lesionlite.export.manifest import (
     CALIBRATION,
     GOLDEN,
@@ -59,7 +61,8 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
     network, contract = load_run(run)
     model = read_record(run / SETTINGS, _Settings, extra=True).model
     stem = inside(out, model, run / SETTINGS)
-    for name in _names(stem, config):  # before any work is done
+    find_form(model)  # before any work is done
+    for name in _names(stem, config):
         refuse_foreign(out / name)
     refuse_infinite(network, _probes(contract), contract, run)
     calibration, files = (
@@ -158,10 +161,9 @@ def _convert(row: Format, source: Source, paths: dict[str, Path]) -> None:
 
 
 def _plan(network: Any, contract: Contract, calibration: Pixels, config: ExportConfig) -> Plan:
-    from lesionlite.export.forms.mobilevitv2 import MobileForm
     from lesionlite.export.quantize.search import make_plan
 
-    plan = make_plan(MobileForm(network, contract), calibration, config)
+    plan = make_plan(mobile_form(network, contract), calibration, config)
     say(
         f"plan: {len(plan.layers)} of {len(plan.macs)} layers in 8 bits "
         f"({plan.int8_share:.1%} of the multiply-adds); {plan.agreement:.1%} of the answers on the "

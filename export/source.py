@@ -43,11 +43,11 @@ class Source:
 
     def form(self, spelling: "Spelling", precision: str = "fp32") -> "nn.Module":
         """The mobile form as a runtime wants it spelled; 8-bit arithmetic is spelled out, too."""
-        from lesionlite.export.forms.mobilevitv2 import MobileForm
+        from lesionlite.export.forms.table import mobile_form
         from lesionlite.export.quantize.quantized_form import quantize
         from lesionlite.export.quantize.wiring import trace
 
-        form = MobileForm(self.network, self.contract, spelling)
+        form: nn.Module = mobile_form(self.network, self.contract, spelling)
         if not PRECISIONS[precision].calibrated:
             return form
         return quantize(form, self.plan, trace(form, example(self.contract)), spelling.signed)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lesionlite.contract import Contract
-from lesionlite.export.formats import NoRuntime, Runner
+from lesionlite.export.format import Runner
+from lesionlite.export.formats import FORMATS
 from lesionlite.export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
 from lesionlite.export.mlpackage import model_file, pin
 from lesionlite.export.quantize.affine import FEW_WEIGHTS
@@ -149,13 +150,11 @@ def read_contract(path: Path) -> tuple[str, Sequence[str]]:
 
 
 def load(path: Path, threads: int) -> Runner:
-    """Open with Core ML, on Apple's systems.
+    """Open with Core ML on Apple's systems, with lesionlite's reference executor elsewhere."""
+    if not FORMATS["coreml"].is_native_here:
+        from lesionlite.export.mil.execute import open_runner
 
-    Raises:
-        NoRuntime: elsewhere; `lesionlite.export.mil.execute` then executes the file by reference.
-    """
-    if platform.system() != "Darwin":
-        raise NoRuntime(f"{path} needs Core ML, which only Apple's systems have")
+        return open_runner(path, threads)
     with quiet():
         import coremltools as ct
         from PIL import Image

@@ -9,7 +9,7 @@ import numpy as np
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import Runner
+from lesionlite.export.format import Runner
 from lesionlite.export.metadata import Metadata
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example

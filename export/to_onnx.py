@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lesionlite.contract import Contract
-from lesionlite.export.formats import Runner
+from lesionlite.export.format import Runner
 from lesionlite.export.metadata import Metadata
 from lesionlite.export.quantize.affine import FEW_WEIGHTS, to_int8
 from lesionlite.export.quiet import quiet

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lesionlite.contract import Contract
-from lesionlite.export.formats import Runner
+from lesionlite.export.format import Runner
 from lesionlite.export.metadata import Metadata
 from lesionlite.export.quantize.affine import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lesionlite.export.formats import Runner
+from lesionlite.export.format import Runner
 from lesionlite.export.quantize.affine import Affine
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quiet import quiet

@@ -14,7 +14,7 @@ from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor
-from lesionlite.export.formats import Runner
+from lesionlite.export.format import Runner
 from lesionlite.outputs import writing_into
 
 BUSY = """
@@ -69,7 +69,7 @@ def test_an_answer_of_another_shape_is_no_answer(tmp_path: Path) -> None:
 
     def ask(answer: np.ndarray) -> None:
         runner = Runner(lambda image: answer, "r")
-        predictor = Predictor(Contract(("a", "b", "c"), 32), "r", True, runner, tmp_path)
+        predictor = Predictor(Contract(("a", "b", "c"), 32), runner, tmp_path)
         with (tmp_path / "log").open("w") as answers:
             worker._predict(predictor, command, answers)
 

@@ -22,7 +22,7 @@ def test_every_default_has_one_of_our_precisions_and_can_be_opened() -> None:
     for name, row in DEFAULTS.items():
         assert row.name == name and row.precision in PRECISIONS
         assert row.format in FORMATS or row.format == "executorch"
-        assert row.suffix in OPENERS or row.suffix == ".mlpackage"
+        assert row.suffix in OPENERS or FORMATS[row.format].work
         assert " " not in name
     with_default = {row.format for row in DEFAULTS.values()}
     assert with_default >= set(FORMATS)

@@ -57,7 +57,7 @@ def test_every_file_takes_uint8_and_gives_pytorchs_probabilities(
     precision = name.split("-")[1].split(".")[0]
     assert np.abs(got - expected).max() <= tolerance[precision]
     assert np.abs(got - expected).mean() <= tolerance[precision] / 5
-    assert predictor.native is (not name.endswith(".mlpackage"))
+    assert predictor.native is format_of(artifacts / name).is_native_here
 
 
 def test_the_manifest_lists_every_file_with_its_size(artifacts: Path) -> None:
@@ -189,7 +189,7 @@ def test_associated_files_can_be_unzipped(artifacts: Path) -> None:
 
 
 def test_a_damaged_or_foreign_file_is_refused(artifacts: Path, tmp_path: Path) -> None:
-    for suffix in (".onnx", ".tflite", ".ptl", ".mlpackage", ".pte"):
+    for suffix in (row.suffix for row in FORMATS.values()):
         (tmp_path / f"x{suffix}").write_bytes(b"nonsense")
         with pytest.raises(LesionliteError, match="damaged or was not made by lesionlite"):
             load(tmp_path / f"x{suffix}")

@@ -12,6 +12,7 @@ from torch import nn
 
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import ExportConfig
+from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.attention import GROUPED, NCHW, NHWC, ORT, TORCH
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.quantize.affine import Affine, weight_scales
@@ -242,7 +243,7 @@ def test_the_plan_and_its_picture_lie_beside_the_artifacts(artifacts: Path) -> N
     assert (artifacts / PLAN_FIGURE).read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("suffix", [".ptl", ".onnx", ".tflite", ".mlpackage", ".pte"])
+@pytest.mark.parametrize("suffix", [row.suffix for row in FORMATS.values()])
 def test_every_w8a8_file_follows_the_plan(
     suffix: str, artifacts: Path, run: Path, images: np.ndarray
 ) -> None:

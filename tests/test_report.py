@@ -56,7 +56,12 @@ def made_up() -> Report:
         rows=(
             row("a-fp32.onnx", "onnx", "fp32", 0),
             row("a-w8a8.tflite", "tflite", "w8a8", 0.9),
-            replace(row("a-w4.mlpackage", "coreml", "w4", 0.1), latency=None, load_ms=None),
+            replace(
+                row("a-w4.mlpackage", "coreml", "w4", 0.1),
+                latency=None,
+                load_ms=None,
+                native=False,
+            ),
             Row("a-fp32.pte", "executorch", "fp32", 10, "", "unverified", "it could not be read"),
         ),
         labels=LABELS,

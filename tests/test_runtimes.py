@@ -1,4 +1,5 @@
 import json
+import platform
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere import runtimes
 from lesionlite.benchmark.elsewhere.runtimes import (
-    COREML,
     OTHERS,
     REFERENCE,
     open_other,
@@ -20,39 +20,43 @@ from lesionlite.benchmark.elsewhere.verdict import Task, judged
 from lesionlite.benchmark.run import benchmark
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import load
+from lesionlite.export.formats import FORMATS
 from tests.conftest import relist
 from tests.test_benchmark import QUICK
 
 ALL = BenchmarkConfig(runtimes=True)
+TFLITE, COREML = FORMATS["tflite"], FORMATS["coreml"]
 
 
 def test_which_runtimes_are_asked() -> None:
-    assert not any(others_of(suffix, BenchmarkConfig()) for suffix in (".tflite", ".onnx", COREML))
-    assert len(others_of(".tflite", ALL)) == 3 and len(others_of(".onnx", ALL)) == 2
+    assert not any(others_of(row, BenchmarkConfig()) for row in FORMATS.values())
+    assert len(others_of(TFLITE, ALL)) == 3 and len(others_of(FORMATS["onnx"], ALL)) == 2
     assert others_of(COREML, ALL) == [] and usual_of(COREML, ALL) == "ours"
     both, reference = (BenchmarkConfig(coreml_runtime=r) for r in ("both", "reference"))  # type: ignore[arg-type]
     assert others_of(COREML, both) == [REFERENCE] and usual_of(COREML, both) == "ours"
     assert others_of(COREML, reference) == [] and usual_of(COREML, reference) == REFERENCE
-    assert usual_of(".onnx", reference) == "ours"
+    assert usual_of(FORMATS["onnx"], reference) == "ours"
 
 
 def test_what_is_not_here_is_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtimes.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
     with pytest.raises(LesionliteError, match="native needs Core ML, which only macOS has"):
         refuse_missing([COREML], BenchmarkConfig(coreml_runtime="native"))
-    monkeypatch.setattr(runtimes.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
     refuse_missing([COREML], BenchmarkConfig(coreml_runtime="both"))
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
     with pytest.raises(LesionliteError, match="pip install ai-edge-litert mediapipe tensorflow"):
-        refuse_missing([".tflite"], ALL)
-    refuse_missing([".tflite"], BenchmarkConfig())
+        refuse_missing([TFLITE], ALL)
+    refuse_missing([TFLITE], BenchmarkConfig())
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
-def test_every_runtime_answers_alike(suffix: str, artifacts: Path, run: Path, drawn: Path) -> None:
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_every_runtime_answers_alike(kind: str, artifacts: Path, run: Path, drawn: Path) -> None:
     config = replace(QUICK, runtimes=True)
-    report = benchmark(artifacts / f"mobilevitv2_050-fp32{suffix}", run, drawn, config)
-    assert [row.where for row in report.elsewhere] == others_of(suffix, config)
+    report = benchmark(
+        artifacts / f"mobilevitv2_050-fp32{FORMATS[kind].suffix}", run, drawn, config
+    )
+    assert [row.where for row in report.elsewhere] == others_of(FORMATS[kind], config)
     for row in report.elsewhere:
         assert row.status == "pass", row
         assert row.max_abs_dp is not None and row.max_abs_dp < 1e-4
@@ -61,7 +65,8 @@ def test_every_runtime_answers_alike(suffix: str, artifacts: Path, run: Path, dr
 
 @pytest.mark.parametrize("name", ["ONNX Runtime, nothing fused", REFERENCE])
 def test_each_reads_the_whole_contract(name: str, artifacts: Path, images: np.ndarray) -> None:
-    file = artifacts / f"mobilevitv2_050-fp32{OTHERS[name].suffix}"
+    suffix = COREML.suffix if name == REFERENCE else OTHERS[name].suffix
+    file = artifacts / f"mobilevitv2_050-fp32{suffix}"
     other, usual = open_other(name, file, 1), load(file, 1)
     assert other.native == (name != REFERENCE) and other.contract == usual.contract
     np.testing.assert_allclose(other.predict(images[:2]), usual.predict(images[:2]), atol=1e-5)

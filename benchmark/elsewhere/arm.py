@@ -18,13 +18,8 @@ from lesionlite.benchmark.elsewhere import arm_worker
 from lesionlite.benchmark.elsewhere.arm_root import EMULATOR, find_root
 from lesionlite.benchmark.elsewhere.verdict import Elsewhere, Probabilities, Task, judged
 from lesionlite.console import progress
+from lesionlite.export.formats import format_of
 from lesionlite.train.data.images import Pixels
-
-WHY_NOT = {
-    ".pte": "ExecuTorch's aarch64 wheel needs torch, whose aarch64 wheel needs CUDA's libraries",
-    ".ptl": "torch's aarch64 wheel needs CUDA's libraries",
-    ".mlpackage": "Core ML runs on Apple's systems only",
-}
 
 
 def run_on_arm(
@@ -43,7 +38,7 @@ def run_on_arm(
         LesionliteError: no such core, no emulator, or no Arm system.
     """
     root = find_root(core)
-    able = [task for task in tasks if task.file.suffix not in WHY_NOT]
+    able = [task for task in tasks if format_of(task.file).arm]
     with TemporaryDirectory() as scratch, progress() as bar:
         np.save(Path(scratch) / "images.npy", images)
         shown = bar.add_task(f"on {core}, emulated", total=len(able) * len(images), note="")
@@ -62,7 +57,7 @@ def _execute(
     """Probabilities [N, C], or why there are none."""
     out = scratch / f"{file.name}.npy"
     command = [EMULATOR, "-cpu", root.name, "-L", str(root), str(root / "usr" / "bin" / "python3")]
-    command += [str(Path(arm_worker.__file__)), file.suffix, str(file)]
+    command += [str(Path(arm_worker.__file__)), format_of(file).arm, str(file)]
     with (
         TemporaryFile("w+") as log,
         subprocess.Popen(
@@ -92,7 +87,7 @@ def _row(
     classes: int,
 ) -> Elsewhere:
     if found is None:
-        why = WHY_NOT[task.file.suffix]
+        why = format_of(task.file).why_not_arm
         return Elsewhere(task.file.name, core, "unverified", why, len(truth))
     if isinstance(found, str):
         return Elsewhere(task.file.name, core, "fail", found, len(truth))

@@ -1,6 +1,6 @@
 """Runs inside the emulated Arm system: one artifact over many images, nothing of ours imported.
 
-python3 arm_worker.py SUFFIX FILE IMAGES.npy OUT.npy; a line per image on standard output.
+python3 arm_worker.py RUNTIME FILE IMAGES.npy OUT.npy; a line per image on standard output.
 """
 
 import sys
@@ -39,8 +39,8 @@ def onnx(path: str) -> Callable[[Any], Any]:
 
 def main() -> None:
     """Classify all images."""
-    suffix, path, images, out = sys.argv[1:]
-    classify = {".tflite": tflite, ".onnx": onnx}[suffix](path)
+    runtime, path, images, out = sys.argv[1:]
+    classify = {"tflite": tflite, "onnx": onnx}[runtime](path)
     answers = []
     for image in np.load(images):
         answers.append(np.array(classify(image)))

@@ -3,7 +3,6 @@
 `benchmark --runtimes` asks them all. Where two disagree, a file leans on what one of them does.
 """
 
-import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,8 +15,9 @@ import numpy as np
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.execute.predictor import Predictor, open_by_reference
-from lesionlite.export.formats import Runner, first_line, read_contract
+from lesionlite.export.execute.predictor import Predictor
+from lesionlite.export.format import Format, Runner, named_function
+from lesionlite.export.formats import FORMATS, first_line, format_of, read_contract
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 from lesionlite.train.data.images import Pixels
@@ -78,7 +78,8 @@ def _unfused(path: Path, threads: int, contract: Contract) -> Runner:
 
 
 def _reference(path: Path, threads: int, contract: Contract) -> Runner:
-    return open_by_reference(path, contract, threads).runner
+    runner: Runner = named_function(format_of(path).reference)(path, threads)
+    return runner
 
 
 @dataclass(frozen=True)
@@ -91,41 +92,41 @@ class Other:
 
 
 REFERENCE = "reference executor"
-COREML = ".mlpackage"
 OTHERS = {
     "TensorFlow's interpreter": Other(".tflite", "tensorflow", _tensorflow),
     "LiteRT without XNNPACK": Other(".tflite", "ai_edge_litert", _no_xnnpack),
     "MediaPipe": Other(".tflite", "mediapipe", _mediapipe),
     "ONNX Runtime, one thread": Other(".onnx", "onnxruntime", _one_thread),
     "ONNX Runtime, nothing fused": Other(".onnx", "onnxruntime", _unfused),
-    REFERENCE: Other(COREML, "coremltools", _reference),
 }
 
 
-def usual_of(suffix: str, config: BenchmarkConfig) -> str:
-    """The kind of `Candidate` that judges files of a suffix."""
-    return REFERENCE if suffix == COREML and config.coreml_runtime == "reference" else "ours"
+def usual_of(row: Format | None, config: BenchmarkConfig) -> str:
+    """The kind of `Candidate` that judges files of a format."""
+    return REFERENCE if row and row.reference and config.coreml_runtime == "reference" else "ours"
 
 
-def others_of(suffix: str, config: BenchmarkConfig) -> list[str]:
+def others_of(row: Format, config: BenchmarkConfig) -> list[str]:
     """The other runtimes that are asked, too."""
-    if suffix == COREML:
+    if row.reference:
         return [REFERENCE] if config.coreml_runtime == "both" else []
-    return [name for name, row in OTHERS.items() if row.suffix == suffix and config.runtimes]
+    return [name for name, one in OTHERS.items() if one.suffix == row.suffix and config.runtimes]
 
 
-def refuse_missing(suffixes: Iterable[str], config: BenchmarkConfig) -> None:
+def refuse_missing(formats: Iterable[Format], config: BenchmarkConfig) -> None:
     """Refuse what cannot be executed here, before any work is done.
 
     Raises:
         LesionliteError: naming the packages to install, or that Core ML is not here.
     """
-    if config.coreml_runtime in ("native", "both") and platform.system() != "Darwin":
+    native = all(row.is_native_here for row in FORMATS.values() if row.reference)
+    if config.coreml_runtime in ("native", "both") and not native:
         raise LesionliteError(
             f"--coreml-runtime {config.coreml_runtime} needs Core ML, which only macOS has; "
             "leave it out, or choose reference"
         )
-    packages = {OTHERS[name].package for suffix in suffixes for name in others_of(suffix, config)}
+    asked = {name for row in formats for name in others_of(row, config)} - {REFERENCE}
+    packages = {OTHERS[name].package for name in asked}
     if missing := sorted(name.replace("_", "-") for name in packages if find_spec(name) is None):
         raise LesionliteError(
             f"--runtimes asks runtimes that are not installed: pip install {' '.join(missing)}"
@@ -133,7 +134,7 @@ def refuse_missing(suffixes: Iterable[str], config: BenchmarkConfig) -> None:
 
 
 def open_other(name: str, path: Path, threads: int) -> Predictor:
-    """Open an artifact with a runtime of `OTHERS`.
+    """Open an artifact with a runtime of `OTHERS`, or with its format's reference executor.
 
     Raises:
         LesionliteError: no contract in the file, not the file that its manifest lists, or the
@@ -141,11 +142,12 @@ def open_other(name: str, path: Path, threads: int) -> Predictor:
     """
     refuse_changed(path)
     contract = read_contract(path)
+    open_file = _reference if name == REFERENCE else OTHERS[name].open
     try:
         with quiet():
-            runner = OTHERS[name].open(path, threads, contract)
+            runner = open_file(path, threads, contract)
     except LesionliteError:
         raise
     except Exception as error:  # each runtime has its own
         raise LesionliteError(f"{path} cannot be executed: {first_line(error)}") from error
-    return Predictor(contract, runner.runtime, name != REFERENCE, runner, path)
+    return Predictor(contract, runner, path)

@@ -58,10 +58,10 @@ def multiply_adds(network: "nn.Module", *inputs: Any) -> int:
 
 def network_multiply_adds(network: "nn.Module", contract: Contract) -> int:
     """Multiply-adds of one image in the mobile form, which has fewer than timm's own."""
-    from lesionlite.export.forms.mobilevitv2 import MobileForm
+    from lesionlite.export.forms.table import mobile_form
     from lesionlite.export.source import example
 
-    return multiply_adds(MobileForm(network, contract), example(contract))
+    return multiply_adds(mobile_form(network, contract), example(contract))
 
 
 def open_kernel(name: str, threads: int) -> Timed:

@@ -10,9 +10,14 @@ from lesionlite.benchmark.config import PeersConfig
 from lesionlite.benchmark.latency import Turns, take_turns
 from lesionlite.benchmark.peers.limit import KERNELS, Limit, limit
 from lesionlite.console import progress
+from lesionlite.export.formats import format_by_suffix
 from lesionlite.export.mil.count import Work
 
-COUNTED = ".mlpackage"  # has no runtime but on Apple's systems: its work is counted instead
+
+def counts(path: Path) -> str:
+    """The `module:function` that counts a file's work, where it is counted instead of timed."""
+    row = format_by_suffix(path)
+    return row.work if row else ""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class File:
     @property
     def timed(self) -> bool:
         """Whether something here can execute it."""
-        return self.size_bytes is not None and self.path.suffix != COUNTED
+        return self.size_bytes is not None and not counts(self.path)
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,15 @@ from lesionlite.benchmark.peers.defaults import DEFAULTS, Default
 from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.benchmark.peers.limit import network_multiply_adds
 from lesionlite.benchmark.peers.peers_report import PEERS_JSON, PEERS_MD
-from lesionlite.benchmark.peers.rounds import COUNTED, File, Query, time_round
+from lesionlite.benchmark.peers.rounds import File, Query, counts, time_round
 from lesionlite.benchmark.report.record import machine
 from lesionlite.console import progress
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.export.format import named_function
 from lesionlite.export.formats import FORMATS, first_line
 from lesionlite.export.manifest import CALIBRATION, MANIFEST, Manifest, read_manifest
-from lesionlite.export.mil.count import Work, count
+from lesionlite.export.mil.count import Work
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.quantize.calibration import choose
 from lesionlite.export.quiet import quiet
@@ -115,14 +116,14 @@ def _file(path: Path) -> File:
     """The file as it is, with its work if it cannot be timed."""
     if not path.exists():
         return File(path, None, reason=f"there is no {path.name}")
-    work, reason = _work(path) if path.suffix == COUNTED else (None, "")
+    work, reason = _work(path, counter) if (counter := counts(path)) else (None, "")
     return File(path, size_bytes(path), work, reason)
 
 
-def _work(path: Path) -> tuple[Work | None, str]:
+def _work(path: Path, counter: str) -> tuple[Work | None, str]:
     try:
         with quiet():
-            return count(path), ""
+            return named_function(counter)(path), ""
     except LesionliteError as error:
         return None, first_line(error)
 

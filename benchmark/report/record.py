@@ -17,6 +17,7 @@ from lesionlite.benchmark.report.html import html
 from lesionlite.benchmark.report.text import csv_text, markdown
 from lesionlite.benchmark.resize import Drift, verdicts
 from lesionlite.benchmark.statistics import RESAMPLES, SEED
+from lesionlite.export.formats import FORMATS
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.toolchains import versions
 from lesionlite.files import write_json, write_text
@@ -34,7 +35,7 @@ class Row:
     `status` is pass, fail or unverified; `reason` says why not pass. `parity` is None if it could
     not be executed, `latency` if it has no native runtime here. `sweep` is the median latency in
     milliseconds by other numbers of threads; `peak_memory_bytes` that of a fresh process after
-    loading and one query.
+    loading and one query. `native` is False if a reference executor executed it.
     """
 
     artifact: str
@@ -49,6 +50,7 @@ class Row:
     load_ms: float | None = None
     peak_memory_bytes: int | None = None
     sweep: Mapping[int, float] = field(default_factory=dict)
+    native: bool = True
 
     def document(self) -> Document:
         """The row as `report.json` holds it."""
@@ -142,10 +144,10 @@ class Report:
     def _caveats(self) -> list[str]:
         """What the figures do not prove."""
         words = [self._too_few()] if self._too_few() else []
-        if any(row.format == "coreml" and row.runtime and not row.latency for row in self.rows):
+        for kind in dict.fromkeys(FORMATS[row.format] for row in self.rows if not row.native):
             words.append(
-                "Core ML files were executed by lesionlite's reference executor: that proves their "
-                "graph and weights, not the arithmetic of the Neural Engine, and gives no latency."
+                f"{kind.title} files were executed by lesionlite's reference executor: that proves "
+                f"their graph and weights, not {kind.unproven}, and gives no latency."
             )
         if any(row.where in CORES for row in self.elsewhere):
             words.append(

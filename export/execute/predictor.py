@@ -12,7 +12,8 @@ from lesionlite.console import track
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.finite import first_infinite_layer
-from lesionlite.export.formats import NoRuntime, Runner, open_runner, read_contract
+from lesionlite.export.format import Runner
+from lesionlite.export.formats import open_runner, read_contract
 from lesionlite.export.manifest import refuse_changed, vouching
 from lesionlite.layout import is_run
 from lesionlite.settings import THREADS, are_threads, named_path
@@ -25,19 +26,25 @@ class Predictor:
 
     Attributes:
         contract: read out of it.
-        runtime: what executes it, with its version.
-        native: False where a reference executor stands in for the format's own runtime.
         runner: from uint8 [S, S, 3] to float32 [C].
         path: what was opened.
         network: of a run; None for an artifact.
     """
 
     contract: Contract
-    runtime: str
-    native: bool
     runner: Runner
     path: Path
     network: Any = None
+
+    @property
+    def runtime(self) -> str:
+        """What executes it, with its version."""
+        return self.runner.runtime
+
+    @property
+    def native(self) -> bool:
+        """False if a reference executor stands in for the format's own runtime."""
+        return self.runner.native
 
     @property
     def vouched(self) -> bool:
@@ -132,12 +139,7 @@ def open_unchecked(path: Path, threads: int) -> Predictor:
     if is_run(path):
         return _open_run(path, threads)
     contract = read_contract(path)
-    try:
-        return Predictor(contract, (r := open_runner(path, threads)).runtime, True, r, path)
-    except NoRuntime:
-        if path.suffix != ".mlpackage":
-            raise
-        return open_by_reference(path, contract, threads)
+    return Predictor(contract, open_runner(path, threads), path)
 
 
 def _open_run(path: Path, threads: int) -> Predictor:
@@ -155,17 +157,5 @@ def _open_run(path: Path, threads: int) -> Predictor:
             logits = predict_logits(network, pixels, contract) / contract.temperature
             return logits[0].softmax(-1).numpy()
 
-    runtime = f"torch {torch.__version__} eager"
-    return Predictor(contract, runtime, True, Runner(classify, runtime), path, network)
-
-
-def open_by_reference(path: Path, contract: Contract, threads: int) -> Predictor:
-    """A Core ML package by the executor of `lesionlite.export.mil.execute`, native or not."""
-    import torch
-
-    from lesionlite.export.mil import execute as mil
-
-    torch.set_num_threads(threads)
-    program = mil.load(path)
-    runtime = "lesionlite reference executor for Core ML"
-    return Predictor(contract, runtime, False, Runner(program.probabilities, runtime), path)
+    runner = Runner(classify, f"torch {torch.__version__} eager")
+    return Predictor(contract, runner, path, network)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import format_of, read_contract
+from lesionlite.export.format import named_function
+from lesionlite.export.formats import FORMATS, format_of, read_contract
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 from lesionlite.layout import is_run
@@ -36,27 +37,28 @@ def open_tensors(path: Path) -> tuple[Look, Contract]:
     if is_run(path):
         return _of_run(path)
     row = format_of(path)
-    if row.suffix not in OPENERS:
+    if not row.tensors:
         raise LesionliteError(
             f"{path} hides its intermediate tensors; compare runs and files of these kinds: "
-            f"{', '.join(OPENERS)}"
+            f"{', '.join(row.suffix for row in FORMATS.values() if row.tensors)}"
         )
     refuse_changed(path)
     contract = read_contract(path)
     with quiet():
-        return OPENERS[row.suffix](path), contract
+        look: Look = named_function(row.tensors)(path)
+    return look, contract
 
 
 def _of_run(path: Path) -> tuple[Look, Contract]:
     import torch
     from torch import Tensor, nn
 
-    from lesionlite.export.forms.mobilevitv2 import MobileForm
+    from lesionlite.export.forms.table import mobile_form
     from lesionlite.export.quantize.wiring import watching
     from lesionlite.train.model import load_run
 
     network, contract = load_run(path)
-    form = MobileForm(network, contract)
+    form = mobile_form(network, contract)
 
     def look(image: Pixels) -> Tensors:
         found: Tensors = {}
@@ -79,7 +81,8 @@ def _of_run(path: Path) -> tuple[Look, Contract]:
     return look, contract
 
 
-def _of_onnx(path: Path) -> Look:
+def of_onnx(path: Path) -> Look:
+    """Open an ONNX file; each node's result is a tensor."""
     import onnx
 
     from lesionlite.export.to_onnx import open_session
@@ -112,7 +115,8 @@ def _constants(graph: Any) -> set[str]:
     return constants
 
 
-def _of_tflite(path: Path) -> Look:
+def of_tflite(path: Path) -> Look:
+    """Open a TFLite file with LiteRT's built-in kernels."""
     from ai_edge_litert.interpreter import OpResolverType
 
     from lesionlite.export.to_tflite import open_interpreter
@@ -160,15 +164,9 @@ def _real(values: NDArray[Any], detail: Any) -> NDArray[np.float32] | None:
     return ((values.astype(np.float32) - zero) * scale).astype(np.float32) if scale else None
 
 
-def _of_coreml(path: Path) -> Look:
+def of_coreml(path: Path) -> Look:
+    """Open a Core ML package with the reference executor."""
     from lesionlite.export.mil import execute as mil
 
     program = mil.load(path)
     return lambda image: dict(program.tensors(image))
-
-
-OPENERS: dict[str, Callable[[Path], Look]] = {
-    ".onnx": _of_onnx,
-    ".tflite": _of_tflite,
-    ".mlpackage": _of_coreml,
-}

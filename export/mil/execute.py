@@ -23,12 +23,13 @@ from PIL import Image
 from torch import Tensor
 
 from lesionlite.errors import LesionliteError
+from lesionlite.export.format import Runner
 from lesionlite.export.mil.graph import TYPES, Graph, shape_of, type_of
 from lesionlite.export.mil.ops import COMPRESSED, OPS
 from lesionlite.export.mil.spatial import UnknownOp
 from lesionlite.export.mlpackage import model_file
 
-__all__ = ["Program", "UnknownOp", "load"]
+__all__ = ["Program", "UnknownOp", "load", "open_runner"]
 
 Value = np.ndarray[Any, Any] | Image.Image
 Prediction = np.ndarray[Any, Any] | dict[str, float] | str
@@ -51,6 +52,14 @@ def load(path: Path) -> "Program":
         raise UnknownOp(f"{error.what} in {path}") from error
     except LesionliteError as error:
         raise LesionliteError(f"{path}: {error}") from error
+
+
+def open_runner(path: Path, threads: int) -> Runner:
+    """Open a classifier for execution, as `Toolchain.load` does."""
+    torch.set_num_threads(threads)
+    program = load(path)
+    name = "lesionlite reference executor for Core ML"
+    return Runner(program.probabilities, name, native=False)
 
 
 def _coremltools(module: str = "") -> Any:
