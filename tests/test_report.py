@@ -13,7 +13,7 @@ import pytest
 
 from lesionlite.benchmark.against import compare_reports, past
 from lesionlite.benchmark.config import BenchmarkConfig, RegressionConfig
-from lesionlite.benchmark.elsewhere.verdict import Elsewhere
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
 from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare
 from lesionlite.benchmark.report.html import _log_ticks, _ticks, html
@@ -156,9 +156,9 @@ def test_drift_and_regressions_are_told(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_arm_is_told() -> None:
     report = made_up()
-    good = Elsewhere("a-fp32.onnx", "cortex-a76", "pass", "", 56, 1.0, 2e-7, 0.7, 0.7)
+    good = CrossRuntimeCheck("a-fp32.onnx", "cortex-a76", "pass", "", 56, 1.0, 2e-7, 0.7, 0.7)
     bad = replace(good, where="cortex-a72", status="fail", reason="a probability differs")
-    other = Elsewhere("a-fp32.pte", "cortex-a76", "unverified", "no wheel", 56)
+    other = CrossRuntimeCheck("a-fp32.pte", "cortex-a76", "unverified", "no wheel", 56)
     document = replace(report, rows=report.rows[:1], elsewhere=(good, bad, other)).document()
     jsonschema.validate(json.loads(json.dumps(document)), SCHEMA)
     assert verdict(document) == "NOT every artifact passes" and not document["passed"]

@@ -10,7 +10,7 @@ from typing import Any
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere.android import PhoneRow
 from lesionlite.benchmark.elsewhere.arm_root import CORES
-from lesionlite.benchmark.elsewhere.verdict import Elsewhere
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
 from lesionlite.benchmark.latency import QUIET, SETTLED, Latency
 from lesionlite.benchmark.parity import Parity, tolerances, too_few
 from lesionlite.benchmark.report.html import html
@@ -76,7 +76,7 @@ class Report:
     note: str
     restless: tuple[str, ...] = ()  # never settled while warming up
     drifts: tuple[Drift, ...] = ()
-    elsewhere: tuple[Elsewhere, ...] = ()
+    elsewhere: tuple[CrossRuntimeCheck, ...] = ()
     phone: tuple[PhoneRow, ...] = ()
     against: Document | None = None  # what `compare_reports` found
 
