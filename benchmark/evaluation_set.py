@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ class EvaluationSet:
 
     def _answers(self, candidate: Candidate, images: Path) -> Path:
         """The file with the candidate's answers; NaN marks an image that was not answered yet."""
-        key = fingerprint([sha256_file(candidate.path), candidate.kind, images.name])
+        key = fingerprint([sha256_file(candidate.path), asdict(candidate.opener), images.name])
         path = self._own / f"answers-{key[:16]}.npy"
         if not (path.exists() and is_ours(path)):
             with writing_into(self._folder), replacing(path) as temporary:
@@ -125,7 +126,7 @@ class EvaluationSet:
 
         # The inner context exits first and kills the helpers, so Ctrl-C does not wait for them.
         with ThreadPoolExecutor(most) as pool, ExitStack() as stack:
-            same = candidate.path, candidate.threads, candidate.kind
+            same = candidate.path, candidate.threads, candidate.opener
             helpers = [stack.enter_context(Candidate(*same)) for _ in shares]
             others = [pool.submit(work, *pair) for pair in zip(helpers, shares, strict=True)]
             candidate.predict(images, answers, first, advance)

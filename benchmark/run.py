@@ -17,7 +17,7 @@ from lesionlite.benchmark.config import BenchmarkConfig, RegressionConfig
 from lesionlite.benchmark.elsewhere.android import time_on_phone
 from lesionlite.benchmark.elsewhere.arm import run_on_arm
 from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Task, judged
-from lesionlite.benchmark.elsewhere.runtimes import others_of, usual_of
+from lesionlite.benchmark.elsewhere.runtimes import opener_of, others_of, usual_of
 from lesionlite.benchmark.evaluation_set import EvaluationSet
 from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare, judge, not_finite
@@ -206,7 +206,7 @@ def _by_others(
             assert one.answers is not None
             task = Task(path, one.row.precision, one.answers)
             try:
-                with Candidate(path, config.threads, name) as other:
+                with Candidate(path, config.threads, opener_of(name)) as other:
                     other.open()
                     answers = evaluation.ask(other, f"{one.row.format} {one.row.precision}, {name}")
                 rows.append(judged(name, task, answers, evaluation.truth, len(evaluation.labels)))
@@ -250,7 +250,9 @@ def _examine(
     """Execute and judge one artifact."""
     blank = Row(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
     path = folder / row.artifact
-    candidate = stack.enter_context(Candidate(path, config.threads, usual_of(path.suffix, config)))
+    candidate = stack.enter_context(
+        Candidate(path, config.threads, opener_of(usual_of(path.suffix, config)))
+    )
     try:
         candidate.open()
         if Contract.from_json(candidate.contract) != contract:

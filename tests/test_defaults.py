@@ -11,7 +11,7 @@ import torch
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.benchmark.peers import defaults
 from lesionlite.benchmark.peers.defaults import DEFAULTS, Source
-from lesionlite.benchmark.peers.foreign import OPENERS, noise, open_foreign
+from lesionlite.benchmark.peers.foreign import OPENERS, foreign, noise, open_foreign
 from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.precision import PRECISIONS
@@ -44,7 +44,7 @@ def test_a_default_is_timms_function_and_a_worker_times_it(
     answer: Any = open_foreign(path, 2, shape).query()
     answer = answer[0] if isinstance(answer, list) else answer
     assert np.abs(np.asarray(answer) - expected).max() < 1e-4
-    with Candidate(path, 2, "foreign", shape) as worker:
+    with Candidate(path, 2, foreign(shape)) as worker:
         worker.open()
         assert worker.native and len(worker.burst(tmp_path, 0.0)) == 1
         with pytest.raises(CandidateFailed, match="no contract"):

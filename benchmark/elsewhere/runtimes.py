@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from lesionlite.benchmark.candidate import OURS
 from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.protocol import Opener
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor, open_by_reference
@@ -100,6 +102,13 @@ OTHERS = {
     "ONNX Runtime, nothing fused": Other(".onnx", "onnxruntime", _unfused),
     REFERENCE: Other(COREML, "coremltools", _reference),
 }
+
+
+def opener_of(name: str) -> Opener:
+    """What opens an artifact in a worker: "ours", or a name of `OTHERS`."""
+    if name == "ours":
+        return OURS
+    return Opener("lesionlite.benchmark.elsewhere.runtimes:open_other", {"name": name})
 
 
 def usual_of(suffix: str, config: BenchmarkConfig) -> str:

@@ -144,6 +144,29 @@ DEFAULTS = {
 }
 
 
+CONVERT = f"{_HERE}:convert"
+
+
+def convert(name: str, path: str, run: str, images: str | None, ours: str | None) -> None:
+    """Write a default export of a run; a worker calls this.
+
+    Args:
+        name: Key of `DEFAULTS`.
+        path: File to write.
+        run: Run folder.
+        images: .npy file, uint8 [N, S, S, 3], to calibrate with.
+        ours: Our float32 artifact of the same format.
+    """
+    import numpy as np
+
+    from lesionlite.train.model import load_run
+
+    network, contract = load_run(Path(run))
+    calibration = np.load(images) if images else None
+    source = Source(network, contract, calibration, Path(ours) if ours else None)
+    DEFAULTS[name].write(source, Path(path))
+
+
 def to_onnx(source: Source, path: Path) -> None:
     """PyTorch's own exporter, as `torch.onnx.export` does it unasked."""
     import torch

@@ -101,13 +101,13 @@ def own_ratio(artifact: Path, run: Path) -> float:
         LesionliteError: if one of them cannot be opened.
     """
     from lesionlite.benchmark.candidate import Candidate
-    from lesionlite.benchmark.elsewhere.runtimes import REFERENCE
+    from lesionlite.benchmark.elsewhere.runtimes import REFERENCE, opener_of
     from lesionlite.benchmark.latency import take_turns
 
     with (
         TemporaryDirectory() as folder,
         Candidate(run, 2) as eager,
-        Candidate(artifact, 2, REFERENCE) as executor,
+        Candidate(artifact, 2, opener_of(REFERENCE)) as executor,
     ):
         images = Path(folder) / "image.npy"
         eager.open()

@@ -15,7 +15,7 @@ import numpy as np
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.benchmark.config import PeersConfig
 from lesionlite.benchmark.peers.comparison import Comparison
-from lesionlite.benchmark.peers.defaults import DEFAULTS, Default
+from lesionlite.benchmark.peers.defaults import CONVERT, DEFAULTS, Default
 from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.benchmark.peers.limit import network_multiply_adds
 from lesionlite.benchmark.peers.peers_report import PEERS_JSON, PEERS_MD
@@ -175,7 +175,14 @@ def _convert(
     own = ours.get((row.format, "fp32"))
     try:
         with replacing(path) as temporary, Candidate(temporary, 1) as process:
-            process.convert(row.name, run, images, own.path if own else None)
+            process.call(
+                CONVERT,
+                name=row.name,
+                path=temporary,
+                run=run,
+                images=images,
+                ours=own and own.path,
+            )
     except CandidateFailed as error:
         return File(path, None, reason=f"refused: {first_line(error)}")
     return _file(path)
