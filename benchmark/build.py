@@ -20,7 +20,6 @@ from lesionlite.benchmark.places import (
     remove_older_artifacts,
     set_aside,
 )
-from lesionlite.benchmark.report.record import REPORT_JSON
 from lesionlite.benchmark.run import SCRATCH, benchmark
 from lesionlite.console import say
 from lesionlite.contract import Contract
@@ -56,6 +55,7 @@ from lesionlite.train.memory import (
     remember,
 )
 from lesionlite.train.recipes import recipe
+from lesionlite.verdicts import REPORT_JSON
 
 
 class Steps:

@@ -21,10 +21,13 @@ from lesionlite.benchmark.report.record import Report, Row
 from lesionlite.benchmark.report.text import FLAT, csv_text, markdown, show, verdict
 from lesionlite.benchmark.resize import Drift
 from lesionlite.benchmark.run import _reference
+from lesionlite.verdicts import REPORT_JSON, read_verdicts
 
 LABELS = ("Acne & scars", "<b>Bite</b>", "Melanoma")
 SCHEMA = json.loads(
-    (Path(__file__).parents[1] / "benchmark" / "report.schema.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[1] / "benchmark" / "report" / "report.schema.json").read_text(
+        encoding="utf-8"
+    )
 )
 
 
@@ -118,6 +121,9 @@ def test_four_files_are_written_and_agree(tmp_path: Path) -> None:
     ]
     document = json.loads((tmp_path / "report.json").read_text())
     assert document == json.loads(json.dumps(report.document()))
+    assert [
+        (row.artifact, row.status, row.size_bytes) for row in read_verdicts(tmp_path / REPORT_JSON)
+    ] == [(row.artifact, row.status, row.size_bytes) for row in report.rows]
     for render, suffix in ((markdown, "md"), (html, "html"), (csv_text, "csv")):
         assert (tmp_path / f"report.{suffix}").read_text() == render(document)
 

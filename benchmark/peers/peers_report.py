@@ -8,8 +8,8 @@ from lesionlite.console import say
 from lesionlite.files import write_json, write_text
 from lesionlite.outputs import writing_into
 from lesionlite.tables import markdown_lines, terminal_table
+from lesionlite.verdicts import PEERS_JSON, PEERS_MD
 
-PEERS_JSON, PEERS_MD = "peers.json", "peers.md"
 BUSY = 1.3  # of `Limit.unrest`: beyond it something else had the processor
 
 

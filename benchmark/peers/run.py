@@ -18,7 +18,6 @@ from lesionlite.benchmark.peers.comparison import Comparison
 from lesionlite.benchmark.peers.defaults import CONVERT, DEFAULTS, Default
 from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.benchmark.peers.limit import network_multiply_adds
-from lesionlite.benchmark.peers.peers_report import PEERS_JSON, PEERS_MD
 from lesionlite.benchmark.peers.rounds import COUNTED, File, Query, time_round
 from lesionlite.benchmark.report.record import machine
 from lesionlite.console import progress
@@ -36,6 +35,7 @@ from lesionlite.outputs import refuse_foreign, writing_into
 from lesionlite.train.data.images import load_inputs
 from lesionlite.train.data.splits import drop_bad, read_split
 from lesionlite.train.model import load_run
+from lesionlite.verdicts import PEERS_FOLDER, PEERS_JSON, PEERS_MD
 
 Ours = dict[tuple[str, str], File]
 
@@ -82,7 +82,7 @@ def _peers(
         if files:
             images = scratch / "calibration.npy"
             np.save(images, load_inputs(files, contract, "reading calibration images"))
-        defaults = _convert_all(selected, ours, run, images, out / "defaults")
+        defaults = _convert_all(selected, ours, run, images, out / PEERS_FOLDER)
         query = Query(scratch / "image.npy", (1, 3, contract.side, contract.side), products)
         np.save(query.images, noise((1, contract.side, contract.side, 3), np.uint8))
         rounds = tuple(

@@ -15,7 +15,10 @@ def html(document: Document) -> str:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
-        loader=PackageLoader("benchmark", ""), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("lesionlite.benchmark.report", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     rows = [row for row in document["rows"] if row["weighted_f1"] is not None]
     worst = min(

@@ -21,10 +21,9 @@ from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.toolchains import versions
 from lesionlite.files import write_json, write_text
 from lesionlite.outputs import refuse_foreign, writing_into
+from lesionlite.verdicts import REPORT_CSV, REPORT_HTML, REPORT_JSON, REPORT_MD, REPORTS
 
 Document = dict[str, Any]
-REPORT_JSON = "report.json"
-REPORTS = (REPORT_JSON, "report.csv", "report.md", "report.html")
 
 
 @dataclass(frozen=True)
@@ -172,9 +171,9 @@ class Report:
         document = self.document()
         with writing_into(folder):
             write_json(folder / REPORT_JSON, document)
-            write_text(folder / "report.csv", csv_text(document))
-            write_text(folder / "report.md", markdown(document))
-            write_text(folder / "report.html", html(document))
+            write_text(folder / REPORT_CSV, csv_text(document))
+            write_text(folder / REPORT_MD, markdown(document))
+            write_text(folder / REPORT_HTML, html(document))
 
 
 def refuse_reports(folder: Path) -> None:
