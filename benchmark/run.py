@@ -21,7 +21,7 @@ from lesionlite.benchmark.elsewhere.runtimes import opener_of, others_of, usual_
 from lesionlite.benchmark.evaluation_set import EvaluationSet
 from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare, judge, not_finite
-from lesionlite.benchmark.report.record import Report, Row, refuse_reports
+from lesionlite.benchmark.report.record import Report, Result, refuse_reports
 from lesionlite.benchmark.resize import Drift, resized, resizers
 from lesionlite.benchmark.timing import time_all, time_anew, with_times
 from lesionlite.contract import Contract
@@ -42,7 +42,7 @@ SCRATCH = ".lesionlite-benchmark"  # in the report's folder, while one is made
 class _Judged:
     """A row without latency; the candidate kept open for it and its answers, unless it failed."""
 
-    row: Row
+    row: Result
     candidate: Candidate | None = None
     answers: NDArray[np.float32] | None = None
 
@@ -248,7 +248,7 @@ def _examine(
     stack: ExitStack,
 ) -> _Judged:
     """Execute and judge one artifact."""
-    blank = Row(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
+    blank = Result(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
     path = folder / row.artifact
     candidate = stack.enter_context(
         Candidate(path, config.threads, opener_of(usual_of(path.suffix, config)))

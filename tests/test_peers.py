@@ -15,7 +15,7 @@ from lesionlite.benchmark.latency import Turns, take_turns
 from lesionlite.benchmark.peers import rounds
 from lesionlite.benchmark.peers import run as peers
 from lesionlite.benchmark.peers.comparison import Comparison
-from lesionlite.benchmark.peers.defaults import Default, Source
+from lesionlite.benchmark.peers.defaults import Default, DefaultSource
 from lesionlite.benchmark.peers.limit import Limit
 from lesionlite.benchmark.peers.peers_report import markdown, show, write
 from lesionlite.benchmark.peers.rounds import File, Round
@@ -26,11 +26,11 @@ QUICK = PeersConfig(threads=(2,), seconds=0.06, bursts=3, calibration=4)
 KEYS = {"format", "precision", "threads", "ours_ms", "default_ms", "ratio", "size_bytes"}
 
 
-def refuse(source: Source, path: Path) -> None:
+def refuse(source: DefaultSource, path: Path) -> None:
     raise ValueError("operands don't fit\nand a thousand lines of graph")
 
 
-def crash(source: Source, path: Path) -> None:
+def crash(source: DefaultSource, path: Path) -> None:
     import os
 
     path.write_bytes(b"half a file")

@@ -17,7 +17,7 @@ from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
 from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare
 from lesionlite.benchmark.report.html import _log_ticks, _ticks, html
-from lesionlite.benchmark.report.record import Report, Row
+from lesionlite.benchmark.report.record import Report, Result
 from lesionlite.benchmark.report.text import FLAT, csv_text, markdown, show, verdict
 from lesionlite.benchmark.resize import Drift
 from lesionlite.benchmark.run import _reference
@@ -47,10 +47,12 @@ def made_up() -> Report:
 
     latency = Latency(2.0, 3.0, 3.1, 4.0, 2.2, 128, 0.02)
 
-    def row(artifact: str, kind: str, precision: str, noise: float) -> Row:
+    def row(artifact: str, kind: str, precision: str, noise: float) -> Result:
         parity = compare(answers(noise), answers(0), truth, LABELS, names)
         status, reason = ("fail", "weighted F1 fell") if noise > 0.5 else ("pass", "")
-        return Row(artifact, kind, precision, 10**6, "r 1", status, reason, parity, latency, 5.0, 9)
+        return Result(
+            artifact, kind, precision, 10**6, "r 1", status, reason, parity, latency, 5.0, 9
+        )
 
     return Report(
         reference=_reference(answers(0), truth, LABELS, latency),
@@ -58,7 +60,9 @@ def made_up() -> Report:
             row("a-fp32.onnx", "onnx", "fp32", 0),
             row("a-w8a8.tflite", "tflite", "w8a8", 0.9),
             replace(row("a-w4.mlpackage", "coreml", "w4", 0.1), latency=None, load_ms=None),
-            Row("a-fp32.pte", "executorch", "fp32", 10, "", "unverified", "it could not be read"),
+            Result(
+                "a-fp32.pte", "executorch", "fp32", 10, "", "unverified", "it could not be read"
+            ),
         ),
         labels=LABELS,
         config=BenchmarkConfig(min_recall=("Melanoma=-0.5",)),
@@ -217,7 +221,7 @@ def test_too_few_images_are_told_at_the_top(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_answers_that_are_not_finite_are_a_failure_that_nothing_excuses() -> None:
-    bad = Row("a-fp16.onnx", "onnx", "fp16", 9, "r 1", "fail", "3 of 9 answers are not finite")
+    bad = Result("a-fp16.onnx", "onnx", "fp16", 9, "r 1", "fail", "3 of 9 answers are not finite")
     config = BenchmarkConfig(allow_unverified=("a-fp16.onnx",))
     report = replace(made_up(), rows=(made_up().rows[0], bad), config=config)
     assert not report.passed

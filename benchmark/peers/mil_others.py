@@ -169,7 +169,7 @@ def _seconds(query: Callable[[], object]) -> float:
 
 
 @dataclass(frozen=True)
-class Options:
+class Networks:
     """Try the Core ML executor on other networks. Exits with 1 if one does not run or differs."""
 
     networks: Positional[tuple[str, ...]] = NETWORKS
@@ -217,7 +217,8 @@ def main() -> int:
         return 0
     given = sys.argv[1:]
     return respond(
-        given, lambda: read_flags(Options, given, "python -m lesionlite.benchmark.peers.mil_others")
+        given,
+        lambda: read_flags(Networks, given, "python -m lesionlite.benchmark.peers.mil_others"),
     )
 
 

@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """One artifact's line: its verdict, and what it was judged by.
 
     `status` is pass, fail or unverified; `reason` says why not pass. `parity` is None if it could
@@ -69,7 +69,7 @@ class Report:
     """What a benchmark found."""
 
     reference: Document
-    rows: tuple[Row, ...]
+    rows: tuple[Result, ...]
     labels: tuple[str, ...]
     config: BenchmarkConfig
     note: str
