@@ -12,7 +12,7 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Step:
+class ArtifactChange:
     """One artifact, now and then; ratios above 1 and differences below 0 are worse.
 
     Attributes:
@@ -31,7 +31,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class _Latency:
+class _PastLatency:
     p50: float
 
     def __post_init__(self) -> None:
@@ -39,26 +39,26 @@ class _Latency:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _PastRow:
     artifact: str
     status: Literal["pass", "fail", "unverified"]
     size_bytes: int
     weighted_f1: float | None
-    latency_ms: _Latency | None
+    latency_ms: _PastLatency | None
 
     def __post_init__(self) -> None:
         _above_zero("size_bytes", self.size_bytes)
 
 
 @dataclass(frozen=True)
-class _Reference:
+class _PastReference:
     images: int
-    latency_ms: _Latency
+    latency_ms: _PastLatency
     support: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
-class _Machine:
+class _PastMachine:
     processor: str
     cores: int | None
     system: str
@@ -72,9 +72,9 @@ class _Machine:
 class Past:
     """What of a report is compared. Ratios are of it, so nothing that divides is zero."""
 
-    rows: tuple[_Row, ...]
-    reference: _Reference
-    machine: _Machine
+    rows: tuple[_PastRow, ...]
+    reference: _PastReference
+    machine: _PastMachine
 
 
 def _above_zero(name: str, value: float) -> None:
@@ -134,7 +134,7 @@ def compare_reports(document: Document, old: Past, config: RegressionConfig) -> 
     now = {row.artifact: row for row in new.rows}
     units = new.reference.latency_ms.p50, old.reference.latency_ms.p50
     steps = [
-        _step(row, now.get(row.artifact), units, same_machine, same_images, config)
+        _change(row, now.get(row.artifact), units, same_machine, same_images, config)
         for row in old.rows
     ]
     return {
@@ -145,16 +145,16 @@ def compare_reports(document: Document, old: Past, config: RegressionConfig) -> 
     }
 
 
-def _step(
-    old: _Row,
-    new: _Row | None,
+def _change(
+    old: _PastRow,
+    new: _PastRow | None,
     units: tuple[float, float],
     same_machine: bool,
     same_images: bool,
     config: RegressionConfig,
-) -> Step:
+) -> ArtifactChange:
     if new is None:
-        return Step(old.artifact, None, None, None, ("it is no longer there",))
+        return ArtifactChange(old.artifact, None, None, None, ("it is no longer there",))
     reasons = []
     if old.status == "pass" != new.status:
         reasons.append(f"it passed then, and is {new.status} now")
@@ -171,7 +171,7 @@ def _step(
         drop = new.weighted_f1 - old.weighted_f1
         if -drop > config.max_f1_drop:
             reasons.append(f"weighted F1 fell by {-drop:.4f}, more than {config.max_f1_drop:g}")
-    return Step(old.artifact, latency, size, drop, tuple(reasons))
+    return ArtifactChange(old.artifact, latency, size, drop, tuple(reasons))
 
 
 def sentences(against: Document) -> list[str]:

@@ -20,7 +20,6 @@ from lesionlite.benchmark.places import (
     remove_older_artifacts,
     set_aside,
 )
-from lesionlite.benchmark.report.record import REPORT_JSON
 from lesionlite.benchmark.run import SCRATCH, benchmark
 from lesionlite.console import say
 from lesionlite.contract import Contract
@@ -56,6 +55,7 @@ from lesionlite.train.memory import (
     remember,
 )
 from lesionlite.train.recipes import recipe
+from lesionlite.verdicts import REPORT_JSON
 
 
 class Steps:
@@ -81,7 +81,7 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Build:
     """What is to be built, of what."""
 
     out: Path
@@ -140,11 +140,11 @@ def build(
         skip_bad = training is not None and training.skip_bad
         how = None if run else training or TrainConfig()
         listing = data_listing(need_folder(data))
-        plan = _Plan(out, data, how, exporting, benchmarking, skip_bad, listing, Steps(out))
+        plan = _Build(out, data, how, exporting, benchmarking, skip_bad, listing, Steps(out))
         return _build(plan, run)
 
 
-def _build(plan: _Plan, given: Path | None) -> dict[str, Any]:
+def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
     run, training = given or plan.out / RUN, plan.training
     dataset = read_dataset(plan.data) if training else None
     if training and dataset:
@@ -182,7 +182,7 @@ def data_listing(data: Path) -> str:
     return fingerprint([str(data.resolve()), rows])
 
 
-def _remember(run: Path, plan: _Plan, dataset: Dataset) -> Memory:
+def _remember(run: Path, plan: _Build, dataset: Dataset) -> Memory:
     """The data as a run would remember it: without what cannot be decoded, where it may be so.
 
     Only images that the run does not know are decoded.
@@ -201,7 +201,7 @@ def _remember(run: Path, plan: _Plan, dataset: Dataset) -> Memory:
     return remember(Dataset(*splits, dataset.test, dataset.note), plan.data) if bad else memory
 
 
-def _train(plan: _Plan, run: Path, config: TrainConfig, memory: Memory, why: str) -> None:
+def _train(plan: _Build, run: Path, config: TrainConfig, memory: Memory, why: str) -> None:
     from lesionlite.train.results import train_and_test
 
     before = read_memory(run)
@@ -212,7 +212,7 @@ def _train(plan: _Plan, run: Path, config: TrainConfig, memory: Memory, why: str
     plan.steps.done("test", _test_key(plan, run))
 
 
-def _keep(plan: _Plan, run: Path, config: TrainConfig) -> None:
+def _keep(plan: _Build, run: Path, config: TrainConfig) -> None:
     """A finished run; the test split may be another one than it was scored on."""
     from lesionlite.train.results import score_test_split
 
@@ -223,17 +223,17 @@ def _keep(plan: _Plan, run: Path, config: TrainConfig) -> None:
         plan.steps.done("test", key)
 
 
-def _test_key(plan: _Plan, run: Path) -> str:
+def _test_key(plan: _Build, run: Path) -> str:
     return fingerprint([plan.listing, sha256_file(run / WEIGHTS), sha256_file(run / CONTRACT)])
 
 
-def _export_key(plan: _Plan, run: Path) -> str:
+def _export_key(plan: _Build, run: Path) -> str:
     inputs = [sha256_file(run / name) for name in (WEIGHTS, CONTRACT)]
     calibration = plan.listing if plan.exporting.calibrates() else ""
     return fingerprint([inputs, calibration, asdict(plan.exporting), versions()])
 
 
-def _is_exported(plan: _Plan, run: Path) -> bool:
+def _is_exported(plan: _Build, run: Path) -> bool:
     """Whether that is done, and every file still as it was."""
     artifacts = plan.out / ARTIFACTS
     if not (artifacts / MANIFEST).exists():
@@ -248,14 +248,14 @@ def _is_exported(plan: _Plan, run: Path) -> bool:
     return True
 
 
-def _export(plan: _Plan, run: Path) -> None:
+def _export(plan: _Build, run: Path) -> None:
     artifacts = plan.out / ARTIFACTS
     export_with_golden(run, artifacts, plan.exporting, plan.data)
     remove_older_artifacts(artifacts, plan.exporting)
     plan.steps.done("export", _export_key(plan, run))
 
 
-def _benchmark(plan: _Plan, run: Path, split: Split | None) -> dict[str, Any]:
+def _benchmark(plan: _Build, run: Path, split: Split | None) -> dict[str, Any]:
     artifacts, report = plan.out / ARTIFACTS, plan.out / REPORT_JSON
     inputs = [sha256_file(artifacts / MANIFEST), sha256_file(run / WEIGHTS), plan.listing]
     key = fingerprint([inputs, plan.skip_bad, asdict(plan.benchmarking), versions()])

@@ -1,4 +1,4 @@
-"""One artifact (or the reference run, or a rival) under test, held open in its own process."""
+"""One artifact (or the reference run, or another maker's file), open in a process of its own."""
 
 import json
 import os
@@ -8,13 +8,30 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 import lesionlite
+from lesionlite.benchmark.protocol import (
+    Burst,
+    Call,
+    Command,
+    Open,
+    Opened,
+    Opener,
+    Predict,
+    Settled,
+    Times,
+    WarmUp,
+    to_line,
+)
+from lesionlite.documents import structure
 from lesionlite.errors import LesionliteError
+
+OURS = Opener("lesionlite.export.execute.predictor:open_unchecked")
+"""Opens a run or an artifact with its usual runtime. The worker checks its hash first."""
 
 
 class CandidateFailed(LesionliteError):
@@ -22,21 +39,17 @@ class CandidateFailed(LesionliteError):
 
 
 class Candidate:
-    """A worker process with one artifact in it; use as a context."""
+    """A worker process for one file; use it as a context manager."""
 
-    def __init__(
-        self, path: Path, threads: int, kind: str = "ours", shape: tuple[int, ...] = ()
-    ) -> None:
-        """Start the process; `open` or `convert` says what it is for.
+    def __init__(self, path: Path, threads: int, opener: Opener = OURS) -> None:
+        """Start the process. Nothing is opened yet.
 
         Args:
-            path: the run or artifact; for other kinds see `lesionlite.benchmark.worker`.
-            threads: that the runtime may use.
-            kind: "ours", "foreign" (any toolchain's file), "kernel" (a name of `KERNELS`), or
-                what opens one of our files instead: a name of `OTHERS`, or `REFERENCE`.
-            shape: of a foreign file's input, where the file does not keep it.
+            path: The run, the artifact or the other maker's file.
+            threads: That the runtime may use.
+            opener: Function that opens `path` in the process.
         """
-        self.path, self.threads, self.kind, self.shape = path, threads, kind, shape
+        self.path, self.threads, self.opener = path, threads, opener
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "lesionlite.benchmark.worker"],
@@ -45,7 +58,7 @@ class Candidate:
             stderr=self.log,
             encoding="ascii",  # JSON with escapes: names of any bytes pass, in any locale
             env=_environment(),
-            start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
+            start_new_session=True,  # Ctrl-C reaches the parent only, which kills its workers
         )
         self.load_ms, self.runtime, self.native, self.contract = 0.0, "", True, ""
         self.multiply_adds, self.peak_memory_bytes = 0, 0
@@ -65,67 +78,64 @@ class Candidate:
         self.log.close()
 
     def open(self) -> None:
-        """Load the artifact; CandidateFailed says why it cannot be."""
-        wanted = {"path": str(self.path), "kind": self.kind, "shape": self.shape}
-        answer = self._ask({"do": "load", "threads": self.threads, **wanted})
-        self.load_ms, self.runtime = answer["load_ms"], answer["runtime"]
-        self.native, self.contract = answer["native"], answer["contract"]
-        self.multiply_adds = answer.get("multiply_adds", 0)
-        self.peak_memory_bytes = answer.get("peak_memory_bytes", 0)  # loaded, one query
+        """Open the file; CandidateFailed says why it cannot be opened."""
+        found: Opened = self._ask(Open(self.path, self.threads, self.opener))
+        self.load_ms, self.runtime, self.native = found.load_ms, found.runtime, found.native
+        self.contract, self.multiply_adds = found.contract, found.multiply_adds
+        self.peak_memory_bytes = found.peak_memory_bytes
 
-    def convert(self, name: str, run: Path, images: Path | None, ours: Path | None) -> None:
-        """Write the default export called `name` of a run to `path`; CandidateFailed if refused.
+    def call(self, function: str, **arguments: Any) -> None:
+        """Call a function in the process, so that its crash does not end this one.
 
         Args:
-            name: key of `lesionlite.benchmark.peers.defaults.DEFAULTS`.
-            run: the run folder.
-            images: .npy file with uint8 [N, S, S, 3] to calibrate on.
-            ours: our float artifact of the same format.
+            function: "module:function".
+            arguments: JSON values or paths.
+
+        Raises:
+            CandidateFailed: With what the function raised, or how the process ended.
         """
-        given = {"images": str(images or ""), "ours": str(ours or "")}
-        self._ask({"do": "convert", "name": name, "run": str(run), "path": str(self.path), **given})
+        self._ask(Call(function, arguments))
 
     def predict(
         self, images: Path, out: Path, rows: NDArray[np.int64], advance: Callable[[], None]
     ) -> None:
-        """Answer some of the uint8 [N, S, S, 3] images in a .npy file.
+        """Classify some of the images in a .npy file.
 
         Args:
-            images: that file.
-            out: .npy file, float32 [N, C], that is there already; the rows asked for are filled.
-            rows: which.
-            advance: called after each.
+            images: uint8 [N, S, S, 3].
+            out: Existing .npy file, float32 [N, C]; the same rows are filled.
+            rows: Which images.
+            advance: Called after each image.
         """
-        files = {"images": str(images), "out": str(out)}
-        self._ask({"do": "predict", "rows": rows.tolist(), **files}, advance)
+        self._ask(Predict(images, out, tuple(rows.tolist())), advance)
 
     def warm_up(self, images: Path) -> None:
-        """Query until the times have settled; `settled` tells whether they have."""
-        self.settled = self._ask({"do": "warm_up", "images": str(images)})["settled"]
+        """Query until the times settle; `settled` says whether they did."""
+        found: Settled = self._ask(WarmUp(images))
+        self.settled = found.settled
 
     def burst(self, images: Path, seconds: float) -> list[float]:
-        """Times of single queries, in milliseconds, for about so many seconds."""
-        answer = self._ask({"do": "burst", "images": str(images), "seconds": seconds})
-        return [float(ms) for ms in answer["ms"]]
+        """Times of single queries, in milliseconds, measured for about so many seconds."""
+        found: Times = self._ask(Burst(images, seconds))
+        return list(found.ms)
 
-    def _ask(
-        self, command: dict[str, Any], advance: Callable[[], None] | None = None
-    ) -> dict[str, Any]:
+    def _ask(self, command: Command, advance: Callable[[], None] | None = None) -> Any:
+        """The worker's answer, of the type that the command names."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
-            self.process.stdin.write(json.dumps(command) + "\n")
+            self.process.stdin.write(to_line(command))
             self.process.stdin.flush()
         except BrokenPipeError:
             raise CandidateFailed(self._obituary()) from None
         for line in self.process.stdout:
-            answer: dict[str, Any] = json.loads(line)
+            answer = cast(dict[str, Any], json.loads(line))
             if "progress" in answer:
                 if advance is not None:
                     advance()
             elif "error" in answer:
                 raise CandidateFailed(answer["error"])
             else:
-                return answer
+                return structure(answer, command.Answer)
         raise CandidateFailed(self._obituary())
 
     def _obituary(self) -> str:

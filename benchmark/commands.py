@@ -13,6 +13,7 @@ from lesionlite.export.config import ExportConfig
 from lesionlite.settings import refuse_settings, refuse_types
 from lesionlite.train.commands import default_training
 from lesionlite.train.config import TrainConfig
+from lesionlite.verdicts import PEERS_MD, REPORT_HTML
 
 Run = Annotated[Path, arg(name="run")]
 
@@ -51,7 +52,7 @@ class Benchmark:
         report = benchmark_into(out, *read, self.config, self.regression, self.skip_bad)
         document = report.document()
         show(document)
-        say(f"report: {out / 'report.html'} (and .md, .csv, .json)")
+        say(f"report: {out / REPORT_HTML} (and .md, .csv, .json)")
         say(f"next: lesionlite predict {folder / report.rows[0].artifact} IMAGE")
         return document, 0 if report.passed else 1
 
@@ -73,7 +74,7 @@ class Peers:
 
     def run(self) -> Outcome:
         """Compare, write the comparison, and show it."""
-        from lesionlite.benchmark.peers.peers_report import PEERS_MD, show, write
+        from lesionlite.benchmark.peers.peers_report import show, write
         from lesionlite.benchmark.peers.run import peers
 
         out = self.out or self.artifacts
@@ -153,6 +154,6 @@ class Build:
         show(document)
         artifacts = self.out / "artifacts"
         say(f"artifacts: {artifacts}")
-        say(f"report: {self.out / 'report.html'} (and .md, .csv, .json)")
+        say(f"report: {self.out / REPORT_HTML} (and .md, .csv, .json)")
         say(f"next: lesionlite predict {artifacts / document['rows'][0]['artifact']} IMAGE")
         return document, 0 if document["passed"] else 1

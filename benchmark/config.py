@@ -3,14 +3,34 @@
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from tyro.conf import arg
 
 from lesionlite.errors import LesionliteError
+from lesionlite.export.precision import PRECISIONS
 from lesionlite.settings import MAX_THREADS, refuse_settings, refuse_types
 
 # What is larger is a slip of the keyboard: it would hang, or use up the machine.
 MOST_SECONDS, MOST_QUERIES, MOST_IMAGES = 3600, 1_000_000, 1_000_000
 GATES = ("max_f1_loss", "min_agreement", "max_mean_dp")
+
+
+def defaults_by_precision(tolerance: str) -> str:
+    """The defaults of a gate, such as "0.002 for fp32, fp16; 0.01 for w8".
+
+    Args:
+        tolerance: Field of `Precision`.
+    """
+    names: dict[float, list[str]] = {}
+    for name, precision in PRECISIONS.items():
+        names.setdefault(getattr(precision, tolerance), []).append(name)
+    return "; ".join(f"{value:g} for {', '.join(found)}" for value, found in names.items())
+
+
+def _help(effect: str, tolerance: str) -> Any:
+    """The help of a gate's flag: its effect, and its defaults as the code has them."""
+    return arg(help=f"{effect}, for every precision (default: {defaults_by_precision(tolerance)}).")
 
 
 @dataclass(frozen=True)
@@ -46,16 +66,17 @@ class BenchmarkConfig:
     android: Path | None = None
     """LiteRT's benchmark_model binary for android-arm64: time the TFLite files with it on the phone
     that adb reaches, too."""
-    max_f1_loss: float | None = None
-    """Tolerated loss of weighted F1 for every precision; by default 0.002 for fp32 and fp16,
-    0.01 below."""
-    min_agreement: float | None = None
-    """Share of PyTorch's answers that must stay, for every precision; by default 0.999 for fp32,
-    0.995 for fp16, 0.98 for w8, 0.97 for w8a8, 0.9 for w6 and w4."""
-    max_mean_dp: float | None = None
-    """Tolerated |difference of probability|, an image's largest, mean over the images, for every
-    precision; by default 0.001 for fp32, 0.005 for fp16, 0.01 for w8, 0.03 for w8a8, 0.02 for w6,
-    0.05 for w4."""
+    max_f1_loss: Annotated[float | None, _help("Largest loss of weighted F1", "max_f1_loss")] = None
+    min_agreement: Annotated[
+        float | None, _help("Smallest share of PyTorch's answers that must stay", "min_agreement")
+    ] = None
+    max_mean_dp: Annotated[
+        float | None,
+        _help(
+            "Largest mean |Δp|: each image counts with its largest change of a probability",
+            "max_mean_dp",
+        ),
+    ] = None
     gate: Literal["point", "interval"] = "point"
     """What may not fall by more than is tolerated: weighted F1 on these images, or the lower end
     of its change's 95 % interval, so that it does not on other images of their kind either."""

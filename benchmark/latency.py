@@ -1,19 +1,19 @@
 """Single-stream latency: warm candidates take turns in bursts, so that drift hits all alike."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.candidate import CandidateFailed
 from lesionlite.benchmark.energy import Energy
 from lesionlite.console import progress
 
 BURST_SECONDS = 0.5
-SETTLED = 0.05  # warm is whose median of one window is that of the window before, to this
-QUIET = 0.1  # of `Latency.noise`: beyond it two candidates cannot be compared
+SETTLED = 0.05  # a candidate is warm once the medians of two windows in a row agree to 5 %
+QUIET = 0.1  # above this `Latency.noise`, two candidates cannot be compared
 CONFIDENCE = 0.99
 
 
@@ -53,60 +53,100 @@ class Latency:
     energy_mj: float | None = None
 
 
+@dataclass(frozen=True)
+class Duration:
+    """How long each candidate is timed: until all three of these are reached.
+
+    Attributes:
+        bursts: Fewest bursts.
+        queries: Fewest queries.
+        seconds: Least time spent on queries.
+    """
+
+    bursts: int = 1
+    queries: int = 1
+    seconds: float = 0.0
+
+    def share(self, bursts: Sequence[Sequence[float]]) -> float:
+        """How much of it some bursts of times in milliseconds make up; 1 if they are enough."""
+        shares = [len(bursts) / self.bursts, sum(map(len, bursts)) / self.queries]
+        if self.seconds:
+            shares.append(sum(map(sum, bursts)) / (1000 * self.seconds))
+        return min(1.0, *shares)
+
+
+@dataclass
+class _Taken:
+    """What one candidate did: its bursts, the energy they took, and why it stopped early."""
+
+    bursts: list[list[float]] = field(default_factory=list)
+    joules: float | None = None
+    error: str = ""
+
+
+def _take_turns(
+    candidates: Sequence[Timeable],
+    images: Path,
+    duration: Duration,
+    burst_seconds: float,
+    name: str,
+    tolerant: bool,
+) -> list[_Taken]:
+    """Time warm candidates in turns, one burst each, with a progress bar.
+
+    Turns make drift of the machine hit all candidates alike. If `tolerant`, a candidate that fails
+    takes no more turns and the others go on; else CandidateFailed ends it all.
+    """
+    rows, energy = [_Taken() for _ in candidates], Energy()
+    total = len(candidates) * max(duration.bursts, duration.queries)
+    with progress() as bar:
+        task = bar.add_task(name, total=total, note="")
+        while any(not row.error and duration.share(row.bursts) < 1 for row in rows):
+            for candidate, row in zip(candidates, rows, strict=True):
+                if row.error or duration.share(row.bursts) >= 1:
+                    continue
+                bar.update(task, note=candidate.path.name)
+                before = energy.read()
+                try:
+                    row.bursts.append(candidate.burst(images, burst_seconds))
+                except CandidateFailed as error:
+                    if not tolerant:
+                        raise
+                    row.error = str(error)
+                if energy.known:
+                    row.joules = (row.joules or 0.0) + energy.since(before)
+            share = sum(1 if row.error else duration.share(row.bursts) for row in rows)
+            bar.update(task, completed=round(total * share / len(rows)), note="")
+    return rows
+
+
 def measure(
     candidates: Sequence[Timeable], images: Path, queries: int, seconds: float, name: str
 ) -> list[Latency]:
     """Time warm candidates in turns.
 
     Args:
-        candidates: opened and warmed up.
+        candidates: Opened and warmed up.
         images: .npy file with uint8 [N, S, S, 3]; the first image is the query.
-        queries: fewest per candidate.
-        seconds: least time spent on each candidate's queries.
-        name: of the progress bar.
+        queries: Fewest per candidate.
+        seconds: Least time spent on each candidate's queries.
+        name: Of the progress bar.
 
     Returns:
         One record per candidate.
     """
-    bursts: list[list[list[float]]] = [[] for _ in candidates]
-    energy, joules = Energy(), [0.0] * len(candidates)
-    with progress() as bar:
-        task = bar.add_task(name, total=len(candidates) * queries, note="")
-        while any(_wants_more(row, queries, seconds) for row in bursts):
-            for index, (candidate, row) in enumerate(zip(candidates, bursts, strict=True)):
-                if _wants_more(row, queries, seconds):
-                    bar.update(task, note=candidate.path.name)
-                    before = energy.read()
-                    row.append(candidate.burst(images, min(BURST_SECONDS, seconds)))
-                    joules[index] += energy.since(before)
-            bar.update(task, completed=_done(bursts, queries, seconds), note="")
-    spent = joules if energy.known else [None] * len(candidates)
-    return [summary(row, used) for row, used in zip(bursts, spent, strict=True)]
-
-
-def _wants_more(bursts: list[list[float]], queries: int, seconds: float) -> bool:
-    return sum(map(len, bursts)) < queries or sum(map(sum, bursts)) < 1000 * seconds
-
-
-def _done(bursts: list[list[list[float]]], queries: int, seconds: float) -> int:
-    """Progress in queries, held back by whichever of the two conditions lags."""
-    shares = [
-        min(
-            1.0,
-            sum(map(len, row)) / queries,
-            sum(map(sum, row)) / (1000 * seconds) if seconds else 1.0,
-        )
-        for row in bursts
-    ]
-    return round(queries * sum(shares))
+    duration = Duration(queries=queries, seconds=seconds)
+    burst = min(BURST_SECONDS, seconds)
+    rows = _take_turns(candidates, images, duration, burst, name, tolerant=False)
+    return [summary(row.bursts, row.joules) for row in rows]
 
 
 def summary(bursts: Sequence[Sequence[float]], joules: float | None = None) -> Latency:
-    """What so many bursts of single queries, in milliseconds, come to.
+    """The latency that some bursts show.
 
     Args:
-        bursts: of one candidate, in the order they were made.
-        joules: that all of them took.
+        bursts: Of one candidate, in order; times in milliseconds.
+        joules: Energy that all of them took together.
     """
     times = [ms for burst in bursts for ms in burst]
     p50, p90, p99 = (float(q) for q in np.percentile(times, [50, 90, 99]))
@@ -140,9 +180,9 @@ class Turns:
     """What one candidate did in its turns.
 
     Attributes:
-        bursts: median of each burst, in milliseconds; entry i of all candidates is of one round.
-        times: of all queries.
-        error: why it stopped, or "".
+        bursts: Median of each burst, in milliseconds; entry i of all candidates is of one round.
+        times: Of all queries, in milliseconds.
+        error: Why it stopped early, or "".
     """
 
     bursts: tuple[float, ...]
@@ -151,34 +191,23 @@ class Turns:
 
 
 def take_turns(
-    candidates: Sequence[Candidate], images: Path, rounds: int, seconds: float, name: str
+    candidates: Sequence[Timeable], images: Path, rounds: int, seconds: float, name: str
 ) -> list[Turns]:
-    """Time warm candidates for so many rounds of one burst each, with a progress bar.
-
-    One that fails takes no more turns; the others go on.
+    """Time warm candidates for a number of rounds; the others go on if one fails.
 
     Args:
-        candidates: opened and warmed up.
-        images: as `measure` has it.
-        rounds: bursts of each candidate.
-        seconds: of each burst.
-        name: of the progress bar.
+        candidates: Opened and warmed up.
+        images: As in `measure`.
+        rounds: Bursts of each candidate.
+        seconds: Of each burst.
+        name: Of the progress bar.
     """
-    bursts: list[list[list[float]]] = [[] for _ in candidates]
-    errors = [""] * len(candidates)
-    with progress() as bar:
-        task = bar.add_task(name, total=rounds * len(candidates), note="")
-        for _ in range(rounds):
-            for index, candidate in enumerate(candidates):
-                bar.update(task, advance=1, note=candidate.path.name)
-                if errors[index]:
-                    continue
-                try:
-                    bursts[index].append(candidate.burst(images, seconds))
-                except CandidateFailed as error:
-                    errors[index] = str(error)
-        bar.update(task, note="")
+    rows = _take_turns(candidates, images, Duration(bursts=rounds), seconds, name, tolerant=True)
     return [
-        Turns(tuple(float(np.median(b)) for b in row), tuple(ms for b in row for ms in b), error)
-        for row, error in zip(bursts, errors, strict=True)
+        Turns(
+            tuple(float(np.median(burst)) for burst in row.bursts),
+            tuple(ms for burst in row.bursts for ms in burst),
+            row.error,
+        )
+        for row in rows
     ]

@@ -18,7 +18,7 @@ EXACT = 1e-9  # beyond what 1 - 0.999 is off by
 
 
 @dataclass(frozen=True)
-class Change:
+class ImageChange:
     """One image and what both models say of it: labels, and the probability of each."""
 
     image: str
@@ -72,7 +72,7 @@ class Parity:
     expected_calibration_error: float
     reliability: tuple[Bin, ...]
     confusion: tuple[tuple[int, ...], ...]
-    most_changed: tuple[Change, ...]
+    most_changed: tuple[ImageChange, ...]
 
 
 def compare(
@@ -171,9 +171,9 @@ def _most_changed(
     truth: Indices,
     labels: tuple[str, ...],
     names: Sequence[str],
-) -> tuple[Change, ...]:
+) -> tuple[ImageChange, ...]:
     return tuple(
-        Change(
+        ImageChange(
             image=names[i],
             truth=labels[truth[i]],
             before=labels[(old := reference[i].argmax())],

@@ -16,12 +16,12 @@ from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.benchmark.config import BenchmarkConfig, RegressionConfig
 from lesionlite.benchmark.elsewhere.android import time_on_phone
 from lesionlite.benchmark.elsewhere.arm import run_on_arm
-from lesionlite.benchmark.elsewhere.runtimes import others_of, usual_of
-from lesionlite.benchmark.elsewhere.verdict import Elsewhere, Task, judged
-from lesionlite.benchmark.exam import Exam
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Task, judged
+from lesionlite.benchmark.elsewhere.runtimes import opener_of, others_of, usual_of
+from lesionlite.benchmark.evaluation_set import EvaluationSet
 from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare, judge, not_finite
-from lesionlite.benchmark.report.record import Report, Row, refuse_reports
+from lesionlite.benchmark.report.record import Report, Result, refuse_reports
 from lesionlite.benchmark.resize import Drift, resized, resizers
 from lesionlite.benchmark.timing import time_all, time_anew, with_times
 from lesionlite.contract import Contract
@@ -33,7 +33,6 @@ from lesionlite.export.quantize.calibration import choose
 from lesionlite.layout import CONTRACT, is_run
 from lesionlite.metrics import score, weighted_f1
 from lesionlite.outputs import writing_into
-from lesionlite.train.data.images import write_inputs
 from lesionlite.train.data.splits import Split, evaluation_split
 
 SCRATCH = ".lesionlite-benchmark"  # in the report's folder, while one is made
@@ -43,7 +42,7 @@ SCRATCH = ".lesionlite-benchmark"  # in the report's folder, while one is made
 class _Judged:
     """A row without latency; the candidate kept open for it and its answers, unless it failed."""
 
-    row: Row
+    row: Result
     candidate: Candidate | None = None
     answers: NDArray[np.float32] | None = None
 
@@ -124,9 +123,11 @@ def benchmark(
     split = split or evaluation_split(data, contract.labels, skip_bad)
     refuse_images(config, {row.artifact: row.precision for row in rows}, split)
     with tempfile.TemporaryDirectory() as fallback:
-        exam = Exam(scratch or Path(fallback), split, contract)
-        report = _benchmark(rows, artifact_folder(artifacts), run, split, contract, exam, config)
-        exam.forget()
+        evaluation = EvaluationSet(scratch or Path(fallback), split, contract)
+        report = _benchmark(
+            rows, artifact_folder(artifacts), run, split, contract, evaluation, config
+        )
+        evaluation.delete()
     if config.android:
         ran = [artifact_folder(artifacts) / row.artifact for row in report.rows if row.parity]
         files = [path for path in ran if path.suffix == ".tflite"]
@@ -142,26 +143,28 @@ def _benchmark(
     run: Path,
     split: Split,
     contract: Contract,
-    exam: Exam,
+    evaluation: EvaluationSet,
     config: BenchmarkConfig,
 ) -> Report:
     with ExitStack() as stack:
         reference = stack.enter_context(Candidate(run, config.threads))
         reference.open()
-        answers = exam.ask(reference, "PyTorch")
-        if wrong := not_finite(answers, exam.names):
+        answers = evaluation.ask(reference, "PyTorch")
+        if wrong := not_finite(answers, evaluation.names):
             raise LesionliteError(f"{run} can judge nothing: {wrong}")
-        judged = [_examine(row, folder, contract, exam, answers, config, stack) for row in rows]
-        drifts = _drifts(judged, exam, split, contract) if config.resize_drift else ()
-        elsewhere = (*_by_others(judged, exam, folder, config),)
-        elsewhere += (*_on_arm(judged, exam, split, folder, config),)
+        judged = [
+            _examine(row, folder, contract, evaluation, answers, config, stack) for row in rows
+        ]
+        drifts = _drifts(judged, evaluation, split, contract) if config.resize_drift else ()
+        elsewhere = (*_by_others(judged, evaluation, folder, config),)
+        elsewhere += (*_on_arm(judged, evaluation, split, folder, config),)
         able = {one.row.artifact: one.candidate for one in judged if one.candidate}
         timed = {name: candidate for name, candidate in able.items() if candidate.native}
-        first, latencies = time_all(config.threads, reference, timed, exam.images, config)
+        first, latencies = time_all(config.threads, reference, timed, evaluation.images, config)
         paths = {name: folder / name for name in timed}
-        sweep = {n: time_anew(n, run, paths, exam.images, config) for n in config.sweep}
+        sweep = {n: time_anew(n, run, paths, evaluation.images, config) for n in config.sweep}
         return Report(
-            reference=_reference(answers, exam.truth, exam.labels, first),
+            reference=_reference(answers, evaluation.truth, evaluation.labels, first),
             rows=tuple(with_times(one.row, timed, latencies, sweep) for one in judged),
             labels=contract.labels,
             config=config,
@@ -173,30 +176,28 @@ def _benchmark(
 
 
 def _drifts(
-    judged: Sequence[_Judged], exam: Exam, split: Split, contract: Contract
+    judged: Sequence[_Judged], evaluation: EvaluationSet, split: Split, contract: Contract
 ) -> tuple[Drift, ...]:
     """What every artifact says of the same images resized otherwise."""
     found = []
-    classes = len(exam.labels)
+    classes = len(evaluation.labels)
     for name in resizers(contract):
-        file = exam.images.with_name(f"{name}.npy")
-        write_inputs(file, resized(split.files, contract, name), len(split), name, ours=True)
+        file = evaluation.write(name, resized(split.files, contract, name), name)
         for one in judged:
             if one.candidate is None or one.answers is None:
                 continue
-            answers = exam.ask(one.candidate, one.row.artifact, file).argmax(1)
+            answers = evaluation.ask(one.candidate, one.row.artifact, file).argmax(1)
             before = one.answers.argmax(1)
-            change = weighted_f1(exam.truth, answers, classes)
-            change -= weighted_f1(exam.truth, before, classes)
+            change = weighted_f1(evaluation.truth, answers, classes)
+            change -= weighted_f1(evaluation.truth, before, classes)
             agreement = float((answers == before).mean())
             found.append(Drift(one.row.artifact, name, change, agreement))
-        file.unlink()
     return tuple(found)
 
 
 def _by_others(
-    ours: Sequence[_Judged], exam: Exam, folder: Path, config: BenchmarkConfig
-) -> list[Elsewhere]:
+    ours: Sequence[_Judged], evaluation: EvaluationSet, folder: Path, config: BenchmarkConfig
+) -> list[CrossRuntimeCheck]:
     """Every artifact that ran here by the other runtimes of its format, where asked for."""
     rows = []
     for one in ours:
@@ -205,19 +206,23 @@ def _by_others(
             assert one.answers is not None
             task = Task(path, one.row.precision, one.answers)
             try:
-                with Candidate(path, config.threads, name) as other:
+                with Candidate(path, config.threads, opener_of(name)) as other:
                     other.open()
-                    answers = exam.ask(other, f"{one.row.format} {one.row.precision}, {name}")
-                rows.append(judged(name, task, answers, exam.truth, len(exam.labels)))
+                    answers = evaluation.ask(other, f"{one.row.format} {one.row.precision}, {name}")
+                rows.append(judged(name, task, answers, evaluation.truth, len(evaluation.labels)))
             except CandidateFailed as error:
                 why = f"it could not be executed: {error}"
-                rows.append(Elsewhere(path.name, name, "fail", why, len(exam.truth)))
+                rows.append(CrossRuntimeCheck(path.name, name, "fail", why, len(evaluation.truth)))
     return rows
 
 
 def _on_arm(
-    judged: Sequence[_Judged], exam: Exam, split: Split, folder: Path, config: BenchmarkConfig
-) -> list[Elsewhere]:
+    judged: Sequence[_Judged],
+    evaluation: EvaluationSet,
+    split: Split,
+    folder: Path,
+    config: BenchmarkConfig,
+) -> list[CrossRuntimeCheck]:
     """Every artifact that ran here on the emulated cores asked for, over a sample of the images."""
     if not config.arm:
         return []
@@ -228,8 +233,8 @@ def _on_arm(
         for one in judged
         if one.answers is not None
     ]
-    images, truth = np.load(exam.images, mmap_mode="r")[sample], exam.truth[sample]
-    rows = [run_on_arm(core, tasks, images, truth, len(exam.labels)) for core in config.arm]
+    images, truth = np.load(evaluation.images, mmap_mode="r")[sample], evaluation.truth[sample]
+    rows = [run_on_arm(core, tasks, images, truth, len(evaluation.labels)) for core in config.arm]
     return [row for core in rows for row in core]
 
 
@@ -237,27 +242,27 @@ def _examine(
     row: Artifact,
     folder: Path,
     contract: Contract,
-    exam: Exam,
+    evaluation: EvaluationSet,
     reference: NDArray[np.float32],
     config: BenchmarkConfig,
     stack: ExitStack,
 ) -> _Judged:
     """Execute and judge one artifact."""
-    blank = Row(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
+    blank = Result(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
     path = folder / row.artifact
-    usual = usual_of(format_by_suffix(path), config)
+    usual = opener_of(usual_of(format_by_suffix(path), config))
     candidate = stack.enter_context(Candidate(path, config.threads, usual))
     try:
         candidate.open()
         if Contract.from_json(candidate.contract) != contract:
             raise CandidateFailed("its contract is not that of the run; export it again")
-        answers = exam.ask(candidate, row.artifact)
+        answers = evaluation.ask(candidate, row.artifact)
     except (LesionliteError, ValueError) as error:
         return _Judged(replace(blank, reason=f"it could not be executed: {error}"))
     blank = replace(blank, runtime=candidate.runtime, native=candidate.native)
-    if wrong := not_finite(answers, exam.names):
+    if wrong := not_finite(answers, evaluation.names):
         return _Judged(replace(blank, status="fail", reason=wrong))
-    parity = compare(answers, reference, exam.truth, exam.labels, exam.names)
+    parity = compare(answers, reference, evaluation.truth, evaluation.labels, evaluation.names)
     good, reason = judge(parity, PRECISIONS[row.precision], config)
     result = replace(
         blank,

@@ -21,7 +21,6 @@ from typing import Any, Literal
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lesionlite.benchmark.places import ARTIFACTS, RUN
-from lesionlite.benchmark.report.record import REPORT_JSON, REPORTS
 from lesionlite.benchmark.run import SCRATCH
 from lesionlite.command import Json, Outcome
 from lesionlite.console import respond, say
@@ -31,6 +30,7 @@ from lesionlite.files import sha256_file
 from lesionlite.outputs import HALF, MARK, OLD
 from lesionlite.settings import refuse_settings, refuse_types
 from lesionlite.train.trials.survival import FLAGS, SAME, wait
+from lesionlite.verdicts import REPORT_JSON, REPORTS
 
 TRAINING = (*FLAGS, "--epochs", "2")
 EXPORTING = ("--formats", "onnx", "tflite", "--precisions", "fp32")

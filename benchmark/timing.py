@@ -8,7 +8,7 @@ from pathlib import Path
 from lesionlite.benchmark.candidate import Candidate
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.latency import Latency, measure
-from lesionlite.benchmark.report.record import Row
+from lesionlite.benchmark.report.record import Result
 from lesionlite.console import progress
 
 
@@ -49,11 +49,11 @@ def time_anew(
 
 
 def with_times(
-    row: Row,
+    row: Result,
     timed: Mapping[str, Candidate],
     latencies: Mapping[str, Latency],
     sweep: Mapping[int, Mapping[str, Latency]],
-) -> Row:
+) -> Result:
     """The row with what its native runtime took, if it has one here."""
     if row.artifact not in timed:
         return row

@@ -1,12 +1,11 @@
-"""The other side of `candidate.py`: one artifact in a process of its own.
-
-It also opens what only `lesionlite peers` asks for, files of other makers and matrix products, and
-converts with other toolchains' defaults.
+"""The process behind `candidate.py`: one file, open in a process of its own.
 
 Runtimes disturb each other inside one process (ONNX Runtime's spinning threads nearly double
-TFLite's time), and a runtime that crashes must not take the benchmark along. Commands come as
-JSON lines on standard input; answers leave as JSON lines on what was standard output, which is
-moved out of the toolchains' way first.
+TFLite's time), and a runtime that crashes must not end the benchmark. Commands arrive as lines on
+standard input (see `protocol.py`). Answers leave on what was standard output; file descriptor 1 is
+redirected to standard error first, because toolchains print there.
+
+The worker knows no toolchain: a command names the function that opens the file.
 """
 
 import json
@@ -15,21 +14,33 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from threading import Thread
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
-from lesionlite.benchmark.elsewhere.runtimes import open_other
 from lesionlite.benchmark.latency import SETTLED
-from lesionlite.benchmark.peers.foreign import Timed, open_foreign
+from lesionlite.benchmark.protocol import (
+    Burst,
+    Call,
+    Command,
+    Done,
+    Open,
+    Opened,
+    Predict,
+    Settled,
+    Times,
+    from_line,
+)
+from lesionlite.benchmark.subject import Subject, Timed
 from lesionlite.errors import LesionliteError
-from lesionlite.export.execute.predictor import Predictor, load, open_unchecked
+from lesionlite.export.format import named_function
+from lesionlite.export.manifest import refuse_changed
 from lesionlite.train.data.folders import refuse_unreadable_name
 
-Subject = Predictor | Timed
 WINDOW_RUNS, WINDOW_SECONDS, PATIENCE = 10, 0.4, 10.0  # of the warm-up
 
 
@@ -38,158 +49,156 @@ def main() -> None:
     Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
-    subject: Subject | None = None
-
-    def answer(**values: Any) -> None:
-        answers.write(json.dumps(values) + "\n")
-
+    worker = Worker(answers)
     for line in sys.stdin:
-        command = json.loads(line)
         try:
-            if command["do"] == "load":
-                subject, load_ms = _load(command)
-                answer(load_ms=load_ms, **_description(subject))
-            elif command["do"] == "convert":
-                answer(**_convert(command))
-            elif subject is None:
-                answer(error="nothing is loaded")
-            else:
-                answer(**_COMMANDS[command["do"]](subject, command, answers))
+            answer = asdict(worker.answer(from_line(line)))
         except LesionliteError as error:
-            answer(error=str(error))
-        except Exception as error:  # whatever a runtime throws becomes a row's reason
-            answer(error=f"{type(error).__name__}: {error}")
+            answer = {"error": str(error)}
+        except Exception as error:  # whatever a runtime raises becomes the reason of a row
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
 
 
 def _end_with_parent(parent: int) -> None:
-    """A parent that was killed cannot end us, and a conversion may go on for minutes."""
+    """Exit when the parent is gone: a killed parent cannot stop a conversion of minutes."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
-def _load(command: Any) -> tuple[Subject, float]:
-    """Open twice; the first time also checks the hash and imports the runtime: no phone does."""
-    path, threads = Path(command["path"]), command["threads"]
-    refuse_unreadable_name(path)  # the runtimes take text alone, and say so in riddles
+class Worker:
+    """Executes commands, on the file that was opened last."""
 
-    def open_once(opened: Callable[[Path, int], Predictor]) -> Subject:
-        if command["kind"] == "foreign":
-            return open_foreign(path, threads, tuple(command["shape"]))
-        if command["kind"] == "kernel":
-            from lesionlite.benchmark.peers.limit import open_kernel
+    def __init__(self, progress: IO[str]) -> None:
+        """Open nothing yet; `progress` takes a line for each classified image."""
+        self._progress = progress
+        self._subject: Subject | None = None
 
-            return open_kernel(path.name, threads)
-        if command["kind"] != "ours":
-            return open_other(command["kind"], path, threads)
-        return opened(path, threads)
+    def answer(self, command: Command) -> Done | Opened | Settled | Times:
+        """Execute one command.
 
-    open_once(load)
+        Raises:
+            LesionliteError: The command cannot be executed.
+            Exception: Whatever a runtime or a called function raises.
+        """
+        if isinstance(command, Call):
+            named_function(command.function)(**command.arguments)
+            return Done()
+        if isinstance(command, Open):
+            self._subject, load_ms = open_twice(command)
+            return _describe(self._subject, load_ms)
+        if self._subject is None:
+            raise LesionliteError("the worker has no file open")
+        if isinstance(command, Predict):
+            return predict(self._subject, command, self._progress)
+        query = _query(self._subject, command.images)
+        if isinstance(command, Burst):
+            return Times(tuple(_burst(query, command.seconds)))
+        return _warm_up(query)
+
+
+def open_twice(command: Open) -> tuple[Subject, float]:
+    """Open the file twice, and time the second time in milliseconds.
+
+    The first time also checks the hash and imports the runtime, which takes no time on a phone.
+    """
+    refuse_unreadable_name(command.path)  # runtimes take text only, and their errors do not say so
+    refuse_changed(command.path)
+    opener = command.opener
+
+    def opened() -> Subject:
+        subject: Subject = named_function(opener.function)(
+            path=command.path, threads=command.threads, **opener.arguments
+        )
+        return subject
+
+    opened()
     started = time.perf_counter()
-    subject = open_once(open_unchecked)
+    subject = opened()
     return subject, 1000 * (time.perf_counter() - started)
 
 
-def _description(subject: Subject) -> dict[str, Any]:
+def _describe(subject: Subject, load_ms: float) -> Opened:
     if isinstance(subject, Timed):
-        counted = {"multiply_adds": subject.multiply_adds}
-        return {"runtime": subject.runtime, "native": True, "contract": "", **counted}
+        return Opened(load_ms, subject.runtime, multiply_adds=subject.multiply_adds)
     side = subject.contract.side
     subject.runner.classify(np.zeros((side, side, 3), np.uint8))  # runtimes allocate late
-    return {
-        "runtime": subject.runtime,
-        "native": subject.native,
-        "contract": subject.contract.to_json(),
-        "peak_memory_bytes": _peak_memory(),
-    }
+    return Opened(
+        load_ms,
+        subject.runtime,
+        subject.native,
+        subject.contract.to_json(),
+        peak_memory_bytes=_peak_memory(),
+    )
 
 
-def _convert(command: Any) -> dict[str, Any]:
-    """Write one toolchain's default export; here, so that a crash of it is a row's reason."""
-    from lesionlite.benchmark.peers.defaults import DEFAULTS, Source
-    from lesionlite.train.model import load_run
+def predict(subject: Subject, command: Predict, progress: IO[str]) -> Done:
+    """Classify the images of a command, with a line on `progress` for each.
 
-    network, contract = load_run(Path(command["run"]))
-    calibration = np.load(command["images"]) if command["images"] else None
-    ours = Path(command["ours"]) if command["ours"] else None
-    source = Source(network, contract, calibration, ours)
-    DEFAULTS[command["name"]].write(source, Path(command["path"]))
-    return {}
-
-
-def _predict(subject: Subject, command: Any, answers: IO[str]) -> dict[str, Any]:
-    predictor = _predictor(subject)
-    images = np.load(command["images"], mmap_mode="r")
-    out = np.load(command["out"], mmap_mode="r+")
-    for row in command["rows"]:
-        answer = np.asarray(predictor.runner.classify(np.ascontiguousarray(images[row])))
-        if answer.shape != out.shape[1:]:  # numpy would spread a single number over all classes
+    Raises:
+        LesionliteError: The file cannot classify, or it does not give one number for each class.
+    """
+    if isinstance(subject, Timed):
+        raise LesionliteError("this file can be timed, but not asked: it has no contract")
+    images = np.load(command.images, mmap_mode="r")
+    out = np.load(command.out, mmap_mode="r+")
+    for row in command.rows:
+        answer = np.asarray(subject.runner.classify(np.ascontiguousarray(images[row])))
+        if answer.shape != out.shape[1:]:  # numpy would copy a single number to all classes
             raise LesionliteError(
                 f"it answers with {list(answer.shape)} numbers, not one for each of the "
                 f"{out.shape[1]} classes"
             )
         out[row] = answer
-        answers.write(json.dumps({"progress": row}) + "\n")
+        progress.write(json.dumps({"progress": row}) + "\n")
     out.flush()
-    return {"images": len(command["rows"])}
+    return Done()
 
 
-def _predictor(subject: Subject) -> Predictor:
-    if isinstance(subject, Timed):
-        raise LesionliteError("this file can be timed, but not asked: it has no contract")
-    return subject
-
-
-def _query(subject: Subject, images: str) -> Callable[[], object]:
-    """One execution of the subject, on the first of the images if it is ours."""
+def _query(subject: Subject, images: Path) -> Callable[[], object]:
+    """One execution of the subject; artifacts classify the first image."""
     if isinstance(subject, Timed):
         return subject.query
-    image = np.ascontiguousarray(np.load(images, mmap_mode="r")[0])
-    return lambda: subject.runner.classify(image)
+    runner, image = subject.runner, np.ascontiguousarray(np.load(images, mmap_mode="r")[0])
+    return lambda: runner.classify(image)
 
 
-def _burst(subject: Subject, command: Any, answers: IO[str]) -> dict[str, Any]:
-    """Query one image after another for so many seconds; times in milliseconds."""
-    query = _query(subject, command["images"])
+def _burst(query: Callable[[], object], seconds: float) -> list[float]:
+    """Query for so many seconds, at least once; times in milliseconds."""
     times: list[float] = []
-    end = time.perf_counter() + command["seconds"]
+    end = time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
         started = time.perf_counter()
         query()
         times.append(1000 * (time.perf_counter() - started))
-    return {"ms": times}
+    return times
 
 
-def _warm_up(subject: Subject, command: Any, answers: IO[str]) -> dict[str, Any]:
-    """Query until the times have settled, or patience ends."""
+def _warm_up(query: Callable[[], object]) -> Settled:
+    """Query until the medians of two windows in a row agree, at most `PATIENCE` seconds."""
     end = time.perf_counter() + PATIENCE
-    before = _window(subject, command, answers)
+    before = _window(query)
     while time.perf_counter() < end:
-        now = _window(subject, command, answers)
+        now = _window(query)
         if abs(now / before - 1) <= SETTLED:
-            return {"settled": True}
+            return Settled(True)
         before = now
-    return {"settled": False}
+    return Settled(False)
 
 
-def _window(subject: Subject, command: Any, answers: IO[str]) -> float:
+def _window(query: Callable[[], object]) -> float:
     times: list[float] = []
     while len(times) < WINDOW_RUNS or sum(times) < 1000 * WINDOW_SECONDS:
-        times += _burst(subject, {**command, "seconds": 0}, answers)["ms"]
+        times += _burst(query, 0)
     return median(times)
 
 
 def _peak_memory() -> int:
-    """Largest resident set so far; Linux counts kibibytes, macOS bytes."""
+    """Largest resident set so far, in bytes. Linux counts kibibytes, macOS bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
-
-_COMMANDS: dict[str, Callable[[Subject, Any, IO[str]], dict[str, Any]]] = {
-    "predict": _predict,
-    "burst": _burst,
-    "warm_up": _warm_up,
-}
 
 if __name__ == "__main__":
     main()

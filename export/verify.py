@@ -18,12 +18,10 @@ from lesionlite.export.manifest import (
 from lesionlite.export.quantize.plan import PLAN_FIGURE
 from lesionlite.files import sha256_file
 from lesionlite.layout import CONTRACT
+from lesionlite.verdicts import PEERS_FOLDER, PEERS_JSON, PEERS_MD, REPORTS
 
-# `lesionlite benchmark` leaves these beside the artifacts, and `export` the plan's picture.
-REPORTS = (
-    *("report.json", "report.csv", "report.md", "report.html", "peers.json", "peers.md"),
-    *("defaults", PLAN_FIGURE),
-)
+# `benchmark` and `peers` may write these beside the artifacts; `export` draws the plan.
+NOT_LISTED = (*REPORTS, PEERS_JSON, PEERS_MD, PEERS_FOLDER, PLAN_FIGURE)
 AGAIN = "export again"
 
 
@@ -73,7 +71,7 @@ def verify(folder: Path) -> Verification:
         checks.append(_check_file(folder / CALIBRATION, manifest.calibration_sha256))
     if manifest.golden_sha256 is not None:
         checks.append(_check_golden(folder / GOLDEN, manifest.golden_sha256))
-    listed = {check.file for check in checks} | {MANIFEST, *REPORTS}
+    listed = {check.file for check in checks} | {MANIFEST, *NOT_LISTED}
     rest = sorted(
         path
         for path in folder.iterdir()

@@ -2,14 +2,17 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lesionlite.files import write_json, write_text
 from lesionlite.layout import TABLES, TABLES_JSON
 from lesionlite.metrics import Scores
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,8 @@ class Table:
 
     def markdown(self) -> str:
         """For people; numbers to three or four places."""
-        lines = [self.columns, ["---", *["---:"] * (len(self.columns) - 1)]]
         body = [[_shown(value) for value in row] for row in self.rows]
-        text = "\n".join("| " + " | ".join(line) + " |" for line in [*lines, *body])
+        text = "\n".join(markdown_lines(self.columns, body))
         return f"**{self.title}**\n\n{text}\n"
 
     def csv(self) -> str:
@@ -42,6 +44,44 @@ class Table:
             "title": self.title,
             "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows],
         }
+
+
+def markdown_lines(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
+) -> list[str]:
+    """The lines of a Markdown table.
+
+    Args:
+        columns: Names.
+        rows: One cell per column.
+        words: So many columns on the left hold words; the others hold numbers, aligned right.
+    """
+    lines = [_markdown_line(columns), "|" + "---|" * words + "---:|" * (len(columns) - words)]
+    return [*lines, *(_markdown_line(row) for row in rows)]
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def terminal_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1, title: str = ""
+) -> "RichTable":
+    """A table for `console.say`; arguments as of `markdown_lines`."""
+    from rich.table import Table
+
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title=title or None,
+        title_justify="left",
+    )
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="left" if index < words else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _shown(value: Any) -> str:

@@ -5,10 +5,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from lesionlite.contract import Contract
-from lesionlite.documents import read_record
 from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.export.execute.vectors import Golden, read_golden
 from lesionlite.export.formats import read_contract
@@ -16,6 +14,7 @@ from lesionlite.export.manifest import GOLDEN, Artifact, Manifest, refuse_change
 from lesionlite.files import replacing, sha256_file
 from lesionlite.mobile_app_stub.placing import place, refuse_no_app, renew
 from lesionlite.outputs import refuse_overlap
+from lesionlite.verdicts import REPORT_JSON, read_verdicts
 
 TEMPLATES = Path(__file__).parent
 CASES = "cases.json"  # lies beside the templates; the unit tests of every app's core read it
@@ -56,22 +55,6 @@ APPS = {
         "open {out}/LesionLite.swiftpm in Xcode",
     ),
 }
-
-
-@dataclass(frozen=True)
-class _Verdict:
-    """What embedding reads of a row of the benchmark's report."""
-
-    artifact: str
-    status: Literal["pass", "fail", "unverified"]
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class _Report:
-    """What embedding reads of the benchmark's report."""
-
-    rows: tuple[_Verdict, ...]
 
 
 @dataclass(frozen=True)
@@ -212,12 +195,11 @@ def _ask(folder: Path) -> str:
 def _statuses(folder: Path, manifest: Manifest) -> dict[str, str]:
     """What the benchmark's report says of each artifact, where it speaks of these very files."""
     sizes = {row.artifact: row.size_bytes for row in manifest.artifacts}
-    for path in (folder / "report.json", folder.parent / "report.json"):
+    for path in (folder / REPORT_JSON, folder.parent / REPORT_JSON):
         if os.path.lexists(path):
-            report = read_record(path, _Report, extra=True, advice=_ask(folder))
             return {
                 row.artifact: row.status
-                for row in report.rows
+                for row in read_verdicts(path, advice=_ask(folder))
                 if sizes.get(row.artifact) == row.size_bytes
             }
     return {}

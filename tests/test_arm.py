@@ -17,7 +17,7 @@ from lesionlite.benchmark.elsewhere.arm_root import (
     build_root,
     find_root,
 )
-from lesionlite.benchmark.elsewhere.verdict import Elsewhere, Task
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Task
 from lesionlite.benchmark.run import benchmark
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import load
@@ -63,7 +63,7 @@ def test_cores_differ_in_dot_products() -> None:
     assert {"asimddp" in core.features for core in CORES.values()} == {True, False}
 
 
-def on_arm(core: str, tasks: list[Task], images: np.ndarray) -> list[Elsewhere]:
+def on_arm(core: str, tasks: list[Task], images: np.ndarray) -> list[CrossRuntimeCheck]:
     return run_on_arm(core, tasks, images, np.zeros(len(images), np.int64), 14)
 
 

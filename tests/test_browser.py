@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lesionlite.benchmark.elsewhere.browser import Options, benchmark_in_browser, compare
+from lesionlite.benchmark.elsewhere.browser import Browser, benchmark_in_browser, compare
 from lesionlite.benchmark.elsewhere.page import pages
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import load
@@ -92,11 +92,11 @@ def test_what_cannot_be_measured(
     web_app: Path, artifacts: Path, run: Path, drawn: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(LesionliteError, match="there is no folder"):
-        Options(tmp_path / "none", artifacts, run, drawn).run()
+        Browser(tmp_path / "none", artifacts, run, drawn).run()
     with pytest.raises(LesionliteError, match="run `lesionlite serve"):
-        Options(tmp_path, artifacts, run, drawn).run()
+        Browser(tmp_path, artifacts, run, drawn).run()
     with pytest.raises(LesionliteError, match="photos is 0; it must be from 1"):
-        Options(web_app, artifacts, run, drawn, photos=0).run()
+        Browser(web_app, artifacts, run, drawn, photos=0).run()
     (package,) = artifacts.glob("*-fp32.mlpackage")
     with pytest.raises(LesionliteError, match="holds no .tflite or .onnx artifact"):
-        Options(web_app, package, run, drawn).run()
+        Browser(web_app, package, run, drawn).run()

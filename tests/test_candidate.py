@@ -1,6 +1,7 @@
 """Workers: what ends them, and which answers and names they take."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,7 +12,9 @@ import pytest
 
 from lesionlite.benchmark import worker
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.protocol import Open, Opener, Predict, from_line, to_line
 from lesionlite.contract import Contract
+from lesionlite.documents import Mismatch
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor
 from lesionlite.export.format import Runner
@@ -21,8 +24,9 @@ BUSY = """
 import sys
 from pathlib import Path
 from lesionlite.benchmark.candidate import Candidate
+from lesionlite.benchmark.peers.limit import KERNEL
 from lesionlite.outputs import writing_into
-with writing_into(Path(sys.argv[1])), Candidate(Path("torch.mm"), 1, "kernel") as busy:
+with writing_into(Path(sys.argv[1])), Candidate(Path("torch.mm"), 1, KERNEL) as busy:
     busy.open()
     print(busy.process.pid, flush=True)
     busy.burst(Path(), 600)
@@ -65,14 +69,41 @@ def test_an_answer_of_another_shape_is_no_answer(tmp_path: Path) -> None:
     images, out = tmp_path / "images.npy", tmp_path / "out.npy"
     np.save(images, np.zeros((1, 32, 32, 3), np.uint8))
     np.save(out, np.full((1, 3), np.nan, np.float32))
-    command = {"images": str(images), "out": str(out), "rows": [0]}
+    command = Predict(images, out, (0,))
 
     def ask(answer: np.ndarray) -> None:
         runner = Runner(lambda image: answer, "r")
         predictor = Predictor(Contract(("a", "b", "c"), 32), runner, tmp_path)
         with (tmp_path / "log").open("w") as answers:
-            worker._predict(predictor, command, answers)
+            worker.predict(predictor, command, answers)
 
     ask(np.ones(3, np.float32))
     with pytest.raises(LesionliteError, match=r"\[1\] numbers, not one for each of the 3"):
         ask(np.ones(1, np.float32))
+
+
+def test_a_command_survives_its_line() -> None:
+    for command in (
+        Open(Path(os.fsdecode(b"\xff/a")), 2, Opener("m:f", {"shape": [1, 3], "name": None})),
+        Predict(Path("images.npy"), Path("out.npy"), (3, 1)),
+    ):
+        line = to_line(command)
+        assert line.isascii() and line.count("\n") == 1 and from_line(line) == command
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"command": "Predict", "images": "a", "out": "b", "rows": ["1"]}',
+        '{"command": "Burst", "images": "a"}',
+        '{"command": "WarmUp", "images": "a", "more": 1}',
+    ],
+)
+def test_a_command_of_other_types_is_refused(line: str) -> None:
+    with pytest.raises(Mismatch):
+        from_line(line)
+
+
+def test_the_worker_knows_no_room_above_it() -> None:
+    source = Path(worker.__file__).read_text()
+    assert not re.search(r"benchmark\.(elsewhere|peers|report|run)\b", source)

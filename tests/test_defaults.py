@@ -10,8 +10,8 @@ import torch
 
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.benchmark.peers import defaults
-from lesionlite.benchmark.peers.defaults import DEFAULTS, Source
-from lesionlite.benchmark.peers.foreign import OPENERS, noise, open_foreign
+from lesionlite.benchmark.peers.defaults import DEFAULTS, DefaultSource
+from lesionlite.benchmark.peers.foreign import OPENERS, foreign, noise, open_foreign
 from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.precision import PRECISIONS
@@ -36,7 +36,7 @@ def test_a_default_is_timms_function_and_a_worker_times_it(
     pytest.importorskip(row.package)
     network, contract = load_run(run)
     path = tmp_path / f"x{row.suffix}"
-    row.write(Source(network, contract, None, None), path)
+    row.write(DefaultSource(network, contract, None, None), path)
     shape = (1, 3, contract.side, contract.side)
     with torch.no_grad():
         expected = network(torch.from_numpy(noise(shape, np.float32))).numpy()
@@ -44,7 +44,7 @@ def test_a_default_is_timms_function_and_a_worker_times_it(
     answer: Any = open_foreign(path, 2, shape).query()
     answer = answer[0] if isinstance(answer, list) else answer
     assert np.abs(np.asarray(answer) - expected).max() < 1e-4
-    with Candidate(path, 2, "foreign", shape) as worker:
+    with Candidate(path, 2, foreign(shape)) as worker:
         worker.open()
         assert worker.native and len(worker.burst(tmp_path, 0.0)) == 1
         with pytest.raises(CandidateFailed, match="no contract"):
@@ -56,14 +56,14 @@ def test_without_images_eight_bits_are_refused(run: Path, tmp_path: Path) -> Non
     for name, row in DEFAULTS.items():
         if row.precision == "w8a8":
             with pytest.raises(LesionliteError, match="add --data"):
-                row.write(Source(network, contract, None, None), tmp_path / name)
+                row.write(DefaultSource(network, contract, None, None), tmp_path / name)
 
 
 def test_calibration_images_are_normalized_as_the_contract_says(run: Path) -> None:
     network, contract = load_run(run)
     contract = replace(contract, mean=(0.5, 0.5, 0.5), std=(0.25, 0.5, 1.0))
     white = np.full((2, contract.side, contract.side, 3), 255, np.uint8)
-    first, _ = Source(network, contract, white, None).batches()
+    first, _ = DefaultSource(network, contract, white, None).batches()
     assert first.shape == (1, 3, contract.side, contract.side)
     assert first[0, :, 0, 0].tolist() == [2.0, 1.0, 0.5]
 

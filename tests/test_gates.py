@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.parity import judge
-from lesionlite.benchmark.report.record import Row
+from lesionlite.benchmark.report.record import Result
 from lesionlite.benchmark.run import benchmark
 from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import read_contract
@@ -70,7 +70,7 @@ def double_a_scale(file: Path) -> None:
 @pytest.fixture(scope="module")
 def rows(
     artifacts: Path, run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Row]:
+) -> dict[str, Result]:
     """What the benchmark says of two good files, and of a copy for each fault."""
     folder = tmp_path_factory.mktemp("spoiled")
     manifest = json.loads((artifacts / MANIFEST).read_text())
@@ -88,19 +88,21 @@ def rows(
     return {row.artifact: row for row in benchmark(folder, run, drawn, QUICK).rows}
 
 
-def test_the_good_file_passes(rows: dict[str, Row]) -> None:
+def test_the_good_file_passes(rows: dict[str, Result]) -> None:
     assert (rows[FLOAT].status, rows[FLOAT].reason) == ("pass", "")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_fault_in_a_graph_fails(rows: dict[str, Row], fault: Callable[[Weights], None]) -> None:
+def test_a_fault_in_a_graph_fails(
+    rows: dict[str, Result], fault: Callable[[Weights], None]
+) -> None:
     row = rows[f"{fault.__name__}.onnx"]
     assert row.status == "fail" and row.parity is not None
     assert "probabilities moved" in row.reason
     assert ("answers stayed" in row.reason) == (fault is not temperature_left_out)
 
 
-def test_a_doubled_scale_fails(rows: dict[str, Row]) -> None:
+def test_a_doubled_scale_fails(rows: dict[str, Result]) -> None:
     """Under gates that the good file of this hardly trained network passes with room."""
     good, bad = rows[INTEGER].parity, rows["scale.onnx"].parity
     assert good is not None and bad is not None

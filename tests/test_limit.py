@@ -50,7 +50,7 @@ def test_the_limit_is_the_fastest_kernels() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_kernel_runs_in_a_worker(name: str, tmp_path: Path) -> None:
-    with Candidate(Path(name), 1, "kernel") as worker:
+    with Candidate(Path(name), 1, module.KERNEL) as worker:
         worker.open()
         assert worker.multiply_adds in {m * k * n for m, k, n in module.SHAPES}
         assert worker.runtime.startswith(name) and worker.contract == ""
@@ -63,4 +63,4 @@ def test_a_kernel_that_cannot_run_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setitem(module.KERNELS, "torch.mm", module.Kernel("fp32", absent))  # type: ignore[arg-type]
     with pytest.raises(LesionliteError, match="torch.mm cannot be executed here: no such"):
-        module.open_kernel("torch.mm", 1)
+        module.open_kernel(Path("torch.mm"), 1)

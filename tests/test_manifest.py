@@ -13,8 +13,10 @@ import pytest
 
 import lesionlite
 from lesionlite import cli
+from lesionlite.benchmark.candidate import OURS
 from lesionlite.benchmark.elsewhere.runtimes import open_other
-from lesionlite.benchmark.worker import _load
+from lesionlite.benchmark.protocol import Open
+from lesionlite.benchmark.worker import open_twice
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import load, open_unchecked
@@ -347,6 +349,7 @@ def test_the_timed_load_does_not_hash(copied: Path, monkeypatch: pytest.MonkeyPa
     from lesionlite.benchmark import worker
 
     hashed: list[Path] = []
+    monkeypatch.setattr(worker, "refuse_changed", hashed.append)
     monkeypatch.setattr("lesionlite.export.execute.predictor.refuse_changed", hashed.append)
     timed: list[int] = []
 
@@ -356,6 +359,6 @@ def test_the_timed_load_does_not_hash(copied: Path, monkeypatch: pytest.MonkeyPa
         timed.append(len(hashed))
         return predictor
 
-    monkeypatch.setattr(worker, "open_unchecked", timed_open)
-    _load({"kind": "artifact", "path": str(copied / ONNX), "threads": 1})
-    assert hashed == [copied / ONNX] and timed == [1, 1]
+    monkeypatch.setattr("lesionlite.export.execute.predictor.open_unchecked", timed_open)
+    open_twice(Open(copied / ONNX, 1, OURS))
+    assert hashed == [copied / ONNX] and timed == [1, 1, 1, 1]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from lesionlite import cli
 from lesionlite.benchmark.config import BenchmarkConfig
-from lesionlite.benchmark.elsewhere.verdict import Task, judged
+from lesionlite.benchmark.elsewhere.check import Task, judged
 from lesionlite.benchmark.run import benchmark
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import ExportConfig

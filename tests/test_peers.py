@@ -15,7 +15,7 @@ from lesionlite.benchmark.latency import Turns, take_turns
 from lesionlite.benchmark.peers import rounds
 from lesionlite.benchmark.peers import run as peers
 from lesionlite.benchmark.peers.comparison import Comparison
-from lesionlite.benchmark.peers.defaults import Default, Source
+from lesionlite.benchmark.peers.defaults import Default, DefaultSource
 from lesionlite.benchmark.peers.limit import Limit
 from lesionlite.benchmark.peers.peers_report import markdown, show, write
 from lesionlite.benchmark.peers.rounds import File, Round
@@ -26,11 +26,11 @@ QUICK = PeersConfig(threads=(2,), seconds=0.06, bursts=3, calibration=4)
 KEYS = {"format", "precision", "threads", "ours_ms", "default_ms", "ratio", "size_bytes"}
 
 
-def refuse(source: Source, path: Path) -> None:
+def refuse(source: DefaultSource, path: Path) -> None:
     raise ValueError("operands don't fit\nand a thousand lines of graph")
 
 
-def crash(source: Source, path: Path) -> None:
+def crash(source: DefaultSource, path: Path) -> None:
     import os
 
     path.write_bytes(b"half a file")
@@ -114,7 +114,7 @@ def test_a_default_that_refuses_is_a_row(
     outcome = peers._convert(absent, {}, run, None, tmp_path)
     assert outcome.reason == "not installed: no_such_package" and not outcome.timed
     # The worker imports the table anew, so the planted rows are written there.
-    monkeypatch.setattr(Candidate, "convert", plant(Candidate.convert))
+    monkeypatch.setattr(Candidate, "call", plant(Candidate.call))
     refused = peers._convert(rows["refuse"], {}, run, None, tmp_path)
     assert refused.reason == "refused: ValueError: operands don't fit" and not refused.timed
     crashed = peers._convert(rows["crash"], {}, run, None, tmp_path)
@@ -122,8 +122,8 @@ def test_a_default_that_refuses_is_a_row(
     assert list(tmp_path.iterdir()) == []  # nothing half-written
 
 
-def plant(convert: Any) -> Any:
-    """`Candidate.convert` in a process whose table of defaults has the planted rows."""
+def plant(call: Any) -> Any:
+    """`Candidate.call` in a process whose table of defaults has the planted rows."""
     code = (
         "from lesionlite.benchmark.peers import defaults as d\n"
         "from lesionlite.benchmark import worker as w\n"
@@ -132,7 +132,7 @@ def plant(convert: Any) -> Any:
         "w.main()"
     )
 
-    def planted_convert(self: Candidate, *given: Any) -> None:
+    def planted_call(self: Candidate, *given: Any, **arguments: Any) -> None:
         self.process.kill()
         self.process.communicate()
         self.process = subprocess.Popen(
@@ -143,9 +143,9 @@ def plant(convert: Any) -> Any:
             text=True,
             cwd=Path(__file__).parents[1],
         )
-        convert(self, *given)
+        call(self, *given, **arguments)
 
-    return planted_convert
+    return planted_call
 
 
 def comparison_of(ours: File, default: File, turns: dict[Path, Turns]) -> Comparison:

@@ -13,14 +13,15 @@ import pytest
 
 from lesionlite.benchmark.against import compare_reports, past
 from lesionlite.benchmark.config import BenchmarkConfig, RegressionConfig
-from lesionlite.benchmark.elsewhere.verdict import Elsewhere
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
 from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare
 from lesionlite.benchmark.report.html import _log_ticks, _ticks, html
-from lesionlite.benchmark.report.record import Report, Row
+from lesionlite.benchmark.report.record import Report, Result
 from lesionlite.benchmark.report.text import FLAT, csv_text, markdown, show, verdict
 from lesionlite.benchmark.resize import Drift
 from lesionlite.benchmark.run import _reference
+from lesionlite.verdicts import REPORT_JSON, read_verdicts
 
 LABELS = ("Acne & scars", "<b>Bite</b>", "Melanoma")
 SCHEMA = json.loads(
@@ -46,10 +47,12 @@ def made_up() -> Report:
 
     latency = Latency(2.0, 3.0, 3.1, 4.0, 2.2, 128, 0.02)
 
-    def row(artifact: str, kind: str, precision: str, noise: float) -> Row:
+    def row(artifact: str, kind: str, precision: str, noise: float) -> Result:
         parity = compare(answers(noise), answers(0), truth, LABELS, names)
         status, reason = ("fail", "weighted F1 fell") if noise > 0.5 else ("pass", "")
-        return Row(artifact, kind, precision, 10**6, "r 1", status, reason, parity, latency, 5.0, 9)
+        return Result(
+            artifact, kind, precision, 10**6, "r 1", status, reason, parity, latency, 5.0, 9
+        )
 
     return Report(
         reference=_reference(answers(0), truth, LABELS, latency),
@@ -62,7 +65,9 @@ def made_up() -> Report:
                 load_ms=None,
                 native=False,
             ),
-            Row("a-fp32.pte", "executorch", "fp32", 10, "", "unverified", "it could not be read"),
+            Result(
+                "a-fp32.pte", "executorch", "fp32", 10, "", "unverified", "it could not be read"
+            ),
         ),
         labels=LABELS,
         config=BenchmarkConfig(min_recall=("Melanoma=-0.5",)),
@@ -125,6 +130,9 @@ def test_four_files_are_written_and_agree(tmp_path: Path) -> None:
     ]
     document = json.loads((tmp_path / "report.json").read_text())
     assert document == json.loads(json.dumps(report.document()))
+    assert [
+        (row.artifact, row.status, row.size_bytes) for row in read_verdicts(tmp_path / REPORT_JSON)
+    ] == [(row.artifact, row.status, row.size_bytes) for row in report.rows]
     for render, suffix in ((markdown, "md"), (html, "html"), (csv_text, "csv")):
         assert (tmp_path / f"report.{suffix}").read_text() == render(document)
 
@@ -163,9 +171,9 @@ def test_drift_and_regressions_are_told(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_arm_is_told() -> None:
     report = made_up()
-    good = Elsewhere("a-fp32.onnx", "cortex-a76", "pass", "", 56, 1.0, 2e-7, 0.7, 0.7)
+    good = CrossRuntimeCheck("a-fp32.onnx", "cortex-a76", "pass", "", 56, 1.0, 2e-7, 0.7, 0.7)
     bad = replace(good, where="cortex-a72", status="fail", reason="a probability differs")
-    other = Elsewhere("a-fp32.pte", "cortex-a76", "unverified", "no wheel", 56)
+    other = CrossRuntimeCheck("a-fp32.pte", "cortex-a76", "unverified", "no wheel", 56)
     document = replace(report, rows=report.rows[:1], elsewhere=(good, bad, other)).document()
     jsonschema.validate(json.loads(json.dumps(document)), SCHEMA)
     assert verdict(document) == "NOT every artifact passes" and not document["passed"]
@@ -218,7 +226,7 @@ def test_too_few_images_are_told_at_the_top(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_answers_that_are_not_finite_are_a_failure_that_nothing_excuses() -> None:
-    bad = Row("a-fp16.onnx", "onnx", "fp16", 9, "r 1", "fail", "3 of 9 answers are not finite")
+    bad = Result("a-fp16.onnx", "onnx", "fp16", 9, "r 1", "fail", "3 of 9 answers are not finite")
     config = BenchmarkConfig(allow_unverified=("a-fp16.onnx",))
     report = replace(made_up(), rows=(made_up().rows[0], bad), config=config)
     assert not report.passed

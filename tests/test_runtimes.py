@@ -8,6 +8,7 @@ import pytest
 
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere import runtimes
+from lesionlite.benchmark.elsewhere.check import Task, judged
 from lesionlite.benchmark.elsewhere.runtimes import (
     OTHERS,
     REFERENCE,
@@ -16,7 +17,6 @@ from lesionlite.benchmark.elsewhere.runtimes import (
     refuse_missing,
     usual_of,
 )
-from lesionlite.benchmark.elsewhere.verdict import Task, judged
 from lesionlite.benchmark.run import benchmark
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import load

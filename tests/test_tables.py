@@ -10,7 +10,7 @@ from lesionlite import cli
 from lesionlite.errors import LesionliteError
 from lesionlite.metrics import score
 from lesionlite.outputs import MARK
-from lesionlite.tables import class_table, overall_table
+from lesionlite.tables import class_table, markdown_lines, overall_table
 from lesionlite.train.data.splits import read_domains
 from lesionlite.train.results import class_distribution
 
@@ -80,3 +80,8 @@ def test_evaluate_writes_every_table_and_figure(run: Path, drawn: Path, tmp_path
         if expected["support"]:
             assert float(row["F1"]) == pytest.approx(expected["f1"])
     assert "no medical meaning" in (out / "tables.md").read_text()
+
+
+def test_a_cell_cannot_break_a_markdown_table() -> None:
+    lines = markdown_lines(("a", "max |Δp|", "n"), [("x|y", "1", "2")], words=2)
+    assert lines == ["| a | max \\|Δp\\| | n |", "|---|---|---:|", "| x\\|y | 1 | 2 |"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lesionlite.benchmark.elsewhere import arm_worker
 from lesionlite.benchmark.elsewhere.arm_root import EMULATOR, find_root
-from lesionlite.benchmark.elsewhere.verdict import Elsewhere, Probabilities, Task, judged
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Probabilities, Task, judged
 from lesionlite.console import progress
 from lesionlite.export.formats import format_of
 from lesionlite.train.data.images import Pixels
@@ -24,7 +24,7 @@ from lesionlite.train.data.images import Pixels
 
 def run_on_arm(
     core: str, tasks: Sequence[Task], images: Pixels, truth: NDArray[np.int64], classes: int
-) -> list[Elsewhere]:
+) -> list[CrossRuntimeCheck]:
     """Execute artifacts on an emulated Arm core and compare with what they answered here.
 
     Args:
@@ -85,10 +85,10 @@ def _row(
     found: Probabilities | str | None,
     truth: NDArray[np.int64],
     classes: int,
-) -> Elsewhere:
+) -> CrossRuntimeCheck:
     if found is None:
         why = format_of(task.file).why_not_arm
-        return Elsewhere(task.file.name, core, "unverified", why, len(truth))
+        return CrossRuntimeCheck(task.file.name, core, "unverified", why, len(truth))
     if isinstance(found, str):
-        return Elsewhere(task.file.name, core, "fail", found, len(truth))
+        return CrossRuntimeCheck(task.file.name, core, "fail", found, len(truth))
     return judged(core, task, found, truth, classes)

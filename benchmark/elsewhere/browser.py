@@ -39,7 +39,7 @@ THREADS = 2
 
 
 @dataclass(frozen=True)
-class Row:
+class BrowserRow:
     """One artifact in the browser.
 
     Attributes:
@@ -88,7 +88,7 @@ def benchmark_in_browser(
     run: Path,
     photos: Sequence[Path],
     seconds: float,
-) -> list[Row]:
+) -> list[BrowserRow]:
     """Ask and time artifacts in the browser.
 
     Args:
@@ -111,7 +111,7 @@ def benchmark_in_browser(
     for page, (found, ms), (here, native) in zip(opened, asked, times, strict=True):
         agreement, median_abs_dp = compare(found, wanted)
         rows.append(
-            Row(
+            BrowserRow(
                 artifact=page.path.name,
                 runtime=page.runtime,
                 threads=page.threads,
@@ -140,7 +140,7 @@ def _time(opened: Sequence[Page], side: int, seconds: float) -> list[tuple[Laten
 
 
 @dataclass(frozen=True)
-class Options:
+class Browser:
     """Ask and time TFLite and ONNX files in Chromium, beside their native runtimes."""
 
     app: Positional[Path]
@@ -198,6 +198,6 @@ if __name__ == "__main__":
     sys.exit(
         respond(
             given,
-            lambda: read_flags(Options, given, "python -m lesionlite.benchmark.elsewhere.browser"),
+            lambda: read_flags(Browser, given, "python -m lesionlite.benchmark.elsewhere.browser"),
         )
     )

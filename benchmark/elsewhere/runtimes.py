@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from lesionlite.benchmark.candidate import OURS
 from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.protocol import Opener
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor
@@ -101,8 +103,15 @@ OTHERS = {
 }
 
 
+def opener_of(name: str) -> Opener:
+    """What opens an artifact in a worker: "ours", or a name of `OTHERS` or `REFERENCE`."""
+    if name == "ours":
+        return OURS
+    return Opener("lesionlite.benchmark.elsewhere.runtimes:open_other", {"name": name})
+
+
 def usual_of(row: Format | None, config: BenchmarkConfig) -> str:
-    """The kind of `Candidate` that judges files of a format."""
+    """What opens files of a format when they are judged; see `opener_of`."""
     return REFERENCE if row and row.reference and config.coreml_runtime == "reference" else "ours"
 
 

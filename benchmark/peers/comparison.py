@@ -17,7 +17,7 @@ NOTHING = Turns((), ())
 
 
 @dataclass(frozen=True)
-class Row:
+class PeerRow:
     """One of our files beside one default, with one number of threads.
 
     Attributes:
@@ -78,7 +78,7 @@ class Comparison:
     machine: Document
     note: str
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[PeerRow]:
         """All rows: what is counted once, what is timed once per number of threads."""
         timed = [pair for pair in self._pairs() if not self._is_counted(*pair)]
         for round_ in self.rounds:
@@ -99,7 +99,7 @@ class Comparison:
     def _is_counted(self, key: tuple[str, str], name: str) -> bool:
         return any(f and f.work for f in (self.ours.get(key), self.defaults.get(name)))
 
-    def _row(self, key: tuple[str, str], name: str, round_: Round | None) -> Row:
+    def _row(self, key: tuple[str, str], name: str, round_: Round | None) -> PeerRow:
         ours, default = self.ours.get(key), self.defaults.get(name)
         mine, other = self._turns(ours, round_), self._turns(default, round_)
         ms = _median(mine)
@@ -108,7 +108,7 @@ class Comparison:
         own = _median(self._turns(self.ours.get((key[0], "fp32")), round_))
         plain = _median(self._turns(self.defaults.get("onnx-fp32-torch.onnx"), round_))
         counted, quartiles = self._is_counted(key, name), _quartiles(mine, other)
-        return Row(
+        return PeerRow(
             format=key[0],
             precision=key[1],
             threads=round_.threads if round_ else None,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Source:
+class DefaultSource:
     """What a default export is made from.
 
     Attributes:
@@ -77,7 +77,7 @@ class Default:
         precision: likewise.
         tool: who converts, in a word or two.
         suffix: of its file; `lesionlite.benchmark.peers.foreign` opens it by that.
-        made_by: module and function (Source, path) -> None that write the file.
+        made_by: module and function (DefaultSource, path) -> None that write the file.
         package: what must be importable; a package that we do not depend on may be absent.
         note: what a reader of the figures must know of it.
     """
@@ -95,10 +95,10 @@ class Default:
         """Unique in the table, and the stem of the file."""
         return f"{self.format}-{self.precision}-{self.tool}".replace(" ", "_").replace(",", "")
 
-    def write(self, source: Source, path: Path) -> None:
+    def write(self, source: DefaultSource, path: Path) -> None:
         """Convert into `path`; whatever the toolchain throws passes through."""
         module, function = self.made_by.split(":")
-        writer: Callable[[Source, Path], None] = getattr(import_module(module), function)
+        writer: Callable[[DefaultSource, Path], None] = getattr(import_module(module), function)
         with quiet():
             writer(source, path)
 
@@ -144,7 +144,30 @@ DEFAULTS = {
 }
 
 
-def to_onnx(source: Source, path: Path) -> None:
+CONVERT = f"{_HERE}:convert"
+
+
+def convert(name: str, path: str, run: str, images: str | None, ours: str | None) -> None:
+    """Write a default export of a run; a worker calls this.
+
+    Args:
+        name: Key of `DEFAULTS`.
+        path: File to write.
+        run: Run folder.
+        images: .npy file, uint8 [N, S, S, 3], to calibrate with.
+        ours: Our float32 artifact of the same format.
+    """
+    import numpy as np
+
+    from lesionlite.train.model import load_run
+
+    network, contract = load_run(Path(run))
+    calibration = np.load(images) if images else None
+    source = DefaultSource(network, contract, calibration, Path(ours) if ours else None)
+    DEFAULTS[name].write(source, Path(path))
+
+
+def to_onnx(source: DefaultSource, path: Path) -> None:
     """PyTorch's own exporter, as `torch.onnx.export` does it unasked."""
     import torch
 
@@ -153,14 +176,14 @@ def to_onnx(source: Source, path: Path) -> None:
     program.save(str(path), external_data=False)
 
 
-def to_tflite(source: Source, path: Path) -> None:
+def to_tflite(source: DefaultSource, path: Path) -> None:
     """`litert_torch.convert`; it refuses timm's graph in 0.10."""
     import litert_torch
 
     litert_torch.convert(source.network, (source.example(),)).export(str(path))
 
 
-def through_onnx2tf(source: Source, path: Path) -> None:
+def through_onnx2tf(source: DefaultSource, path: Path) -> None:
     """From the default ONNX file on; onnx2tf pins other versions of what we need: optional."""
     import contextlib
     import tempfile
@@ -181,7 +204,7 @@ def through_onnx2tf(source: Source, path: Path) -> None:
         path.write_bytes(made.read_bytes())
 
 
-def to_torchscript(source: Source, path: Path) -> None:
+def to_torchscript(source: DefaultSource, path: Path) -> None:
     """Trace and freeze, for the full TorchScript interpreter."""
     import torch
 
@@ -190,7 +213,7 @@ def to_torchscript(source: Source, path: Path) -> None:
     script.save(str(path))
 
 
-def to_executorch(source: Source, path: Path) -> None:
+def to_executorch(source: DefaultSource, path: Path) -> None:
     """torch.export, then everything that XNNPACK takes goes to it."""
     lower_to_xnnpack(source.network, source.example(), path)
 
@@ -212,19 +235,19 @@ def lower_to_xnnpack(network: "nn.Module", example: "Tensor", path: Path) -> Non
     path.write_bytes(program.buffer)
 
 
-def to_coreml(source: Source, path: Path) -> None:
+def to_coreml(source: DefaultSource, path: Path) -> None:
     """A trace through coremltools; unasked it computes in float16."""
     convert_coreml(source).save(str(path))
 
 
-def to_coreml_fp32(source: Source, path: Path) -> None:
+def to_coreml_fp32(source: DefaultSource, path: Path) -> None:
     """The same, asked for float32."""
     import coremltools as ct
 
     convert_coreml(source, compute_precision=ct.precision.FLOAT32).save(str(path))
 
 
-def convert_coreml(source: Source, **settings: Any) -> Any:
+def convert_coreml(source: DefaultSource, **settings: Any) -> Any:
     """The traced network as coremltools converts it; `settings` go to `ct.convert`."""
     import coremltools as ct
     import torch

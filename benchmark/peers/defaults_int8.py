@@ -5,12 +5,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lesionlite.benchmark.peers.defaults import Source, convert_coreml, lower_to_xnnpack
+from lesionlite.benchmark.peers.defaults import DefaultSource, convert_coreml, lower_to_xnnpack
 from lesionlite.benchmark.peers.defaults import to_onnx as to_float_onnx
 from lesionlite.errors import LesionliteError
 
 
-def to_onnx(source: Source, path: Path) -> None:
+def to_onnx(source: DefaultSource, path: Path) -> None:
     """ONNX Runtime: `quant_pre_process`, then `quantize_static` with nothing set."""
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -37,7 +37,7 @@ def _input_name(model: str) -> str:
     return str(onnx.load(model).graph.input[0].name)
 
 
-def to_tflite(source: Source, path: Path) -> None:
+def to_tflite(source: DefaultSource, path: Path) -> None:
     """ai-edge-quantizer's `static_wi8_ai8` and its default calibration."""
     from ai_edge_litert.interpreter import Interpreter
     from ai_edge_quantizer import quantizer, recipe
@@ -55,19 +55,19 @@ def to_tflite(source: Source, path: Path) -> None:
     work.quantize(ranges).export_model(str(path), overwrite=True)
 
 
-def to_torchscript(source: Source, path: Path) -> None:
+def to_torchscript(source: DefaultSource, path: Path) -> None:
     """FX graph mode with the default qconfig mapping for x86; it cannot trace timm's blocks."""
     _through_fx(source, path, ())
 
 
-def to_torchscript_outside_blocks(source: Source, path: Path) -> None:
+def to_torchscript_outside_blocks(source: DefaultSource, path: Path) -> None:
     """The same with those blocks declared untraceable, as the FX guide advises: they stay float."""
     modules = source.network.modules()
     blocks = {type(module) for module in modules if hasattr(module, "transformer")}
     _through_fx(source, path, tuple(blocks))
 
 
-def _through_fx(source: Source, path: Path, untraceable: tuple[type, ...]) -> None:
+def _through_fx(source: DefaultSource, path: Path, untraceable: tuple[type, ...]) -> None:
     import torch
     from torch.ao.quantization import get_default_qconfig_mapping
     from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
@@ -85,7 +85,7 @@ def _through_fx(source: Source, path: Path, untraceable: tuple[type, ...]) -> No
     script.save(str(path))
 
 
-def to_executorch(source: Source, path: Path) -> None:
+def to_executorch(source: DefaultSource, path: Path) -> None:
     """PT2E with XNNPACKQuantizer's symmetric per-channel configuration, as its page has it."""
     import torch
 
@@ -102,7 +102,7 @@ def to_executorch(source: Source, path: Path) -> None:
         lower_to_xnnpack(pt2e.convert_pt2e(prepared), example, path)
 
 
-def to_coreml(source: Source, path: Path) -> None:
+def to_coreml(source: DefaultSource, path: Path) -> None:
     """Weights in 8 bits, as coremltools quantizes them unasked, on its default conversion."""
     import coremltools as ct
 

@@ -1,34 +1,25 @@
 """Open a file that we did not make, only to time it: an input of the right shape will do."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lesionlite.benchmark.protocol import Opener
+from lesionlite.benchmark.subject import Timed
 from lesionlite.errors import LesionliteError
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 
 
-@dataclass(frozen=True)
-class Timed:
-    """Something that can be timed and nothing else.
-
-    Attributes:
-        query: one execution, on an input made once.
-        runtime: what executes it, with its version.
-        multiply_adds: of one execution, where they are known.
-    """
-
-    query: Callable[[], object]
-    runtime: str
-    multiply_adds: int = 0
+def foreign(shape: Sequence[int]) -> Opener:
+    """What opens a foreign file in a worker; `shape` as `open_foreign` takes it."""
+    return Opener("lesionlite.benchmark.peers.foreign:open_foreign", {"shape": list(shape)})
 
 
-def open_foreign(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+def open_foreign(path: Path, threads: int, shape: Sequence[int]) -> Timed:
     """Open a file of any toolchain by its suffix.
 
     Args:
@@ -45,7 +36,7 @@ def open_foreign(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
         raise LesionliteError(f"nothing here executes {path.name}; can be timed: {known}")
     refuse_changed(path)
     with quiet():
-        return OPENERS[path.suffix](path, threads, shape)
+        return OPENERS[path.suffix](path, threads, tuple(shape))
 
 
 def noise(shape: tuple[int, ...], dtype: Any) -> Any:

@@ -3,11 +3,14 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lesionlite.benchmark.peers.foreign import Timed, noise
+from lesionlite.benchmark.peers.foreign import noise
+from lesionlite.benchmark.protocol import Opener
+from lesionlite.benchmark.subject import Timed
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 
@@ -64,12 +67,20 @@ def network_multiply_adds(network: "nn.Module", contract: Contract) -> int:
     return multiply_adds(mobile_form(network, contract), example(contract))
 
 
-def open_kernel(name: str, threads: int) -> Timed:
+KERNEL = Opener("lesionlite.benchmark.peers.limit:open_kernel")
+
+
+def open_kernel(path: Path, threads: int) -> Timed:
     """A library's matrix product in the shape at which it is fastest here.
+
+    Args:
+        path: Its name in `KERNELS`; there is no such file.
+        threads: That the library may use.
 
     Raises:
         LesionliteError: if this processor or build cannot execute it.
     """
+    name = path.name
     best: tuple[float, Timed] | None = None
     for shape in SHAPES:
         try:

@@ -101,13 +101,13 @@ def own_ratio(artifact: Path, run: Path) -> float:
         LesionliteError: if one of them cannot be opened.
     """
     from lesionlite.benchmark.candidate import Candidate
-    from lesionlite.benchmark.elsewhere.runtimes import REFERENCE
+    from lesionlite.benchmark.elsewhere.runtimes import REFERENCE, opener_of
     from lesionlite.benchmark.latency import take_turns
 
     with (
         TemporaryDirectory() as folder,
         Candidate(run, 2) as eager,
-        Candidate(artifact, 2, REFERENCE) as executor,
+        Candidate(artifact, 2, opener_of(REFERENCE)) as executor,
     ):
         images = Path(folder) / "image.npy"
         eager.open()
@@ -169,7 +169,7 @@ def _seconds(query: Callable[[], object]) -> float:
 
 
 @dataclass(frozen=True)
-class Options:
+class Networks:
     """Try the Core ML executor on other networks. Exits with 1 if one does not run or differs."""
 
     networks: Positional[tuple[str, ...]] = NETWORKS
@@ -217,7 +217,8 @@ def main() -> int:
         return 0
     given = sys.argv[1:]
     return respond(
-        given, lambda: read_flags(Options, given, "python -m lesionlite.benchmark.peers.mil_others")
+        given,
+        lambda: read_flags(Networks, given, "python -m lesionlite.benchmark.peers.mil_others"),
     )
 
 

@@ -7,8 +7,9 @@ from lesionlite.benchmark.peers.comparison import Document
 from lesionlite.console import say
 from lesionlite.files import write_json, write_text
 from lesionlite.outputs import writing_into
+from lesionlite.tables import markdown_lines, terminal_table
+from lesionlite.verdicts import PEERS_JSON, PEERS_MD
 
-PEERS_JSON, PEERS_MD = "peers.json", "peers.md"
 BUSY = 1.3  # of `Limit.unrest`: beyond it something else had the processor
 
 
@@ -46,22 +47,13 @@ def show(document: Document) -> None:
     """Print the comparison for a person, in 80 columns."""
     for threads in document["limit"]["by_threads"]:
         rows = [row for row in document["rows"] if str(row["threads"]) == threads]
-        say(_table([_cells(row) for row in rows], COLUMNS, f"{threads} thread(s)"))
+        cells = [_cells(row) for row in rows]
+        say(terminal_table(COLUMNS, cells, words=2, title=f"{threads} thread(s)"))
     if work := _work_rows(document):
-        say(_table(work, WORK_COLUMNS, "Core ML, counted (ours/default)"))
+        title = "Core ML, counted (ours/default)"
+        say(terminal_table(WORK_COLUMNS, work, words=2, title=title))
     for sentence in sentences(document):
         say(sentence)
-
-
-def _table(rows: list[list[str]], columns: tuple[str, ...], title: str) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), title=title, title_justify="left")
-    for index, name in enumerate(columns):
-        table.add_column(name, justify="right" if index > 1 else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table
 
 
 WORK_COLUMNS = ("file", "operations", "M mult.-adds", "MB moved", "max rank", "not 4-D", "moves")
@@ -128,17 +120,12 @@ def sentences(document: Document) -> list[str]:
 def markdown(document: Document) -> str:
     """The comparison for people to keep."""
     here = document["limit"]["machine"]
-
-    def table(columns: tuple[str, ...], rows: list[list[str]]) -> list[str]:
-        head = ["| " + " | ".join(columns) + " |", "|---|---" + "|---:" * (len(columns) - 2) + "|"]
-        return ["", *head, *("| " + " | ".join(row) + " |" for row in rows), ""]
-
     timed = [[str(r["threads"]), *_cells(r)] for r in document["rows"] if r["threads"]]
     work = _work_rows(document)
     lines = [
         "# Ours beside the toolchains' defaults",
-        *table(("threads", *COLUMNS), timed),
-        *(table(WORK_COLUMNS, work) if work else []),
+        *("", *markdown_lines(("threads", *COLUMNS), timed, words=2), ""),
+        *(("", *markdown_lines(WORK_COLUMNS, work, words=2), "") if work else ()),
         *(f"- {sentence}" for sentence in dict.fromkeys(sentences(document))),
         "",
         "Single stream, batch 1, each file in a process of its own, taking turns in bursts, on "

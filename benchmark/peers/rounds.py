@@ -5,10 +5,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.candidate import OURS, Candidate, CandidateFailed
 from lesionlite.benchmark.config import PeersConfig
 from lesionlite.benchmark.latency import Turns, take_turns
-from lesionlite.benchmark.peers.limit import KERNELS, Limit, limit
+from lesionlite.benchmark.peers.foreign import foreign
+from lesionlite.benchmark.peers.limit import KERNEL, KERNELS, Limit, limit
 from lesionlite.console import progress
 from lesionlite.export.formats import format_by_suffix
 from lesionlite.export.mil.count import Work
@@ -67,13 +68,13 @@ def time_round(
     Raises:
         LesionliteError: if no matrix product can be measured.
     """
-    kinds = {file.path: "ours" for file in ours if file.timed}
-    kinds |= {file.path: "foreign" for file in defaults if file.timed}
-    kinds |= {Path(name): "kernel" for name in KERNELS}
+    openers = {file.path: OURS for file in ours if file.timed}
+    openers |= {file.path: foreign(query.shape) for file in defaults if file.timed}
+    openers |= {Path(name): KERNEL for name in KERNELS}
     with ExitStack() as stack:
         candidates = {
-            path: stack.enter_context(Candidate(path, threads, kind, query.shape))
-            for path, kind in kinds.items()
+            path: stack.enter_context(Candidate(path, threads, opener))
+            for path, opener in openers.items()
         }
         errors = _open_all(candidates, query.images, threads)
         able = [c for path, c in candidates.items() if path not in errors]
@@ -84,7 +85,7 @@ def time_round(
     turns |= {c.path: row for c, row in zip(able, measured, strict=True)}
     limits = {}
     for arithmetic in ("fp32", "int8"):
-        products = [c for p, c in candidates.items() if _arithmetic(p, kinds) == arithmetic]
+        products = [candidates[Path(n)] for n, k in KERNELS.items() if k.arithmetic == arithmetic]
         rows = [(c.runtime, c.multiply_adds, turns[c.path].times) for c in products]
         limits[arithmetic] = limit(query.multiply_adds, rows)
     return Round(threads, turns, limits)
@@ -120,7 +121,3 @@ def _open_all(candidates: Mapping[Path, Candidate], images: Path, threads: int) 
             bar.advance(task)
         bar.update(task, note="")
     return errors
-
-
-def _arithmetic(path: Path, kinds: Mapping[Path, str]) -> str:
-    return KERNELS[path.name].arithmetic if kinds[path] == "kernel" else ""

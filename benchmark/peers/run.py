@@ -15,10 +15,9 @@ import numpy as np
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.benchmark.config import PeersConfig
 from lesionlite.benchmark.peers.comparison import Comparison
-from lesionlite.benchmark.peers.defaults import DEFAULTS, Default
+from lesionlite.benchmark.peers.defaults import CONVERT, DEFAULTS, Default
 from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.benchmark.peers.limit import network_multiply_adds
-from lesionlite.benchmark.peers.peers_report import PEERS_JSON, PEERS_MD
 from lesionlite.benchmark.peers.rounds import File, Query, counts, time_round
 from lesionlite.benchmark.report.record import machine
 from lesionlite.console import progress
@@ -37,6 +36,7 @@ from lesionlite.outputs import refuse_foreign, writing_into
 from lesionlite.train.data.images import load_inputs
 from lesionlite.train.data.splits import drop_bad, read_split
 from lesionlite.train.model import load_run
+from lesionlite.verdicts import PEERS_FOLDER, PEERS_JSON, PEERS_MD
 
 Ours = dict[tuple[str, str], File]
 
@@ -83,7 +83,7 @@ def _peers(
         if files:
             images = scratch / "calibration.npy"
             np.save(images, load_inputs(files, contract, "reading calibration images"))
-        defaults = _convert_all(selected, ours, run, images, out / "defaults")
+        defaults = _convert_all(selected, ours, run, images, out / PEERS_FOLDER)
         query = Query(scratch / "image.npy", (1, 3, contract.side, contract.side), products)
         np.save(query.images, noise((1, contract.side, contract.side, 3), np.uint8))
         rounds = tuple(
@@ -176,7 +176,14 @@ def _convert(
     own = ours.get((row.format, "fp32"))
     try:
         with replacing(path) as temporary, Candidate(temporary, 1) as process:
-            process.convert(row.name, run, images, own.path if own else None)
+            process.call(
+                CONVERT,
+                name=row.name,
+                path=temporary,
+                run=run,
+                images=images,
+                ours=own and own.path,
+            )
     except CandidateFailed as error:
         return File(path, None, reason=f"refused: {first_line(error)}")
     return _file(path)

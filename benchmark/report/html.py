@@ -5,9 +5,9 @@ from math import ceil, floor, log10
 from typing import Any
 
 from lesionlite.benchmark.report.text import failures, verdict
+from lesionlite.export.precision import PRECISIONS
 
 Document = dict[str, Any]
-PRECISIONS = ("fp32", "fp16", "w8", "w8a8", "w6", "w4")
 
 
 def html(document: Document) -> str:

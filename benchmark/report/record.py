@@ -10,7 +10,7 @@ from typing import Any
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere.android import PhoneRow
 from lesionlite.benchmark.elsewhere.arm_root import CORES
-from lesionlite.benchmark.elsewhere.verdict import Elsewhere
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
 from lesionlite.benchmark.latency import QUIET, SETTLED, Latency
 from lesionlite.benchmark.parity import Parity, tolerances, too_few
 from lesionlite.benchmark.report.html import html
@@ -22,14 +22,13 @@ from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.toolchains import versions
 from lesionlite.files import write_json, write_text
 from lesionlite.outputs import refuse_foreign, writing_into
+from lesionlite.verdicts import REPORT_CSV, REPORT_HTML, REPORT_JSON, REPORT_MD, REPORTS
 
 Document = dict[str, Any]
-REPORT_JSON = "report.json"
-REPORTS = (REPORT_JSON, "report.csv", "report.md", "report.html")
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """One artifact's line: its verdict, and what it was judged by.
 
     `status` is pass, fail or unverified; `reason` says why not pass. `parity` is None if it could
@@ -72,13 +71,13 @@ class Report:
     """What a benchmark found."""
 
     reference: Document
-    rows: tuple[Row, ...]
+    rows: tuple[Result, ...]
     labels: tuple[str, ...]
     config: BenchmarkConfig
     note: str
     restless: tuple[str, ...] = ()  # never settled while warming up
     drifts: tuple[Drift, ...] = ()
-    elsewhere: tuple[Elsewhere, ...] = ()
+    elsewhere: tuple[CrossRuntimeCheck, ...] = ()
     phone: tuple[PhoneRow, ...] = ()
     against: Document | None = None  # what `compare_reports` found
 
@@ -174,9 +173,9 @@ class Report:
         document = self.document()
         with writing_into(folder):
             write_json(folder / REPORT_JSON, document)
-            write_text(folder / "report.csv", csv_text(document))
-            write_text(folder / "report.md", markdown(document))
-            write_text(folder / "report.html", html(document))
+            write_text(folder / REPORT_CSV, csv_text(document))
+            write_text(folder / REPORT_MD, markdown(document))
+            write_text(folder / REPORT_HTML, html(document))
 
 
 def refuse_reports(folder: Path) -> None:

@@ -9,6 +9,7 @@ from lesionlite.benchmark.against import sentences as against_sentences
 from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.resize import TOLERATED
 from lesionlite.console import say
+from lesionlite.tables import markdown_lines, terminal_table
 
 Document = dict[str, Any]
 VERDICT = {  # what report.md's first table shows of a row, and how
@@ -121,17 +122,11 @@ def failures(document: Document) -> list[str]:
 
 def show(document: Document) -> None:
     """Print the report for a person, in 80 columns; the files have the rest."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, name in enumerate(TERMINAL):
-        table.add_column(name, justify="right" if index > 1 else "left", no_wrap=True)
-    for row in document["rows"]:
-        table.add_row(*_cells(_flat(row), TERMINAL))
+    rows = [_cells(_flat(row), TERMINAL) for row in document["rows"]]
     if document["too_few_images"]:
         say(document["too_few_images"])
     say(_caption(document))
-    say(table)
+    say(terminal_table(tuple(TERMINAL), rows, words=2))
     for sentence in [*failures(document), *_caveats(document)]:
         say(sentence)
     for sentence in elsewhere_sentences(document):
@@ -154,12 +149,7 @@ def _caveats(document: Document) -> list[str]:
 
 def _lines(rows: Iterable[Document], columns: dict[str, str], words: int) -> list[str]:
     """A Markdown table, an empty line behind it, whose first so many columns are words."""
-    return [
-        "| " + " | ".join(name.replace(" |Δp|", " \\|Δp\\|") for name in columns) + " |",
-        "|---" * words + "|---:" * (len(columns) - words) + "|",
-        *("| " + " | ".join(_cells(row, columns)) + " |" for row in rows),
-        "",
-    ]
+    return [*markdown_lines(tuple(columns), (_cells(row, columns) for row in rows), words), ""]
 
 
 def markdown(document: Document) -> str:
@@ -270,11 +260,9 @@ def _resizers(document: Document) -> list[str]:
         "",
         *(f"- {sentence}" for sentence in resize_sentences(drift)),
         "",
-        "| change of weighted F1 | " + " | ".join(names) + " |",
-        "|---" + "|---:" * len(names) + "|",
-        *(
-            f"| {a} | " + " | ".join(format(change[a, name], "+.4f") for name in names) + " |"
-            for a in artifacts
+        *markdown_lines(
+            ("change of weighted F1", *names),
+            ([a, *(format(change[a, name], "+.4f") for name in names)] for a in artifacts),
         ),
         "",
     ]

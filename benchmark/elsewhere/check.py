@@ -28,7 +28,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class CrossRuntimeCheck:
     """One artifact in another place, beside its usual runtime on this machine.
 
     Attributes:
@@ -56,13 +56,13 @@ class Elsewhere:
 
 def judged(
     where: str, task: Task, found: Probabilities, truth: NDArray[np.int64], classes: int
-) -> Elsewhere:
+) -> CrossRuntimeCheck:
     """The verdict on the answers [N, C] found there: the precision's tolerances, as of parity."""
     precision = PRECISIONS[task.precision]
     wrong = int((~np.isfinite(found).all(1)).sum())
     if wrong:
         why = f"{wrong} of {len(found)} answers are not finite numbers"
-        return Elsewhere(task.file.name, where, "fail", why, len(truth))
+        return CrossRuntimeCheck(task.file.name, where, "fail", why, len(truth))
     agreement = float((found.argmax(1) == task.answers.argmax(1)).mean())
     change = float(np.abs(found.astype(np.float64) - task.answers).max())
     reasons = []
@@ -70,7 +70,7 @@ def judged(
         reasons.append(f"only {agreement:.4f} of the answers are those given here")
     if change > precision.tolerance:
         reasons.append(f"a probability differs by {change:.4f}, more than {precision.tolerance}")
-    return Elsewhere(
+    return CrossRuntimeCheck(
         artifact=task.file.name,
         where=where,
         status="fail" if reasons else "pass",

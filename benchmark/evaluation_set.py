@@ -1,0 +1,141 @@
+"""The evaluation set: the test images, resized, and each candidate's answers, kept on disk.
+
+A test set can be larger than memory and take hours to answer. Images and answers are therefore
+files. Each candidate's images are divided among as many processes as there are cores. Answers stay
+on disk until the benchmark ends, so an interrupted benchmark continues where it stopped.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesionlite.benchmark.candidate import Candidate
+from lesionlite.console import progress, say
+from lesionlite.contract import Contract
+from lesionlite.files import fingerprint, replacing, sha256_file
+from lesionlite.outputs import MARK, is_ours, remove, remove_ours, writing_into
+from lesionlite.train.data.images import Pixels, decode, write_inputs
+from lesionlite.train.data.splits import Split
+
+MIN_SHARE = 200  # images per helper process: opening an artifact again takes seconds
+
+
+class EvaluationSet:
+    """The images that every candidate answers.
+
+    Attributes:
+        images: .npy file, uint8 [N, S, S, 3].
+        names: of the images.
+        truth: class indices [N].
+        labels: of the classes, [C].
+    """
+
+    def __init__(self, folder: Path, split: Split, contract: Contract) -> None:
+        """Resize the images into `folder`, or reuse those of an interrupted benchmark.
+
+        `folder` keeps a list of the files written here. Files of other evaluation sets are deleted
+        if that list names them. No other file is deleted.
+
+        Raises:
+            LesionliteError: An image cannot be decoded, or another process writes into `folder`.
+        """
+        stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in split.files]
+        key = fingerprint([stats, split.targets, contract.to_json()])[:16]
+        self._folder, self._own = folder, folder / key
+        self._cores = os.cpu_count() or 1
+        self.images = self._own / "images.npy"
+        self.names = tuple(f"{file.parent.name}/{file.name}" for file in split.files)
+        self.truth: NDArray[np.int64] = np.asarray(split.targets)
+        self.labels = contract.labels
+        with writing_into(folder):
+            remove_ours(folder, {key})
+            if self.images.exists() and is_ours(self.images):
+                say("going on where an interrupted benchmark stopped")
+            else:
+                self.write("images", decode(split.files, contract), "reading test images")
+
+    def write(self, name: str, inputs: Iterable[Pixels], description: str) -> Path:
+        """Write the images, resized in some way, to the .npy file `name` of this set.
+
+        Args:
+            name: of the file, without the suffix.
+            inputs: uint8 [S, S, 3] for each image.
+            description: of the progress bar.
+
+        Returns:
+            The file, uint8 [N, S, S, 3].
+        """
+        path = self._own / f"{name}.npy"
+        with writing_into(self._folder):
+            write_inputs(path, inputs, len(self.truth), description)
+        return path
+
+    def ask(
+        self, candidate: Candidate, name: str, images: Path | None = None
+    ) -> NDArray[np.float32]:
+        """Probabilities [N, C], computed by several processes, with a progress bar.
+
+        Args:
+            candidate: opened.
+            name: of the progress bar.
+            images: the same images resized in another way; by default `self.images`.
+
+        Raises:
+            CandidateFailed: The candidate cannot answer; the text says why.
+        """
+        images = images or self.images
+        answers = self._answers(candidate, images)
+        left = np.flatnonzero(np.isnan(np.load(answers, mmap_mode="r")).any(1))
+        with progress() as bar:
+            total = len(self.truth)
+            task = bar.add_task(name, total=total, completed=total - len(left), note="")
+            if len(left):
+                self._divide(candidate, images, answers, left, lambda: bar.advance(task))
+        return np.array(np.load(answers))
+
+    def _answers(self, candidate: Candidate, images: Path) -> Path:
+        """The file with the candidate's answers; NaN marks an image that was not answered yet."""
+        key = fingerprint([sha256_file(candidate.path), asdict(candidate.opener), images.name])
+        path = self._own / f"answers-{key[:16]}.npy"
+        if not (path.exists() and is_ours(path)):
+            with writing_into(self._folder), replacing(path) as temporary:
+                np.save(temporary, np.full((len(self.truth), len(self.labels)), np.nan, np.float32))
+        return path
+
+    def _divide(
+        self,
+        candidate: Candidate,
+        images: Path,
+        answers: Path,
+        left: NDArray[np.int64],
+        advance: Callable[[], None],
+    ) -> None:
+        """Divide the images that are left among the candidate and helpers of its kind."""
+        most = max(1, self._cores // candidate.threads)
+        first, *shares = np.array_split(left, max(1, min(most, len(left) // MIN_SHARE)))
+
+        def work(helper: Candidate, rows: NDArray[np.int64]) -> None:
+            helper.open()
+            helper.predict(images, answers, rows, advance)
+
+        # The inner context exits first and kills the helpers, so Ctrl-C does not wait for them.
+        with ThreadPoolExecutor(most) as pool, ExitStack() as stack:
+            same = candidate.path, candidate.threads, candidate.opener
+            helpers = [stack.enter_context(Candidate(*same)) for _ in shares]
+            others = [pool.submit(work, *pair) for pair in zip(helpers, shares, strict=True)]
+            candidate.predict(images, answers, first, advance)
+            for other in others:
+                other.result()
+
+    def delete(self) -> None:
+        """Delete the files written here, and the folder unless it holds something else."""
+        with writing_into(self._folder):
+            remove_ours(self._folder, ())
+            if [path.name for path in self._folder.iterdir()] == [MARK]:
+                remove(self._folder)
