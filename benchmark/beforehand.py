@@ -9,6 +9,7 @@ from lesionlite.benchmark.elsewhere.arm_root import find_root
 from lesionlite.benchmark.elsewhere.runtimes import refuse_missing
 from lesionlite.benchmark.parity import too_few
 from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.export.formats import FORMATS, install_line
 from lesionlite.train.data.splits import Split
 
 
@@ -19,7 +20,8 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
         The phone's model, "" if none is asked for.
 
     Raises:
-        LesionliteError: an unknown artifact, or a core, a phone or a runtime that is not there.
+        LesionliteError: an unknown artifact, or a toolchain, a core, a phone or a runtime that is
+            not there.
     """
     names = list(artifacts)
     for name in config.allow_unverified:
@@ -27,7 +29,10 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
             raise unknown_choice("artifact", name, names)
     for core in config.arm:
         find_root(core)
-    refuse_missing({Path(name).suffix for name in names}, config)
+    suffixes = {Path(name).suffix for name in names}
+    if line := install_line(row.name for row in FORMATS.values() if row.suffix in suffixes):
+        raise LesionliteError(line)
+    refuse_missing(suffixes, config)
     return find_phone(config.android) if config.android else ""
 
 

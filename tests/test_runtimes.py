@@ -43,7 +43,9 @@ def test_what_is_not_here_is_refused_before_the_work(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(runtimes.platform, "system", lambda: "Darwin")
     refuse_missing([COREML], BenchmarkConfig(coreml_runtime="both"))
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
-    with pytest.raises(LesionliteError, match="pip install ai-edge-litert mediapipe tensorflow"):
+    with pytest.raises(
+        LesionliteError, match=r"mediapipe, tensorflow\).*pip install 'lesionlite\[runtimes\]'"
+    ):
         refuse_missing([".tflite"], ALL)
     refuse_missing([".tflite"], BenchmarkConfig())
 

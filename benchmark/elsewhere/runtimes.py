@@ -128,7 +128,8 @@ def refuse_missing(suffixes: Iterable[str], config: BenchmarkConfig) -> None:
     packages = {OTHERS[name].package for suffix in suffixes for name in others_of(suffix, config)}
     if missing := sorted(name.replace("_", "-") for name in packages if find_spec(name) is None):
         raise LesionliteError(
-            f"--runtimes asks runtimes that are not installed: pip install {' '.join(missing)}"
+            f"--runtimes asks runtimes that are not installed ({', '.join(missing)}): "
+            "pip install 'lesionlite[runtimes]'"
         )
 
 
