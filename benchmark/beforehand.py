@@ -9,7 +9,7 @@ from lesionlite.benchmark.elsewhere.arm_root import find_root
 from lesionlite.benchmark.elsewhere.runtimes import refuse_missing
 from lesionlite.benchmark.parity import too_few
 from lesionlite.errors import LesionliteError, unknown_choice
-from lesionlite.export.formats import format_by_suffix
+from lesionlite.export.formats import format_by_suffix, install_line
 from lesionlite.train.data.splits import Split
 
 
@@ -20,7 +20,8 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
         The phone's model, "" if none is asked for.
 
     Raises:
-        LesionliteError: an unknown artifact, or a core, a phone or a runtime that is not there.
+        LesionliteError: an unknown artifact, or a toolchain, a core, a phone or a runtime that is
+            not there.
     """
     names = list(artifacts)
     for name in config.allow_unverified:
@@ -28,8 +29,10 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
             raise unknown_choice("artifact", name, names)
     for core in config.arm:
         find_root(core)
-    rows = [format_by_suffix(Path(name)) for name in names]
-    refuse_missing([row for row in rows if row], config)
+    rows = [row for row in map(format_by_suffix, map(Path, names)) if row]
+    if line := install_line(dict.fromkeys(row.name for row in rows)):
+        raise LesionliteError(line)
+    refuse_missing(rows, config)
     return find_phone(config.android) if config.android else ""
 
 

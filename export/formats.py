@@ -116,14 +116,26 @@ def refuse_missing_packages(formats: Iterable[str]) -> None:
     Raises:
         LesionliteError: with the line that installs it.
     """
-    for name in formats:
-        missing = [p for p in FORMATS[name].packages if find_spec(p.replace("-", "_")) is None]
-        if missing:
-            others = " ".join(other for other in FORMATS if other != name)
-            raise LesionliteError(
-                f"{name} files need a toolchain that is not installed: "
-                f"pip install {' '.join(missing)}; or make others with --formats {others}"
-            )
+    if line := install_line(formats):
+        others = " ".join(name for name in FORMATS if not _missing(name))
+        raise LesionliteError(f"{line}; or make others with --formats {others}")
+
+
+def install_line(formats: Iterable[str]) -> str:
+    """How to install what some formats need, in one sentence; "" if nothing is missing."""
+    lacking = [name for name in formats if _missing(name)]
+    if not lacking:
+        return ""
+    packages = dict.fromkeys(package for name in lacking for package in _missing(name))
+    return (
+        f"{', '.join(lacking)} files need packages that are not installed "
+        f"({', '.join(packages)}): pip install 'lesionlite[{','.join(lacking)}]'"
+    )
+
+
+def _missing(name: str) -> list[str]:
+    packages = FORMATS[name].packages
+    return [package for package in packages if find_spec(package.replace("-", "_")) is None]
 
 
 def format_by_suffix(path: Path) -> Format | None:
@@ -163,6 +175,7 @@ def contract_text(path: Path) -> str:
     try:
         text, labels = row.toolchain().read_contract(path)
     except Exception as error:  # each toolchain has its own errors for a damaged file
+        _refuse_lack(row, error)
         raise LesionliteError(
             f"{path} is damaged or was not made by lesionlite: no contract can be read from it "
             f"({first_line(error)})"
@@ -182,12 +195,21 @@ def open_runner(path: Path, threads: int = 2) -> Runner:
     Raises:
         LesionliteError: no such file, not one of our formats, or the runtime refuses it.
     """
+    row = format_of(path)
     try:
-        return format_of(path).toolchain().load(path, threads)
+        return row.toolchain().load(path, threads)
     except LesionliteError:
         raise
     except Exception as error:  # as above
+        _refuse_lack(row, error)
         raise LesionliteError(f"{path} cannot be executed: {first_line(error)}") from error
+
+
+def _refuse_lack(row: Format, error: Exception) -> None:
+    """LesionliteError if a file could not be read because its toolchain is not installed."""
+    absent = any(isinstance(e, ModuleNotFoundError) for e in (error, error.__cause__))
+    if absent and (line := install_line([row.name])):
+        raise LesionliteError(line) from error
 
 
 def first_line(error: object) -> str:

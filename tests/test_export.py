@@ -240,7 +240,11 @@ def test_a_missing_toolchain_is_named_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(formats, "find_spec", lambda name: None if "litert" in name else name)
-    words = "pip install litert-torch ai-edge-litert; .*--formats torchscript onnx coreml"
+    words = (
+        r"tflite files need .* \(litert-torch, ai-edge-litert\): "
+        r"pip install 'lesionlite\[tflite\]'; "
+        "or make others with --formats torchscript onnx coreml executorch"
+    )
     with pytest.raises(LesionliteError, match=words):
         export(tmp_path / "no run", tmp_path / "out", ExportConfig())
     for row in FORMATS.values():

@@ -45,7 +45,9 @@ def test_what_is_not_here_is_refused_before_the_work(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     refuse_missing([COREML], BenchmarkConfig(coreml_runtime="both"))
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
-    with pytest.raises(LesionliteError, match="pip install ai-edge-litert mediapipe tensorflow"):
+    with pytest.raises(
+        LesionliteError, match=r"mediapipe, tensorflow\).*pip install 'lesionlite\[runtimes\]'"
+    ):
         refuse_missing([TFLITE], ALL)
     refuse_missing([TFLITE], BenchmarkConfig())
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,17 @@ def explain(
         layer: whose activations are weighed; by default the last stage with `FINE` cells across.
 
     Raises:
-        LesionliteError: no run, no image, an image that cannot be decoded, no such class or layer.
+        LesionliteError: no run, no image, an image that cannot be decoded, no such class or layer;
+            or captum is not installed.
     """
     if not is_run(run):
         raise LesionliteError(
             f"{run} is no run folder; Grad-CAM follows gradients, which converted files do not "
             "have: name the run that it was made from"
+        )
+    if find_spec("captum") is None:
+        raise LesionliteError(
+            "explain needs captum, which is not installed: pip install 'lesionlite[explain]'"
         )
     files = list(_named(images))
     with writing_into(out, RUN=run, **{f"IMAGE {i}": path for i, path in enumerate(images)}):

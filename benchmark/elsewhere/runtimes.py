@@ -138,7 +138,8 @@ def refuse_missing(formats: Iterable[Format], config: BenchmarkConfig) -> None:
     packages = {OTHERS[name].package for name in asked}
     if missing := sorted(name.replace("_", "-") for name in packages if find_spec(name) is None):
         raise LesionliteError(
-            f"--runtimes asks runtimes that are not installed: pip install {' '.join(missing)}"
+            f"--runtimes asks runtimes that are not installed ({', '.join(missing)}): "
+            "pip install 'lesionlite[runtimes]'"
         )
 
 

@@ -70,7 +70,7 @@ def _coremltools(module: str = "") -> Any:
     except ModuleNotFoundError as error:
         raise LesionliteError(
             f"reading a Core ML package needs coremltools (no module {error.name!r}): "
-            "pip install coremltools"
+            "pip install 'lesionlite[coreml]'"
         ) from error
 
 
