@@ -1,23 +1,17 @@
-"""The versions of everything that decides an artifact's bytes."""
+"""The versions of every package that decides an artifact's bytes or a report's numbers."""
 
 from importlib.metadata import PackageNotFoundError, version
 
-TOOLCHAINS = (
-    "lesionlite",
-    "torch",
-    "timm",
-    "onnx",
-    "onnxscript",
-    "onnxruntime",
-    "litert-torch",
-    "ai-edge-litert",
-    "ai-edge-quantizer",
-    "coremltools",
-    "executorch",
-    "flatbuffers",
-    "protobuf",
-    "numpy",
-)
+from lesionlite.export.formats import FORMATS
+
+COMMON = ("flatbuffers", "protobuf", "numpy", "pillow", "torchvision")
+"""Packages that no single format needs: serializers, arrays, image files, and timm's operators."""
+
+
+def toolchains() -> tuple[str, ...]:
+    """The names of the packages, as pip knows them."""
+    of_formats = [package for row in FORMATS.values() for package in row.packages]
+    return tuple(dict.fromkeys(("lesionlite", "torch", "timm", *of_formats, *COMMON)))
 
 
 def versions() -> dict[str, str]:
@@ -29,4 +23,4 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             return ""
 
-    return {name: of(name) for name in TOOLCHAINS}
+    return {name: of(name) for name in toolchains()}
