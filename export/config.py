@@ -28,7 +28,7 @@ class ExportConfig:
     """Which files to write, and what they say about themselves."""
 
     formats: tuple[str, ...] = tuple(FORMATS)
-    """Formats to write; the default is all of them."""
+    """Formats to write, by name."""
     precisions: tuple[str, ...] = tuple(PRECISIONS)
     """Precisions to write; each format writes those of them that it has."""
     calibration: int = 300
