@@ -16,8 +16,8 @@ from lesionlite.train.commands import named_images
 class Export:
     """Convert a run to TorchScript, ONNX, TFLite, Core ML and ExecuTorch files, quantized too.
 
-    Every file takes an 8-bit RGB image and gives probabilities; its contract is inside. Beside them
-    lie golden vectors: drawn images with each file's answers, for apps to check themselves.
+    Each file takes an 8-bit RGB image, gives probabilities, and holds its contract. Golden vectors
+    are written beside them: drawn images and each file's probabilities, so that apps can test it.
     """
 
     run_folder: Positional[Path]
@@ -25,7 +25,7 @@ class Export:
     out: Path
     """Folder for the artifacts and their manifest.json."""
     data: Path | None = None
-    """Data folder whose train/ gives the calibration images; w8a8 needs it."""
+    """Data folder; w8a8 takes calibration images from its train/."""
     config: OmitArgPrefixes[ExportConfig] = field(default_factory=ExportConfig)
     json: Json = False
 
@@ -46,7 +46,7 @@ class Export:
 class Verify:
     """Check a folder of artifacts against its manifest: what is missing, changed or not listed.
 
-    Exits with 1 if anything differs.
+    Exits with 1 if a file differs.
     """
 
     artifacts: Positional[Path]
@@ -54,7 +54,7 @@ class Verify:
     json: Json = False
 
     def run(self) -> Outcome:
-        """Verify, and show one line for each file."""
+        """Verify, and print one line for each file."""
         from lesionlite.export.verify import verify
 
         result = verify(self.artifacts)
@@ -77,27 +77,27 @@ class Evaluate:
     model: Positional[Path]
     """Run folder or artifact."""
     folder: Positional[Path]
-    """Class folders (some of the classes will do), or a data folder whose test/ is used."""
+    """Class folders of some or all classes, or a data folder, of which test/ is used."""
     out: Path | None = None
-    """Folder for the tables (text, CSV, JSON) and figures: class distribution, scores, scores of
-    each class; curves, loss weights, confusion matrix, reliability."""
+    """Folder for tables (text, CSV, JSON) of scores and class counts, and for figures: curves,
+    loss weights, confusion matrix, reliability."""
     threads: int = 2
-    """Threads the runtime may use."""
+    """Number of threads that the runtime may use."""
     skip_bad: bool = False
-    """Leave out images that cannot be decoded instead of stopping."""
+    """Leave out images that cannot be decoded, instead of stopping."""
     json: Json = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be meant.
+        """Refuse numbers out of range.
 
         Raises:
-            LesionliteError: naming the flag, its value, and what it may be.
+            LesionliteError: names the flag, its value, and the values it may have.
         """
         refuse_types(self)
         refuse_settings(self, [("threads", are_threads(self.threads), THREADS)])
 
     def run(self) -> Outcome:
-        """Evaluate, and show the table."""
+        """Evaluate, and print the scores."""
         from lesionlite.export.execute.evaluate import evaluate
         from lesionlite.metrics import score_table
 
@@ -129,20 +129,20 @@ class Predict:
     images: Positional[tuple[Path, ...]]
     """Image files, or folders of them."""
     top: int = 3
-    """How many classes to show for each image."""
+    """Number of classes to print for each image."""
     json: Json = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be meant.
+        """Refuse numbers out of range.
 
         Raises:
-            LesionliteError: naming the flag, its value, and what it may be.
+            LesionliteError: names the flag, its value, and the values it may have.
         """
         refuse_types(self)
         refuse_settings(self, [("top", self.top >= 1, "1 or more")])
 
     def run(self) -> Outcome:
-        """Predict, and show the likeliest classes."""
+        """Predict, and print the most probable classes of each image."""
         from lesionlite.export.execute.predictor import load
 
         images = named_images(self.images)
@@ -168,32 +168,32 @@ class Predict:
 class Diff:
     """Compare two forms of a network layer by layer: where do they begin to differ?
 
-    For each tensor of the first that the second has, too: the signal-to-quantization-noise ratio.
-    Exits with 1 if from some layer on none reaches the threshold.
+    It shows the signal-to-quantization-noise ratio of each tensor that both have. Exits with 1 if
+    the last layers are below the threshold.
     """
 
     a: Positional[Path]
     """Run folder (its mobile form in float32), or artifact."""
     b: Positional[Path]
-    """Artifact (ONNX, TFLite, Core ML), or run folder."""
+    """Artifact of a format that shows its tensors (ONNX, TFLite, Core ML), or run folder."""
     images: Positional[tuple[Path, ...]]
-    """Image files to look at, or folders of them."""
+    """Image files to compare on, or folders of them."""
     threshold: float = 10.0
-    """In dB; layers below it disagree. A good 8-bit file's lie between 15 and 35."""
+    """Layers below this ratio, in dB, disagree. Those of a good 8-bit file are from 15 to 35."""
     all: bool = False
-    """Show every layer, not only the least alike."""
+    """Print every layer, not only those that differ most."""
     json: Json = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be meant.
+        """Refuse numbers out of range.
 
         Raises:
-            LesionliteError: naming the flag, its value, and what it may be.
+            LesionliteError: names the flag, its value, and the values it may have.
         """
         refuse_types(self)
 
     def run(self) -> Outcome:
-        """Compare, and show the layers."""
+        """Compare, and print the layers."""
         from lesionlite.export.execute.diff import diff, table
 
         found = diff(self.a, self.b, named_images(self.images), self.threshold)

@@ -1,4 +1,4 @@
-"""What an export is told, as one frozen record."""
+"""The settings of an export."""
 
 from dataclasses import dataclass
 from unicodedata import category
@@ -18,46 +18,46 @@ RULES = (
 )  # in the order of their functions in quantize/ranges.py
 
 
-# More calibration images than that no plan becomes better by, and all are held in memory.
+# All calibration images are held in memory, and more of them make no better plan.
 MOST_IMAGES, MOST_STEPS, MOST_NATS, MOST_WORDS = 10_000, 100_000, 100, 10_000
-TEXT = "at most {} characters, all of which UTF-8 can write, and none of them NUL"
+TEXT = "at most {} characters, without NUL and without what UTF-8 cannot write"
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Which files to make, and what they say about themselves."""
+    """Which files to write, and what they say about themselves."""
 
     formats: tuple[str, ...] = tuple(FORMATS)
-    """Which formats to make: torchscript, onnx, tflite, coreml, executorch."""
+    """Formats to write, by name."""
     precisions: tuple[str, ...] = tuple(PRECISIONS)
-    """Which precisions to make: fp32, fp16, w8, w8a8, w6, w4; each format makes the ones it has."""
+    """Precisions to write; each format writes those of them that it has."""
     calibration: int = 300
-    """Training images that set the ranges of w8a8."""
+    """How many training images set the ranges of w8a8."""
     calibration_seed: int = 0
     """Seed of the choice of calibration images."""
     ranges: str = "mse"
-    """How w8a8 chooses where a tensor's grid ends: mse, percentile or min-max."""
+    """How w8a8 chooses a tensor's range: mse, percentile or min-max."""
     divergence: float = 0.001
-    """How far, in nats of Kullback-Leibler divergence on the calibration images, w8a8 may stray
-    from the float network; layers return to float until it holds."""
+    """Largest Kullback-Leibler divergence, in nats, of w8a8 from the float network on the
+    calibration images. Layers return to float until it is met."""
     tuning_steps: int = 240
-    """Steps of gradient descent on the grids and biases of w8a8; 0 leaves them as measured."""
+    """Steps of gradient descent on the scales and biases of w8a8; 0 leaves them as measured."""
     int8_share: float = 0.9
-    """Least share of the multiply-adds that w8a8 keeps in 8-bit integers."""
+    """Smallest share of the multiply-adds that w8a8 computes in 8-bit integers."""
     author: str = ""
-    """Who made the model; written into every file, as are the next three."""
+    """Who made the model. This and the next three are written into every file."""
     license: str = ""
-    """Terms of the model, by name or address."""
+    """The model's license, by name or address."""
     description: str = ""
-    """What the model is; "Not a medical device" is added unless it says so itself."""
+    """What the model is. "Not a medical device" is added if it is missing."""
     model_version: str = ""
-    """Version of the model in your own counting."""
+    """Your version number of the model."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names and empty selections.
+        """Refuse unknown names, numbers out of range, and a selection without files.
 
         Raises:
-            LesionliteError: listing the right names.
+            LesionliteError: names the setting, its value, and the values it may have.
         """
         refuse_types(self)
         for name in self.formats:
@@ -91,7 +91,7 @@ class ExportConfig:
             raise LesionliteError("nothing to make: name at least one format and one precision")
 
     def pairs(self) -> list[tuple[Format, str]]:
-        """The files to make, as rows of the table and names of precisions."""
+        """The format and the precision of each file to write."""
         return [
             (FORMATS[name], precision)
             for name in self.formats
@@ -100,7 +100,7 @@ class ExportConfig:
         ]
 
     def metadata(self, contract: Contract) -> Metadata:
-        """What every file says about itself."""
+        """The description that is written into every file."""
         words = describe(self.description, len(contract.labels), contract.note)
         return Metadata(words, self.author, self.license, self.model_version)
 
@@ -110,5 +110,5 @@ class ExportConfig:
 
 
 def _is_writable(text: str) -> bool:
-    """Whether every format can hold the text: strings there are UTF-8, and C's end at NUL."""
+    """Whether every format can store the text: some end a string at NUL, all use UTF-8."""
     return len(text) <= MOST_WORDS and not any(c == "\0" or category(c) == "Cs" for c in text)

@@ -1,4 +1,4 @@
-"""Networks whose answers are not finite numbers: which layer is the first?"""
+"""Refuse networks that compute NaN or infinity, and find the first layer that does."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def first_infinite_layer(network: "nn.Module", pixels: "Tensor", contract: Contract) -> str:
-    """Name of the first layer, in the order of execution, that gives NaN or infinity; "" if none.
+    """The name of the first executed layer that gives NaN or infinity; "" if none does.
 
     Args:
-        network: timm's, float32; it stays as it is.
+        network: timm's, float32; it is not changed.
         pixels: uint8 [N, 3, S, S].
-        contract: says how they are normalized.
+        contract: holds the normalization.
     """
     import torch
 
@@ -40,10 +40,10 @@ def first_infinite_layer(network: "nn.Module", pixels: "Tensor", contract: Contr
 def refuse_infinite(
     network: "nn.Module", pixels: "Tensor", contract: Contract, run: object
 ) -> None:
-    """Refuse a network whose answers to uint8 [N, 3, S, S] are not finite.
+    """Refuse a network that gives NaN or infinity for uint8 [N, 3, S, S] images.
 
     Raises:
-        LesionliteError: naming the run and the layer.
+        LesionliteError: names the run and the layer.
     """
     layer = first_infinite_layer(network, pixels, contract)
     if layer:

@@ -35,19 +35,20 @@ class Runner:
 
 
 class Toolchain(Protocol):
-    """What a format's module provides. Its heavy imports stay inside these functions."""
+    """The functions of a format's module. They import heavy packages inside, on first use."""
 
     def convert(self, source: "Source", paths: dict[str, Path]) -> None:
-        """Write the source once per precision; `paths` says where each one goes.
+        """Write one file for each precision to its path in `paths`.
 
-        All precisions in one call, because some share the costly conversion from PyTorch. The
-        caller sees to all-or-nothing.
+        One call writes all precisions, because some share the slow conversion from PyTorch. The
+        paths are temporary; the caller moves the files into place when all are written.
         """
 
     def read_contract(self, path: Path) -> "tuple[str, Sequence[str] | None]":
-        """The contract's JSON text out of the file; any exception means there is none.
+        """The contract's JSON text, and the labels that apps read from the file.
 
-        And the labels where the format has a place of its own for them, which apps read, else None.
+        The labels are None if the format has no place of its own for them. Any exception means
+        that the file holds no contract.
         """
 
     def load(self, path: Path, threads: int) -> Runner:

@@ -17,12 +17,12 @@ GROUP = "lesionlite.formats"
 
 
 def artifact_name(model: str, format: Format, precision: str) -> str:
-    """The name of the file that `export` makes of a network in a format and precision."""
+    """The name of the file that `export` writes for a network, a format and a precision."""
     return f"{model}-{precision}{format.suffix}"
 
 
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
-_TFLITE = ("litert-torch", "ai-edge-quantizer", "ai-edge-litert")
+_TFLITE = ("litert-torch", "ai-edge-litert", "ai-edge-quantizer")
 _TENSORS = "lesionlite.export.execute.tensors"
 _CUDA = "torch's aarch64 wheel needs CUDA's libraries"
 _OURS = (
@@ -104,17 +104,21 @@ FORMATS = with_installed(entry_points(group=GROUP))
 
 
 def find_format(name: str) -> Format:
-    """The format called `name`; LesionliteError that lists them all if there is none."""
+    """The format called `name`.
+
+    Raises:
+        LesionliteError: there is none; the error lists the formats.
+    """
     if name not in FORMATS:
         raise unknown_choice("format", name, FORMATS)
     return FORMATS[name]
 
 
 def refuse_missing_packages(formats: Iterable[str]) -> None:
-    """Refuse formats whose toolchain is not installed, before any work is done.
+    """Refuse formats whose packages are not installed.
 
     Raises:
-        LesionliteError: with the line that installs it.
+        LesionliteError: a package is missing; the error says how to install it.
     """
     if line := install_line(formats):
         others = " ".join(name for name in FORMATS if not _missing(name))
@@ -139,37 +143,47 @@ def _missing(name: str) -> list[str]:
 
 
 def format_by_suffix(path: Path) -> Format | None:
-    """The format that a path's suffix belongs to; None if it is none of ours."""
+    """The format that has the path's suffix, or None."""
     return next((row for row in FORMATS.values() if row.suffix == path.suffix), None)
 
 
 def format_of(path: Path) -> Format:
-    """The format of an artifact by its suffix; LesionliteError if it is none of ours."""
+    """The format of an artifact.
+
+    Raises:
+        LesionliteError: there is no such file, or no format has its suffix.
+    """
     if not path.exists():
         raise LesionliteError(f"there is no artifact {path}")
     row = format_by_suffix(path)
     if row is not None:
         return row
     suffixes = ", ".join(row.suffix for row in FORMATS.values())
-    raise LesionliteError(f"{path} is no artifact of lesionlite; their suffixes are: {suffixes}")
+    raise LesionliteError(
+        f"{path} is not an artifact of lesionlite; their suffixes are: {suffixes}"
+    )
 
 
 def artifact_folder(path: Path) -> Path:
-    """The folder of artifacts that `path` is, or that the artifact `path` lies in."""
+    """The folder of the artifact `path`, or `path` itself if it is a folder."""
     return path if format_by_suffix(path) is None else path.parent
 
 
 def read_contract(path: Path) -> Contract:
-    """The contract embedded in an artifact; LesionliteError as `contract_text` raises."""
+    """The contract that is stored inside an artifact.
+
+    Raises:
+        LesionliteError: as `contract_text`.
+    """
     return Contract.from_json(contract_text(path), str(path))
 
 
 def contract_text(path: Path) -> str:
-    """The contract embedded in an artifact, as it stands there.
+    """The JSON text of the contract that is stored inside an artifact.
 
     Raises:
-        LesionliteError: no such file, not one of our formats, damaged, no contract in it, or one
-            that has other labels than the format's own list.
+        LesionliteError: the file is missing, damaged, of an unknown format or without a contract,
+            or the labels in its contract differ from those in the format's own list.
     """
     row = format_of(path)
     try:
@@ -193,14 +207,14 @@ def open_runner(path: Path, threads: int = 2) -> Runner:
     """Open an artifact for execution.
 
     Raises:
-        LesionliteError: no such file, not one of our formats, or the runtime refuses it.
+        LesionliteError: the file is missing or of an unknown format, or its runtime refuses it.
     """
     row = format_of(path)
     try:
         return row.toolchain().load(path, threads)
     except LesionliteError:
         raise
-    except Exception as error:  # as above
+    except Exception as error:  # each runtime has its own errors
         _refuse_lack(row, error)
         raise LesionliteError(f"{path} cannot be executed: {first_line(error)}") from error
 
@@ -213,5 +227,5 @@ def _refuse_lack(row: Format, error: Exception) -> None:
 
 
 def first_line(error: object) -> str:
-    """The first line of what a toolchain says, which tends to say much."""
+    """The first line of an error message; toolchains tend to write many."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,4 +1,4 @@
-"""The manifest: what an export wrote, from what, and the hashes that tell if any of it changed."""
+"""The manifest: the files that an export wrote, their sources, and their hashes."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from lesionlite.export.formats import format_by_suffix, format_of
 from lesionlite.files import inside, need_folder, sha256_file, write_json
 
 MANIFEST, CALIBRATION, GOLDEN = "manifest.json", "calibration.txt", "golden"
-LINKS = 40  # that one file may lie behind, as Linux counts
+LINKS = 40  # Linux follows this many symbolic links to one file
 AGAIN = "make the artifacts again with `lesionlite export`"
 
 
@@ -22,12 +22,12 @@ class Artifact:
     """One row of the manifest.
 
     Attributes:
-        artifact: name of the file (of the folder, for a Core ML package).
-        format: as in `FORMATS`.
-        precision: as in `PRECISIONS`.
-        sha256: of the file, or of a package's files and their names in order.
-        size_bytes: of the file, or the sum over a package's files.
-        plan: SHA-256 of the quantization plan that it was made with, if any.
+        artifact: name of the file, or of the folder if the format is a folder.
+        format: a name in `FORMATS`.
+        precision: a name in `PRECISIONS`.
+        sha256: of the file, or of a folder's files and their names in order.
+        size_bytes: of the file, or the sum over a folder's files.
+        plan: SHA-256 of the quantization plan that it follows, if any.
     """
 
     artifact: str
@@ -40,17 +40,17 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `manifest.json` holds. No dates: the same export gives the same bytes.
+    """The content of `manifest.json`. It has no dates: the same export gives the same bytes.
 
     Attributes:
         model: timm's name of the network.
         checkpoint_sha256: of the run's weights.
-        contract_sha256: of contract.json, which is also inside every artifact.
-        calibration_sha256: of calibration.txt, or None if no precision needed images.
-        calibration_images: how many it lists.
+        contract_sha256: of contract.json; every artifact holds the same text.
+        calibration_sha256: of calibration.txt, or None if no precision was calibrated.
+        calibration_images: number of images that calibration.txt lists.
         toolchains: version by package.
-        artifacts: a row for every file.
-        golden_sha256: of the folder golden/, or None if the artifacts were not asked.
+        artifacts: one row for each file.
+        golden_sha256: of the folder golden/, or None if it was not written.
     """
 
     model: str
@@ -63,7 +63,7 @@ class Manifest:
     golden_sha256: str | None = None
 
     def write(self, folder: Path, ours: bool = False) -> None:
-        """Write `folder`/manifest.json, all or nothing; `ours` as in `files.replacing`."""
+        """Write `folder`/manifest.json in one step; `ours` as in `files.replacing`."""
         write_json(folder / MANIFEST, asdict(self), ours)
 
     @classmethod
@@ -71,7 +71,7 @@ class Manifest:
         """The manifest of a folder.
 
         Raises:
-            LesionliteError: no folder, no manifest in it, or one that is damaged.
+            LesionliteError: there is no folder or no manifest in it, or the manifest is damaged.
         """
         need_folder(folder)
         found = find_manifest(folder)
@@ -82,22 +82,22 @@ class Manifest:
         return found
 
 
-# What tells an export's manifest.json from another tool's, even if half of it is damaged.
+# One of these fields is enough to tell our manifest.json from another tool's, even if damaged.
 _OURS = {field.name for field in fields(Manifest)} - {"model"}
 
 
 def find_manifest(folder: Path) -> Manifest | None:
-    """The manifest in a folder; None if there is none, or only another tool's.
+    """The manifest in a folder; None if there is none, or if it is another tool's.
 
     Raises:
-        LesionliteError: one is there that cannot be read, or names what is no plain file name.
+        LesionliteError: the manifest cannot be read, or names a path instead of a file.
     """
     path = folder / MANIFEST
     if not os.path.lexists(path):
         return None
     document = read_json(path)
     if isinstance(document, dict) and document and not document.keys() & _OURS:
-        return None  # a web app's, say
+        return None  # for example a web app's
     manifest = as_record(document, Manifest, str(path), advice=AGAIN)
     seen: set[str] = set()
     for row in manifest.artifacts:
@@ -109,15 +109,15 @@ def find_manifest(folder: Path) -> Manifest | None:
 
 
 def sha256_text(text: str) -> str:
-    """SHA-256 of a text file with these contents, as hex."""
+    """SHA-256, in hexadecimal, of a text file with this content."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_manifest(folder: Path) -> list[Artifact]:
-    """The artifacts in `folder`, or the one artifact if the path is one.
+    """The artifacts of a folder; if the path is an artifact, that one.
 
     Raises:
-        LesionliteError: if there is no folder or nothing was exported into it.
+        LesionliteError: there is no folder, or nothing was exported into it.
     """
     if format_by_suffix(folder) is not None:
         format_of(folder)
@@ -132,10 +132,10 @@ def read_manifest(folder: Path) -> list[Artifact]:
 
 
 def find_row(path: Path) -> Artifact | None:
-    """The row for an artifact in the manifest beside it, or None where nothing lists it.
+    """The row of an artifact in the manifest beside it, or None if no manifest lists it.
 
     Raises:
-        LesionliteError: a manifest is there that cannot be read.
+        LesionliteError: the manifest cannot be read.
     """
     manifest = find_manifest(path.parent)
     rows = manifest.artifacts if manifest else ()
@@ -143,14 +143,14 @@ def find_row(path: Path) -> Artifact | None:
 
 
 def refuse_changed(path: Path) -> None:
-    """Refuse an artifact that is not the one its manifest lists.
+    """Refuse an artifact that differs from its manifest.
 
-    Beside a link lies one manifest, beside what it leads to perhaps another; both are asked.
-    Without any (an app that carries the file alone) there is nothing to hold it against, and it is
-    accepted; `vouching` says so.
+    If the path is a link, the manifests beside the link and beside its target are both checked.
+    A file without a manifest, such as one inside an app, is accepted; `vouching` tells the user.
 
     Raises:
-        LesionliteError: a manifest that cannot be read or does not list it, or another SHA-256.
+        LesionliteError: the manifest cannot be read, does not list the file, or lists another
+            SHA-256.
     """
     if format_by_suffix(path) is None or not path.exists():
         return
@@ -174,10 +174,10 @@ def refuse_changed(path: Path) -> None:
 
 
 def vouching(path: Path) -> str:
-    """A sentence for users where nothing says that an artifact is as it was made; "" where it is.
+    """A sentence that warns of an artifact without a manifest; "" if a manifest lists it.
 
     Raises:
-        LesionliteError: a manifest is there that cannot be read.
+        LesionliteError: the manifest cannot be read.
     """
     if format_by_suffix(path) is None or any(True for _ in _rows_of(path)):
         return ""
@@ -188,7 +188,7 @@ def vouching(path: Path) -> str:
 
 
 def _refuse_damaged_zip(path: Path) -> None:
-    """Formats that are a ZIP, or end with one, hold checksums of their own."""
+    """Check the checksums inside a file that is a ZIP archive, or ends with one."""
     if not (path.is_file() and zipfile.is_zipfile(path)):
         return
     try:
@@ -203,7 +203,7 @@ def _refuse_damaged_zip(path: Path) -> None:
 
 
 def _rows_of(path: Path) -> Iterator[tuple[Path, Artifact]]:
-    """The folders of the manifests that list an artifact, and their rows."""
+    """For each manifest that lists an artifact: its folder and the artifact's row."""
     for place in _places_of(path):
         row = find_row(place)
         if row is not None:
@@ -211,7 +211,7 @@ def _rows_of(path: Path) -> Iterator[tuple[Path, Artifact]]:
 
 
 def _places_of(path: Path) -> list[Path]:
-    """The path, and every one that it leads to as a link."""
+    """The path, and every path that it leads to if it is a symbolic link."""
     places = [path]
     while places[-1].is_symlink() and len(places) < LINKS:
         places.append(places[-1].parent / os.readlink(places[-1]))

@@ -1,4 +1,4 @@
-"""What a file says about itself in its format's own standard fields, for tools and app stores."""
+"""The model's description, for the standard metadata fields of each format."""
 
 from dataclasses import asdict, dataclass
 
@@ -10,13 +10,13 @@ PROBABILITIES = "Probability of each class, in the order of the contract's label
 
 @dataclass(frozen=True)
 class Metadata:
-    """Facts of the user's model; empty where the user gave none.
+    """Facts about the user's model; empty if the user gave none.
 
     Attributes:
-        description: what it is and what it is not.
+        description: what the model is and what it is not.
         author: who made it.
-        license: under which terms.
-        version: of the model, in the author's own counting.
+        license: its name or address.
+        version: the author's own version number.
     """
 
     description: str = DISCLAIMER
@@ -30,10 +30,10 @@ class Metadata:
 
 
 def describe(description: str, classes: int, note: str) -> str:
-    """A description that never lacks the disclaimer, nor the note on the training images.
+    """A description that always holds the disclaimer and the note on the training images.
 
     Args:
-        description: the user's words; empty for neutral ones.
+        description: the user's words; if empty, a neutral sentence replaces them.
         classes: number of classes.
         note: the contract's note.
     """

@@ -1,4 +1,4 @@
-"""A Core ML package: which file in it is the model, and bytes that depend on nothing but that."""
+"""Core ML packages: find the model in one, and make its bytes reproducible."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.files import below
 
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
-DEBUG = "executorch_debug_handle_mapping.json"  # written for programs of torch.export; 0.4 MB
+DEBUG = "executorch_debug_handle_mapping.json"  # 0.4 MB that only a debugger of ExecuTorch reads
 DATE = "com.github.apple.coremltools.conversion_date"
 
 
@@ -31,10 +31,10 @@ class _Manifest:
 
 
 def model_file(package: Path) -> Path:
-    """The file of a package that holds its model, as its Manifest.json says.
+    """The model file of a package, which its Manifest.json names.
 
     Raises:
-        LesionliteError: no package, a damaged one, or one whose model lies outside of it.
+        LesionliteError: there is no package, it is damaged, or its model lies outside of it.
     """
     file = package / "Manifest.json"
     manifest = read_record(file, _Manifest, extra=True, advice="it is no Core ML package")
@@ -46,12 +46,11 @@ def model_file(package: Path) -> Path:
 
 
 def pin(package: Path) -> None:
-    """Rewrite what coremltools leaves to chance, item identifiers and the order of map entries.
+    """Make the bytes of a package the same for each export of the same network.
 
-    Remove the date, and what only a debugger of ExecuTorch reads.
-
-    Identifiers are random UUIDs there; they need only be unique inside the package, so each is
-    made from its item's path here.
+    coremltools writes the date, random identifiers and map entries in random order. This removes
+    the date and sorts the entries. It makes each identifier from its item's path, because an
+    identifier need only be unique inside the package. It also removes debugging information.
 
     Args:
         package: a `.mlpackage` folder that coremltools wrote.
@@ -69,5 +68,5 @@ def pin(package: Path) -> None:
     names = {old: str(uuid5(NAMESPACE_URL, entry["path"])) for old, entry in entries.items()}
     manifest["itemInfoEntries"] = {names[old]: entry for old, entry in entries.items()}
     manifest["rootModelIdentifier"] = names[manifest["rootModelIdentifier"]]
-    # In coremltools' own style, because it writes this file again whenever it opens a package.
+    # In the style of coremltools, which rewrites this file whenever it opens a package.
     file.write_text(json.dumps(manifest, indent=4, sort_keys=True) + "\n", encoding="utf-8")

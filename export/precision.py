@@ -1,4 +1,7 @@
-"""What is stored and computed in how many bits: named, frozen recipes. Never a bare "int8"."""
+"""The precisions: how many bits weights and activations have, and what each may cost.
+
+There is no "int8", because that word does not say whether activations are quantized too.
+"""
 
 from dataclasses import dataclass
 
@@ -7,17 +10,17 @@ from lesionlite.errors import LesionliteError, unknown_choice
 
 @dataclass(frozen=True)
 class Precision:
-    """A named recipe.
+    """One precision.
 
     Attributes:
-        name: as users write it and as files are called.
+        name: the word for it on the command line and in file names.
         summary: one line for `--help` and reports.
         weight_bits: bits of a stored weight.
-        calibrated: activations are quantized too, with ranges taken from calibration images.
-        max_f1_loss: default tolerance of the gate, in weighted F1.
-        min_agreement: default share of PyTorch's answers that must stay.
-        max_mean_dp: default tolerance of the largest |difference of probability| of an image, mean
-            over the images: what changes no answer, but every confidence, exceeds it.
+        calibrated: whether activations are quantized too, with ranges from calibration images.
+        max_f1_loss: largest loss of weighted F1 that the gate tolerates by default.
+        min_agreement: smallest share of images with PyTorch's answer, by default.
+        max_mean_dp: largest mean, over the images, of an image's largest |difference of
+            probability|, by default. It catches changes of confidence that change no answer.
     """
 
     name: str
@@ -30,10 +33,10 @@ class Precision:
 
     @property
     def tolerance(self) -> float:
-        """By how much a probability may differ between two devices that execute the same file.
+        """The largest difference of a probability between two devices that execute the same file.
 
-        For an app's check of itself: phones compute float files in half precision, too, and integer
-        kernels round in different ways.
+        An app's self-check allows it, because phones may compute float files in half precision
+        and integer kernels round in different ways.
         """
         return 0.1 if self.calibrated else 0.02
 
@@ -52,7 +55,11 @@ PRECISIONS = {
 
 
 def find_precision(name: str) -> Precision:
-    """The recipe called `name`; LesionliteError that lists them all if there is none."""
+    """The precision called `name`.
+
+    Raises:
+        LesionliteError: there is none; the error lists the precisions.
+    """
     if name == "int8":
         raise LesionliteError(
             "'int8' does not say what is quantized: choose w8 (weights) or w8a8 (weights and "

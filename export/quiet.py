@@ -1,4 +1,4 @@
-"""Toolchains print hundreds of lines to stdout and stderr; a user needs them only on failure."""
+"""Hide the hundreds of lines that toolchains print; users need them only after a failure."""
 
 import logging
 import os
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what is printed inside, also by compiled code; show it if an exception leaves.
+    """Hide all output of the block; print the end of it to stderr if the block raises.
 
-    File descriptors are redirected, not `sys.stdout`, because the loudest lines come from C++.
+    This redirects file descriptors instead of `sys.stdout`, because C++ code prints most lines.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Convert one run to every selected file, and list them in a manifest."""
+"""Convert a run to the selected files, and list them in a manifest."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ from lesionlite.train.model import load_run
 if TYPE_CHECKING:
     from torch import Tensor
 
-PROBED = 8  # calibration images that the answers to are looked at beforehand
+PROBED = 8  # calibration images that the network must give finite answers for
 
 
 def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None) -> list[Artifact]:
@@ -45,12 +45,12 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
     Args:
         run: folder of a trained network.
         out: folder to write; artifacts of the same names are replaced.
-        config: which formats and precisions.
-        data: data folder whose train/ gives the calibration images.
+        config: the formats, precisions and settings.
+        data: data folder; its train/ has the calibration images.
 
     Raises:
-        LesionliteError: no run, a toolchain that is not installed, or w8a8 asked for without
-            images that it can be calibrated on.
+        LesionliteError: there is no run, a toolchain is not installed, or w8a8 has no images to
+            be calibrated on.
     """
     with writing_into(out, RUN=run, DATA=data):
         return _export(run, out, config, data)
@@ -95,13 +95,13 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
 
 @dataclass(frozen=True)
 class _Settings:
-    """What an export reads of a run's settings."""
+    """The one setting of a run that an export reads."""
 
     model: str
 
 
 def _names(stem: Path, config: ExportConfig) -> list[str]:
-    """What will lie in the folder."""
+    """The names of everything that an export writes into its folder."""
     artifacts = [_named(stem, row, precision).name for row, precision in config.pairs()]
     planned = [CALIBRATION, PLAN, PLAN_FIGURE] if config.calibrates() else []
     return [*artifacts, *planned, CONTRACT, MANIFEST, GOLDEN]
@@ -112,7 +112,7 @@ def _named(stem: Path, row: Format, precision: str) -> Path:
 
 
 def _probes(contract: Contract) -> "Tensor":
-    """Black, white and noise, uint8 [3, 3, S, S]: what asks a network for its extremes."""
+    """A black, a white and a noise image, uint8 [3, 3, S, S]: the extremes of what it can see."""
     import torch
 
     shape = 1, 3, contract.side, contract.side
@@ -121,7 +121,7 @@ def _probes(contract: Contract) -> "Tensor":
 
 
 def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artifact]:
-    """Convert format by format to `stem`-PRECISION.SUFFIX; the rows of what was made."""
+    """Write `stem`-PRECISION.SUFFIX for every format and precision; the manifest's rows."""
     made: list[Artifact] = []
     by_format: dict[str, list[str]] = {}
     for row, precision in config.pairs():
@@ -154,7 +154,7 @@ def _row(row: Format, precision: str, path: Path, plan_hash: str | None) -> Arti
 
 
 def _convert(row: Format, source: Source, paths: dict[str, Path]) -> None:
-    """Convert to temporary names, which take their places when all have succeeded."""
+    """Convert to temporary files, and move them into place when all are written."""
     with ExitStack() as stack:
         temporary = {p: stack.enter_context(replacing(path)) for p, path in paths.items()}
         row.toolchain().convert(source, temporary)

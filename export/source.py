@@ -1,4 +1,4 @@
-"""What every converter starts from: the network, its contract, the plan, and what to say of it."""
+"""The input of every converter: the network, its contract, its description and its plan."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,10 @@ class Source:
     """One run, ready to be written in any format.
 
     Attributes:
-        network: timm's, float32, in evaluation mode; it stays as it is.
-        contract: goes into every file.
-        metadata: goes into each format's own standard fields.
-        quantization: the plan that all calibrated precisions follow, where one was made.
+        network: timm's, float32, in evaluation mode; converters do not change it.
+        contract: stored in every file.
+        metadata: stored in each format's own metadata fields.
+        quantization: the plan that all calibrated precisions follow, if there is one.
     """
 
     network: Any
@@ -32,17 +32,17 @@ class Source:
 
     @property
     def plan(self) -> Plan:
-        """The quantization plan, for a precision that is calibrated.
+        """The quantization plan, for a calibrated precision.
 
         Raises:
-            ValueError: if none was made; `export` sees to that.
+            ValueError: there is none, which `export` prevents.
         """
         if self.quantization is None:
             raise ValueError("a calibrated precision needs a quantization plan")
         return self.quantization
 
     def form(self, spelling: "Spelling", precision: str = "fp32") -> "nn.Module":
-        """The mobile form as a runtime wants it spelled; 8-bit arithmetic is spelled out, too."""
+        """The mobile form, written as a runtime wants it, and quantized if the precision is."""
         from lesionlite.export.forms.table import mobile_form
         from lesionlite.export.quantize.quantized_form import quantize
         from lesionlite.export.quantize.wiring import trace
@@ -54,7 +54,7 @@ class Source:
 
 
 def example(contract: Contract) -> "Tensor":
-    """An image to trace with: uint8 [1, S, S, 3]."""
+    """A black image to trace with, uint8 [1, S, S, 3]."""
     import torch
 
     return torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)

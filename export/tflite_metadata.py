@@ -1,9 +1,9 @@
-"""TFLite Metadata: what MediaPipe Tasks and Android Studio read of a `.tflite` file.
+"""TFLite Metadata, which MediaPipe Tasks and Android Studio read from a `.tflite` file.
 
-The format is a flatbuffer (metadata_schema.fbs, identifier M001) in a buffer of the model that a
-metadata entry called TFLITE_METADATA points to; files it mentions are appended to the model as a
-ZIP. No package that lesionlite runs with has the schema's classes, so the few tables needed are
-written by slot number; a test reads them back with MediaPipe's own classes.
+It is a flatbuffer (metadata_schema.fbs, identifier M001) in one of the model's buffers. A metadata
+entry named TFLITE_METADATA points to that buffer. Files that it mentions are appended to the model
+as a ZIP archive. No dependency of lesionlite has classes for the schema, so this module writes its
+tables by slot number. A test reads them back with MediaPipe's classes.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from lesionlite.export.metadata import INPUT, PROBABILITIES, Metadata
 
 NAME, IDENTIFIER, MODEL_IDENTIFIER = "TFLITE_METADATA", b"M001", b"TFL3"
 LABELS = "labels.txt"
-PARSER = "1.0.0"  # the oldest reader that knows all that is used here
+PARSER = "1.0.0"  # the oldest reader that knows all fields used here
 AXIS_LABELS, RGB, IMAGE_PROPERTIES, NORMALIZATION = 2, 1, 2, 1  # of the schema's enums and unions
 
 
@@ -30,7 +30,7 @@ class _Word:
 
 
 class _Tables:
-    """A flatbuffer that grows from its leaves; every method gives the offset of what it wrote."""
+    """Writes a flatbuffer from its leaves up; each method returns the offset of what it wrote."""
 
     def __init__(self) -> None:
         import flatbuffers
@@ -53,7 +53,7 @@ class _Tables:
         return int(self.builder.EndVector())
 
     def table(self, slots: int, values: "dict[int, int | _Byte | _Word]") -> int:
-        """A table of so many slots; plain numbers are offsets."""
+        """A table with `slots` slots; a plain number is an offset."""
         self.builder.StartObject(slots)
         for slot, value in values.items():
             if isinstance(value, _Byte):
@@ -114,9 +114,10 @@ def _output(tables: _Tables) -> int:
 
 
 def embed(model: bytes, data: bytes) -> bytes:
-    """The model with the metadata flatbuffer `data` in it.
+    """Add the metadata flatbuffer `data` to the model.
 
-    Weights that the quantizer keeps behind the flatbuffer move inside, where every runtime looks.
+    The quantizer may store weights after the model's flatbuffer. They are moved inside, because
+    not every runtime finds them there.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema

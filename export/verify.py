@@ -1,4 +1,4 @@
-"""Hold a folder of artifacts against its manifest: what is missing, changed, or not listed."""
+"""Compare a folder of artifacts with its manifest: what is missing, changed or not listed?"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ AGAIN = "export again"
 
 @dataclass(frozen=True)
 class Check:
-    """One line of a verification.
+    """The result for one file.
 
     Attributes:
         file: name in the folder.
-        status: ok, missing, changed, damaged, contract (another one than the manifest's), or
-            unlisted.
-        reason: what is wrong and what to do; empty if it is ok.
+        status: ok, missing, changed, damaged, contract (it holds another contract than the
+            manifest says), or unlisted.
+        reason: what is wrong and what to do; empty if the file is ok.
     """
 
     file: str
@@ -41,7 +41,7 @@ class Check:
     reason: str = ""
 
     def line(self) -> str:
-        """The check as users read it."""
+        """The result as one line for users."""
         return f"{self.file}: {self.status}" + (f", {self.reason}" if self.reason else "")
 
 
@@ -54,7 +54,7 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether everything is as the manifest says."""
+        """Whether every file is as the manifest says."""
         return all(check.status == "ok" for check in self.checks)
 
 
@@ -62,7 +62,7 @@ def verify(folder: Path) -> Verification:
     """Check every file in a folder of artifacts against its manifest.
 
     Raises:
-        LesionliteError: no folder, or no manifest that can be read.
+        LesionliteError: there is no folder, or its manifest is missing or damaged.
     """
     manifest = Manifest.read(folder)
     checks = [_check_artifact(folder, row, manifest.contract_sha256) for row in manifest.artifacts]
@@ -91,7 +91,7 @@ def _check_artifact(folder: Path, row: Artifact, contract_sha256: str) -> Check:
     except LesionliteError as error:
         return Check(row.artifact, "contract", f"it cannot be read ({error}); {AGAIN}")
     if inside != contract_sha256:
-        reason = f"the one inside is not that of {MANIFEST}, labels may differ; {AGAIN}"
+        reason = f"the file holds another contract than {MANIFEST} says; {AGAIN}"
         return Check(row.artifact, "contract", reason)
     return check
 
@@ -118,7 +118,7 @@ def _check_golden(path: Path, sha256: str) -> Check:
 
 
 def _check_plans_and_rest(manifest: Manifest, rest: list[Path]) -> Iterator[Check]:
-    """Quantization plans are listed by hash alone; every other file is one too many."""
+    """The manifest lists quantization plans by hash alone; any other file is unlisted."""
     plans = {row.plan for row in manifest.artifacts if row.plan is not None}
     hashes = {path: sha256_file(path) for path in rest}
     for path, found in hashes.items():

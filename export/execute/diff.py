@@ -1,8 +1,9 @@
-"""Layer by layer: where do two forms of one network begin to differ?
+"""Compare two forms of one network layer by layer: where do they begin to differ?
 
-Names are no help: every converter gives its own. But both compute nearly the same values in nearly
-the same order, so the tensors are matched by what they hold: shape first, whatever the layout, then
-likeness, and never crosswise (an alignment as of sequences: Needleman and Wunsch 1970).
+Tensors cannot be matched by name, because every converter makes up its own. But both networks
+compute nearly the same values in nearly the same order. So tensors of equal shape, in any layout,
+are matched by likeness, and the matching keeps both orders (a sequence alignment: Needleman and
+Wunsch 1970).
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,23 +24,23 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Array = NDArray[np.float32]
-EXACT = 200.0  # dB, for what does not differ at all
-SAMPLE = 4096  # values of each tensor that the matching looks at
-WORST, AROUND = 8, 3  # rows shown: least alike, and on both sides of the first divergence
-SAME_SHAPE = 0.5  # dB: a poor counterpart is better than none
+EXACT = 200.0  # dB, for tensors that are equal
+SAMPLE = 4096  # values of each tensor that the matching compares
+WORST, AROUND = 8, 3  # rows shown: the least alike, and each side of the first divergence
+SAME_SHAPE = 0.5  # dB, at least, for any pair of equal shape: a poor match is better than none
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One tensor of the first network beside its counterpart in the second.
+    """One tensor of the first network and its counterpart in the second.
 
     Attributes:
-        name: in the first.
-        counterpart: in the second; "" if nothing there has its shape, as when it was fused away.
-        shape: of the first's, without dimensions of length 1.
-        sqnr: signal-to-quantization-noise ratio in dB over all images: 10 log10 of the first's
-            energy over that of the difference; at most `EXACT`.
-        max_abs: largest |difference|; infinity where one of them is not finite.
+        name: in the first network.
+        counterpart: in the second; "" if it has none, for example because it was fused.
+        shape: of the first tensor, without dimensions of length 1.
+        sqnr: signal-to-quantization-noise ratio in dB over all images: 10 log10 of the first
+            tensor's energy over the difference's; at most `EXACT`.
+        max_abs: largest |difference|; infinity if one of the tensors is not finite.
     """
 
     name: str
@@ -51,14 +52,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Difference:
-    """Two networks compared.
+    """The comparison of two networks.
 
     Attributes:
-        layers: of the first, in the order of execution; probabilities last.
-        threshold: in dB; below it layers disagree.
-        first_divergence: name of the first layer from which on no layer reaches the threshold, or
-            "" if the last one does.
-        images: how many were looked at.
+        layers: of the first network, in the order of execution; probabilities last.
+        threshold: in dB; layers below it disagree.
+        first_divergence: the layer that disagrees together with all layers after it; "" if the
+            last layer agrees.
+        images: the number of images.
     """
 
     layers: tuple[Layer, ...]
@@ -73,12 +74,12 @@ def diff(a: Path, b: Path, images: Sequence[Path], threshold: float) -> Differen
     Args:
         a: the first, usually the run.
         b: the second.
-        images: files; the ratios are over all of them, the matching is by the first.
+        images: files. The first decides which tensors match; the ratios are over all.
         threshold: in dB.
 
     Raises:
-        LesionliteError: no images, contracts that differ, hidden tensors, or images that cannot be
-            decoded.
+        LesionliteError: there are no images or one cannot be decoded, the contracts differ, or a
+            format hides its tensors.
     """
     if not np.isfinite(threshold):
         raise LesionliteError(f"--threshold is {threshold}; it must be a finite number, in dB")
@@ -131,10 +132,11 @@ def decibels(signal: float, noise: float) -> float:
 
 
 def match(mine: Tensors, theirs: Tensors) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """For each of my tensors its counterpart and the order of that one's axes, where there is one.
+    """The matching with the largest sum of likeness among all that keep both orders.
 
-    What is chosen has the largest sum of likeness (dB, none below `SAME_SHAPE`) among all choices
-    that keep both orders.
+    Returns:
+        For each of my tensors that has one: its counterpart's name, and the order of the
+        counterpart's axes.
     """
     names, others = list(mine), list(theirs)
     scores, axes = _likeness([mine[n] for n in names], [theirs[n] for n in others])
@@ -158,7 +160,7 @@ def match(mine: Tensors, theirs: Tensors) -> dict[str, tuple[str, tuple[int, ...
 def _likeness(
     mine: Sequence[Array], theirs: Sequence[Array]
 ) -> tuple[NDArray[np.float64], dict[tuple[int, int], tuple[int, ...]]]:
-    """Likeness in dB of every pair of one shape (0 for the others), and the axes that give it."""
+    """The likeness in dB of each pair, 0 if shapes differ, and the order of axes that gives it."""
     scores = np.zeros((len(mine), len(theirs)))
     axes: dict[tuple[int, int], tuple[int, ...]] = {}
     layouts: dict[tuple[int, ...], list[tuple[int, tuple[int, ...], NDArray[np.float64]]]] = {}
@@ -177,19 +179,19 @@ def _likeness(
 
 
 def _rotations(dimensions: int) -> list[tuple[int, ...]]:
-    """Orders of axes that channels-first and channels-last differ by: rotations."""
+    """The rotations of the axes; one of them turns channels-last into channels-first."""
     axes = tuple(range(dimensions))
     return [axes[k:] + axes[:k] for k in range(max(dimensions, 1))]
 
 
 def _sample(x: Array) -> NDArray[np.float64]:
-    """Values at the same places of every tensor of one shape."""
+    """Evenly spaced values, at the same places in all tensors of one shape."""
     flat = x.reshape(-1)
     return flat[:: max(1, flat.size // SAMPLE)].astype(np.float64)
 
 
 def table(difference: Difference, everything: bool) -> "Table":
-    """The layers for a person: all, or those around the first divergence and the least alike."""
+    """A table of all layers, or of the least alike and those around the first divergence."""
     from rich.table import Table
 
     layers = [layer for layer in difference.layers if layer.sqnr is not None]

@@ -1,4 +1,4 @@
-"""Score any run or artifact on any folder of class folders, from its own contract alone."""
+"""Score a run or an artifact on a folder of class folders. It needs no other file than these."""
 
 from pathlib import Path
 
@@ -33,17 +33,18 @@ def evaluate(
 
     Args:
         path: run folder or artifact.
-        folder: class folders (a subset of the model's classes will do), or a data folder whose
-            test/ (else val/) is used.
-        threads: that the runtime may use.
-        skip_bad: leave out images that cannot be decoded instead of stopping.
-        out: folder that the results will be written to; what forbids it is said before the work.
+        folder: class folders of some or all of the model's classes, or a data folder, of which
+            test/ is used, or val/ if there is no test/.
+        threads: the number of threads that the runtime may use.
+        skip_bad: leave out images that cannot be decoded, instead of stopping.
+        out: folder that the caller will write results to; it is checked before the work.
 
     Returns:
-        The scores, and what was opened.
+        The scores, and the predictor.
 
     Raises:
-        LesionliteError: nothing to open, no images, or classes that the model does not know.
+        LesionliteError: there is no model or no image, a class is unknown to the model, or `out`
+            holds a file of the user's.
     """
     if out is not None:
         with writing_into(out, model=path, FOLDER=folder):

@@ -1,7 +1,7 @@
-"""Golden vectors: drawn images and what each artifact answers, for apps to check themselves with.
+"""Golden vectors: drawn images and each artifact's probabilities for them, so apps can test it.
 
-They lie in `golden/` beside the artifacts. An app that decodes and feeds them rightly gets the same
-probabilities from the same file; wrong channel order, scaling or layout shows at once.
+They lie in `golden/` beside the artifacts. An app that decodes and passes an image correctly gets
+the same probabilities from the same file. A wrong channel order, scale or layout shows at once.
 """
 
 from dataclasses import replace
@@ -34,7 +34,7 @@ HOW_TO = (
 def export_with_golden(
     run: Path, out: Path, config: ExportConfig, data: Path | None = None
 ) -> list[Artifact]:
-    """Write the selected artifacts, and golden vectors beside them; see `export/run.py`."""
+    """Write the selected artifacts as `export` does, and golden vectors beside them."""
     with writing_into(out, RUN=run, DATA=data):
         made = export(run, out, config, data)
         add_golden(out)
@@ -42,13 +42,13 @@ def export_with_golden(
 
 
 def add_golden(folder: Path) -> None:
-    """Ask every artifact of a folder for its golden vectors, and list them in the manifest.
+    """Execute every artifact of a folder on the drawn images, and list the result in the manifest.
 
     Args:
-        folder: what `export` wrote.
+        folder: written by `export`.
 
     Raises:
-        LesionliteError: no folder, or no manifest in it.
+        LesionliteError: there is no folder, or no manifest in it.
     """
     manifest = Manifest.read(folder)
     rows = manifest.artifacts
@@ -69,7 +69,7 @@ def add_golden(folder: Path) -> None:
 
 
 def draw_golden(side: int) -> Pixels:
-    """The images, uint8 [8, side, side, 3]; always the same."""
+    """The images, uint8 [8, side, side, 3]; every call draws the same."""
     generator = np.random.default_rng(0)
     labels = [index * len(LOOKS) // IMAGES for index in range(IMAGES)]
     return np.stack([np.asarray(draw(label, generator, side), np.uint8) for label in labels])
@@ -82,7 +82,7 @@ def _save_png(path: Path, image: Pixels) -> None:
 
 
 def _ask(folder: Path, row: Artifact, images: Pixels) -> Answers:
-    """What one artifact answers, or why it cannot be asked here."""
+    """One artifact's probabilities, or why it cannot be executed here."""
     blank = Answers(row.sha256, PRECISIONS[row.precision].tolerance)
     try:
         predictor = open_unchecked(folder / row.artifact, THREADS)

@@ -1,4 +1,4 @@
-"""Open a run or any artifact and ask it for probabilities, with nothing but its own contract."""
+"""Open a run or an artifact and predict with it. All it needs is the contract inside the file."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ class Predictor:
     """An opened run or artifact.
 
     Attributes:
-        contract: read out of it.
-        runner: from uint8 [S, S, 3] to float32 [C].
-        path: what was opened.
-        network: of a run; None for an artifact.
+        contract: read from the run or the file.
+        runner: executes it.
+        path: of the run or the file.
+        network: timm's, if a run was opened; else None.
     """
 
     contract: Contract
@@ -48,7 +48,7 @@ class Predictor:
 
     @property
     def vouched(self) -> bool:
-        """Whether a manifest, or the run itself, says which file it is."""
+        """Whether this is a run, or a file that a manifest lists."""
         return not vouching(self.path)
 
     def ask(self, image: Pixels, name: str) -> NDArray[np.float32]:
@@ -56,10 +56,10 @@ class Predictor:
 
         Args:
             image: uint8 [S, S, 3], as the contract says.
-            name: of the image, for errors.
+            name: the image's, for errors.
 
         Raises:
-            LesionliteError: if the answer is not finite; of a run, its layer is named.
+            LesionliteError: a probability is not finite; for a run, the error names the layer.
         """
         answer = np.asarray(self.runner.classify(image), np.float32)
         if np.isfinite(answer).all():
@@ -77,15 +77,15 @@ class Predictor:
         """Probabilities of images.
 
         Args:
-            images: uint8 [N, H, W, 3] RGB of any size, or N file paths; resized and cropped as
-                the contract says.
+            images: uint8 [N, H, W, 3] RGB of any size, or N file paths. They are resized and
+                cropped as the contract says.
 
         Returns:
             float32 [N, C], in the order of `contract.labels`.
 
         Raises:
-            LesionliteError: images of another kind, a file that cannot be decoded, or an answer
-                that is not finite.
+            LesionliteError: the array has another type or shape, a file cannot be decoded, or a
+                probability is not finite.
         """
         if isinstance(images, np.ndarray):
             if images.ndim != 4:
@@ -105,10 +105,15 @@ class Predictor:
     def predict_inputs(
         self, inputs: Iterable[Pixels], total: int, description: str
     ) -> NDArray[np.float32]:
-        """Probabilities of so many uint8 [S, S, 3] that are resized already, with progress.
+        """Probabilities of images that are resized already, with a progress bar.
+
+        Args:
+            inputs: uint8 [S, S, 3] each.
+            total: their number.
+            description: of the progress bar.
 
         Raises:
-            LesionliteError: an answer that is not finite.
+            LesionliteError: a probability is not finite.
         """
         images = enumerate(track(inputs, description, total))
         return np.stack(
@@ -120,12 +125,12 @@ def load(path: "Path | str", threads: int = 2) -> Predictor:
     """Open a run folder (PyTorch, float32) or an artifact of any format.
 
     Args:
-        path: what `train` or `export` wrote.
-        threads: that the runtime may use.
+        path: the run folder or artifact.
+        threads: the number of threads that the runtime may use.
 
     Raises:
-        LesionliteError: nothing there, not one of ours, damaged, not executable here, or not the
-            file that the manifest beside it lists; or a wrong number of threads.
+        LesionliteError: the path is missing, damaged, of an unknown format or other than its
+            manifest says, its runtime refuses it, or the number of threads is wrong.
     """
     path = named_path(path, "path")
     if not isinstance(threads, int) or not are_threads(threads):
@@ -135,7 +140,7 @@ def load(path: "Path | str", threads: int = 2) -> Predictor:
 
 
 def open_unchecked(path: Path, threads: int) -> Predictor:
-    """As `load`, of a file whose hash was checked before or does not matter."""
+    """As `load`, but without a comparison of the file with its manifest."""
     if is_run(path):
         return _open_run(path, threads)
     contract = read_contract(path)

@@ -1,4 +1,4 @@
-"""Every intermediate float tensor of one image's way through a run or an artifact, in order."""
+"""The intermediate float tensors that a run or an artifact computes for one image, in order."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,18 +21,18 @@ Look = Callable[[Pixels], Tensors]
 
 
 def open_tensors(path: Path) -> tuple[Look, Contract]:
-    """Open a run or an artifact to look inside.
+    """Open a run or an artifact to look at its intermediate tensors.
 
     Args:
-        path: a run's tensors are those of the mobile form in float32, under its module names; a
-            file's are its own, by its own names, integers turned back into what they stand for.
+        path: of a run, which is executed as its mobile form in float32, or of an artifact. Tensors
+            have the names of the form's modules or those in the file; integers are dequantized.
 
     Returns:
-        From uint8 [S, S, 3] to its tensors, probabilities last; and the contract.
+        A function from uint8 [S, S, 3] to the tensors, probabilities last; and the contract.
 
     Raises:
-        LesionliteError: nothing there, damaged, not the file that its manifest lists, or a format
-            that hides its tensors.
+        LesionliteError: the path is missing, damaged or other than its manifest says, or its
+            format hides the tensors.
     """
     if is_run(path):
         return _of_run(path)
@@ -63,11 +63,11 @@ def _of_run(path: Path) -> tuple[Look, Contract]:
     def look(image: Pixels) -> Tensors:
         found: Tensors = {}
         seen: set[int] = set()
-        alive: list[Tensor] = []  # a freed tensor's id could be given to another
+        alive: list[Tensor] = []  # else a new tensor could get the id of a freed one
 
         def note(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
             def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-                if id(made) not in seen:  # a block that gives what its last layer gave
+                if id(made) not in seen:  # a block returns the tensor of its last layer
                     seen.add(id(made))
                     alive.append(made)
                     found[name] = made.numpy().copy()
@@ -107,7 +107,7 @@ def of_onnx(path: Path) -> Look:
 
 
 def _constants(graph: Any) -> set[str]:
-    """Results that no image changes: weights, and what is made of them alone."""
+    """Names of the weights, and of results that are computed from weights alone."""
     constants = {stored.name for stored in graph.initializer} | {""}
     for node in graph.node:
         if all(name in constants for name in node.input):
@@ -121,7 +121,7 @@ def of_tflite(path: Path) -> Look:
 
     from lesionlite.export.to_tflite import open_interpreter
 
-    # XNNPACK keeps its tensors to itself, so these are of LiteRT's built-in kernels.
+    # XNNPACK hides its tensors; LiteRT's built-in kernels do not.
     interpreter, _ = open_interpreter(
         path,
         2,
@@ -130,7 +130,7 @@ def of_tflite(path: Path) -> Look:
     )
     source = interpreter.get_input_details()[0]["index"]
     details = {row["index"]: row for row in interpreter.get_tensor_details()}
-    # LiteRT numbers tensors as the converter met them; its list of operations is in their order.
+    # Tensors are not numbered in the order of execution; the operations are listed in it.
     order = [at for op in interpreter._get_ops_details() for at in op["outputs"]]
     varying = _varying(interpreter, source)
 
@@ -148,7 +148,7 @@ def of_tflite(path: Path) -> Look:
 
 
 def _varying(interpreter: Any, source: int) -> set[int]:
-    """Tensors that the image has a part in."""
+    """Indices of the tensors that depend on the image."""
     varying = {source}
     for op in interpreter._get_ops_details():
         if varying.intersection(op["inputs"].tolist()):
@@ -157,7 +157,7 @@ def _varying(interpreter: Any, source: int) -> set[int]:
 
 
 def _real(values: NDArray[Any], detail: Any) -> NDArray[np.float32] | None:
-    """What the values of a tensor stand for; None for integers that stand for themselves."""
+    """The dequantized values of a tensor; None for integers without a scale."""
     scale, zero = detail["quantization"]
     if np.issubdtype(values.dtype, np.floating):
         return values.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Golden vectors as a record: what golden.json holds, beside artifacts and in apps."""
+"""The content of golden.json, which lies beside artifacts and in apps."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ ANSWERS = "golden.json"
 
 @dataclass(frozen=True)
 class Answers:
-    """What one artifact answers to the images, or why it could not be asked.
+    """One artifact's probabilities for the images, or why there are none.
 
     Attributes:
         sha256: of the artifact.
-        tolerance: how far a probability may be off on another processor.
-        runtime: what was asked, with its version.
-        probabilities: a row of every image, in the order of the labels.
-        reason: why there are none.
+        tolerance: largest difference of a probability on another processor.
+        runtime: what executed the artifact, with its version.
+        probabilities: one row for each image, in the order of the labels.
+        reason: why there are no probabilities.
     """
 
     sha256: str
@@ -33,13 +33,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class Golden:
-    """What golden.json holds.
+    """The content of golden.json.
 
     Attributes:
-        how_to: what an app does with it.
-        labels: of the classes.
-        images: names of the files beside it.
-        artifacts: the answers by name of the artifact.
+        how_to: instructions for an app.
+        labels: names of the classes.
+        images: names of the image files beside it.
+        artifacts: answers by name of the artifact.
     """
 
     how_to: str
@@ -48,10 +48,10 @@ class Golden:
     artifacts: dict[str, Answers]
 
     def __post_init__(self) -> None:
-        """Refuse answers that are not one row for each image, and images that are named twice.
+        """Refuse answers without one row for each image, and images that are named twice.
 
         Raises:
-            LesionliteError: naming the field.
+            LesionliteError: names the field.
         """
         if len(set(self.images)) != len(self.images):
             raise LesionliteError("images names a file twice")
@@ -66,7 +66,7 @@ class Golden:
                 )
 
     def document(self) -> dict[str, Any]:
-        """As golden.json holds it: what is not known is left out."""
+        """The JSON document, without empty fields."""
         whole = asdict(self)
         for name, entry in whole["artifacts"].items():
             whole["artifacts"][name] = {k: v for k, v in entry.items() if v not in (None, "")}
@@ -74,14 +74,14 @@ class Golden:
 
 
 def read_golden(folder: Path, advice: str = "") -> Golden:
-    """The golden vectors in a folder; every name in them is a plain one.
+    """Read golden.json, and check that it names files of its own folder only.
 
     Args:
-        folder: that golden.json and its images lie in.
-        advice: what to do if they cannot be read.
+        folder: holds golden.json and its images.
+        advice: what the user can do if it cannot be read.
 
     Raises:
-        LesionliteError: no golden.json, one of another shape, or a name that leads elsewhere.
+        LesionliteError: golden.json is missing or damaged, or names a file outside the folder.
     """
     path = folder / ANSWERS
     golden = read_record(path, Golden, advice=advice)
