@@ -27,7 +27,7 @@ from lesionlite.train.data.splits import Split, read_split
 from lesionlite.train.model import all_logits, load_run
 from lesionlite.train.optimize import training_loss
 from lesionlite.train.ranks import Ranks
-from tests.test_readme import README, ROOT
+from tests.test_readme import ROOT, TEXT
 
 FLAGS = ("--weights", "none", "--model", "mobilevitv2_050", "--side", "32", "--batch", "32")
 FLAGS += ("--epochs", "2", "--lr", "2e-3", "--ema", "0.9", "--bf16", "off", "--device", "cpu")
@@ -59,7 +59,7 @@ def torchrun(arguments: Sequence[str], cache: Path) -> "subprocess.CompletedProc
 @pytest.mark.slow
 def test_two_processes_train_one_network_and_resume(drawn: Path, tmp_path: Path) -> None:
     run, script = tmp_path / "run", tmp_path / "stop.py"
-    (line,) = re.findall(r"^torchrun (.+)$", README, re.M)
+    (line,) = re.findall(r"^torchrun (.+)$", TEXT, re.M)
     told = [{"DATA": str(drawn), "RUN": str(run)}.get(word, word) for word in line.split()]
     assert told[:4] == ["--nproc-per-node", "2", "-m", "lesionlite"]
     script.write_text(STOP)
