@@ -14,7 +14,7 @@ from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
 from lesionlite.benchmark.latency import QUIET, SETTLED, Latency
 from lesionlite.benchmark.parity import Parity, tolerances, too_few
 from lesionlite.benchmark.report.html import html
-from lesionlite.benchmark.report.text import csv_text, markdown
+from lesionlite.benchmark.report.markdown import csv_text, markdown
 from lesionlite.benchmark.resize import Drift, verdicts
 from lesionlite.benchmark.statistics import RESAMPLES, SEED
 from lesionlite.export.precision import PRECISIONS
