@@ -40,7 +40,7 @@ def refuse_places(out: Path, trains: bool) -> None:
 
 
 def _is_trained(folder: Path) -> bool:
-    """Whether the folder holds a trained network. Old versions of lesionlite kept no list of files."""
+    """Whether a folder holds a trained network. Old versions of lesionlite listed no files."""
     weights = (folder / WEIGHTS).is_file() or checkpoint.exists(folder)
     return is_run(folder) and weights
 

@@ -44,7 +44,7 @@ def f1_change_interval(truth: Indices, answers: Indices, reference: Indices) -> 
 
 
 def _weighted_f1(counts: NDArray[np.float64], truth: Indices, answers: Indices) -> Floats:
-    """Weighted F1 of each resample; `counts` [R, K] says how often pair k of truth, answer occurs."""
+    """Weighted F1 of each resample; `counts` [R, K] says how often triple k occurs in it."""
     classes = np.arange(1 + max(truth.max(), answers.max()))
     is_true: NDArray[Any] = truth[:, None] == classes
     is_answer: NDArray[Any] = answers[:, None] == classes
