@@ -54,8 +54,8 @@ class BenchmarkConfig:
     and LiteRT without XNNPACK, ONNX with one thread and without fusion. Needs the extra
     `runtimes`."""
     coreml_runtime: Literal["auto", "native", "reference", "both"] = "auto"
-    """What executes Core ML files: Core ML (native), lesionlite's own executor (reference), or both,
-    compared with each other. auto takes Core ML on macOS, else the executor."""
+    """What executes Core ML files: Core ML (native), lesionlite's own executor (reference), or
+    both, compared with each other. auto takes Core ML on macOS, else the executor."""
     resize_drift: bool = False
     """Measure what other ways to resize an image cost; takes seven times as long."""
     arm: tuple[str, ...] = ()
@@ -139,7 +139,7 @@ class RegressionConfig:
     against: Path | None = None
     """Compare with an older report.json; the exit code is 1 if anything became worse."""
     max_slowdown: float = 1.2
-    """Tolerated ratio of median latencies, each in units of PyTorch's latency in the same report."""
+    """Tolerated ratio of median latencies, each divided by PyTorch's in the same report."""
     max_growth: float = 1.05
     """Tolerated ratio of file sizes."""
     max_f1_drop: float = 0.002
