@@ -10,6 +10,7 @@ import numpy as np
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.benchmark.subject import Timed
 from lesionlite.errors import LesionliteError
+from lesionlite.export.formats import first_line
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 
@@ -29,14 +30,17 @@ def open_foreign(path: Path, threads: int, shape: Sequence[int]) -> Timed:
 
     Raises:
         LesionliteError: No runtime here executes files of that suffix, or it is an artifact of ours
-            and not the file that its manifest lists.
+            and not the file that its manifest lists, or the runtime refuses it.
     """
     if path.suffix not in OPENERS:
         known = ", ".join(OPENERS)
         raise LesionliteError(f"nothing here executes {path.name}; can be timed: {known}")
     refuse_changed(path)
-    with quiet():
-        return OPENERS[path.suffix](path, threads, tuple(shape))
+    try:
+        with quiet():
+            return OPENERS[path.suffix](path, threads, tuple(shape))
+    except Exception as error:  # each runtime has its own
+        raise LesionliteError(f"{path.name} cannot be opened: {first_line(error)}") from error
 
 
 def noise(shape: tuple[int, ...], dtype: Any) -> Any:
