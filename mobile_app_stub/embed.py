@@ -26,10 +26,10 @@ class App:
     """A row of the table of apps; its template is the folder of its name.
 
     Attributes:
-        formats: as in `lesionlite.export.formats.FORMATS`; an artifact of each is embedded.
-        precisions: which one is taken, the first that passed the benchmark.
-        assets: where in the app the artifacts, the contract and the golden vectors lie.
-        next: what to do with the filled folder, `{out}`.
+        formats: Keys of `lesionlite.export.formats.FORMATS`; an artifact of each is embedded.
+        precisions: In order of preference; the first that passed the benchmark is embedded.
+        assets: Folder in the app for the artifacts, the contract and the golden vectors.
+        next: What to do with the filled folder, `{out}`.
     """
 
     formats: tuple[str, ...]

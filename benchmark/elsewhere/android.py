@@ -36,7 +36,7 @@ class PhoneRow:
         p95_ms: None if the tool is too old to print it.
         first_ms: Of the first query, without warm-up.
         load_ms: Until the interpreter is ready.
-        memory_mb: Memory added by loading and running, in MiB; None if the phone does not report it.
+        memory_mb: Memory added by loading and running, in MiB; None if unknown.
     """
 
     artifact: str
@@ -56,7 +56,7 @@ def find_phone(binary: Path) -> str:
     """The model of the phone that adb reaches.
 
     Raises:
-        LesionliteError: There is no such binary, no adb, no phone, several phones, or no permission.
+        LesionliteError: No such binary, no adb, no phone, several phones, or no permission.
     """
     if not binary.is_file():
         raise LesionliteError(
