@@ -1,4 +1,4 @@
-"""This report beside an older one: what became slower, larger or less right, for a user's CI."""
+"""Compare a report with an older one: what became slower, larger or less accurate."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,14 +13,14 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class ArtifactChange:
-    """One artifact, now and then; ratios above 1 and differences below 0 are worse.
+    """How one artifact changed; ratios above 1 and differences below 0 are worse.
 
     Attributes:
-        artifact: file name.
-        latency: ratio of medians, each in units of PyTorch's of its own run; None if not timed.
-        size: ratio.
-        weighted_f1: difference; None if it did not run, or other images were judged.
-        reasons: what is worse than tolerated.
+        artifact: File name.
+        latency: Ratio of medians, each divided by PyTorch's in the same report; None if not timed.
+        size: Ratio of file sizes.
+        weighted_f1: Difference; None if it did not run, or on other images.
+        reasons: What became worse than tolerated.
     """
 
     artifact: str
@@ -70,7 +70,7 @@ class _PastMachine:
 
 @dataclass(frozen=True)
 class Past:
-    """What of a report is compared. Ratios are of it, so nothing that divides is zero."""
+    """The parts of a report that are compared. Divisors must be above zero."""
 
     rows: tuple[_PastRow, ...]
     reference: _PastReference
@@ -83,10 +83,10 @@ def _above_zero(name: str, value: float) -> None:
 
 
 def read_report(path: Path) -> Past:
-    """An older report.
+    """Read an older report.
 
     Raises:
-        LesionliteError: if `path` is none, or damaged.
+        LesionliteError: `path` is not a report, or damaged.
     """
     document = read_json(path)
     if document is None:
@@ -95,10 +95,10 @@ def read_report(path: Path) -> Past:
 
 
 def past(document: Document, source: object) -> Past:
-    """What of a report's document is compared.
+    """The parts of a report's document that are compared.
 
     Raises:
-        LesionliteError: if it is none, naming `source` and the field.
+        LesionliteError: It is not a report; the message names `source` and the field.
     """
     try:
         return cast(Past, structure(document, Past, extra=True))
@@ -109,15 +109,15 @@ def past(document: Document, source: object) -> Past:
 
 
 def compare_reports(document: Document, old: Past, config: RegressionConfig) -> Document:
-    """What `report.json` holds under "against".
+    """Compare two reports; `report.json` holds the result under "against".
 
     Args:
-        document: this run's report.
-        old: the older one.
-        config: tolerances.
+        document: The new report.
+        old: The older one.
+        config: Tolerances.
 
     Returns:
-        `passed`, `caveats` (why something was not judged) and a row per artifact of the older
+        `passed`, `caveats` (why something was not judged) and a row for each artifact of the older
         report.
     """
     caveats = []
@@ -175,7 +175,7 @@ def _change(
 
 
 def sentences(against: Document) -> list[str]:
-    """What became worse, and what was not judged."""
+    """Sentences on what became worse and what was not judged."""
     worse = [
         f"{row['artifact']}: {'; '.join(row['reasons'])}"
         for row in against["rows"]

@@ -1,4 +1,4 @@
-"""What a later step would refuse, refused before the first: no training is to be in vain."""
+"""Checks before the first step, so that no training ends in an error of the benchmark."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,14 +14,13 @@ from lesionlite.train.data.splits import Split
 
 
 def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
-    """Refuse what a benchmark of these artifacts, by file name, cannot do here.
+    """Refuse a benchmark of these artifacts, by file name, that cannot run on this machine.
 
     Returns:
-        The phone's model, "" if none is asked for.
+        The model of the phone; "" if --android is not set.
 
     Raises:
-        LesionliteError: an unknown artifact, or a toolchain, a core, a phone or a runtime that is
-            not there.
+        LesionliteError: An unknown artifact, or a missing toolchain, Arm core, phone or runtime.
     """
     names = list(artifacts)
     for name in config.allow_unverified:
@@ -37,16 +36,16 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
 
 
 def refuse_images(config: BenchmarkConfig, artifacts: Mapping[str, str], split: Split) -> None:
-    """Refuse test images that cannot show what they are to show.
+    """Refuse test images with which a gate has no meaning.
 
     Args:
-        config: of the benchmark.
-        artifacts: precision by file name.
-        split: the test images.
+        config: Of the benchmark.
+        artifacts: Precision by file name.
+        split: The test images.
 
     Raises:
-        LesionliteError: a gate on the recall of a class that is not there, which would always pass,
-            or with `strict` fewer images than a precision's gate needs.
+        LesionliteError: `min_recall` names a class without images, whose gate would always pass;
+            or, with `strict`, there are fewer images than the gate of a precision needs.
     """
     for label in config.recall_gates():
         if label not in split.labels:

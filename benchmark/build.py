@@ -1,8 +1,8 @@
 """From a folder of images (or nothing) to proven artifacts: train, export, benchmark.
 
-Each step is skipped when its inputs have not changed since it last finished under the same folder.
-A run tells that itself; of the others `steps.json` keeps a fingerprint of the inputs, written once
-the step is done. What a later step would refuse is refused before the first.
+A step is skipped if its inputs have not changed since it last finished in the same folder. A run
+records its own inputs. For the other steps, `steps.json` holds a fingerprint of the inputs, written
+when the step ends. Everything that a later step would refuse is refused before training.
 """
 
 from collections.abc import Sequence
@@ -40,6 +40,7 @@ from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.folders import find_images
 from lesionlite.train.data.images import find_bad
 from lesionlite.train.data.splits import (
+    ABOUT,
     Dataset,
     Split,
     evaluation_split,
@@ -59,7 +60,7 @@ from lesionlite.verdicts import REPORT_JSON
 
 
 class Steps:
-    """Which steps under one folder are done, and with which inputs."""
+    """Which steps of a folder are done, and with which inputs."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / STEPS
@@ -75,14 +76,14 @@ class Steps:
         return self.record.get(name) == key
 
     def done(self, name: str, key: str) -> None:
-        """Remember that the step finished."""
+        """Record that the step finished."""
         self.record[name] = key
         write_json(self.file, self.record)
 
 
 @dataclass(frozen=True)
 class _Build:
-    """What is to be built, of what."""
+    """One build: its inputs, settings and folder."""
 
     out: Path
     data: Path
@@ -94,7 +95,7 @@ class _Build:
     steps: Steps
 
     def names(self, model: str) -> dict[str, str]:
-        """The artifacts to be made of a network: precision by file name."""
+        """The artifacts that will be made: precision by file name."""
         return {artifact_name(model, row, p): p for row, p in self.exporting.pairs()}
 
 
@@ -107,23 +108,23 @@ def build(
     benchmarking: BenchmarkConfig | None = None,
     images: int = 2800,
 ) -> dict[str, Any]:
-    """Train (unless a run is given), export and benchmark, all under one folder.
+    """Train (unless a run is given), export and benchmark, all in one folder.
 
     Args:
-        out: folder to write: run/, artifacts/, report.html and its kin (and data/, if drawn).
-        data: data folder; None draws images.
-        run: an existing run to use instead of training.
-        training: how to train; by default the paper's way, or the demo's on drawn images.
-        exporting: which files to make.
-        benchmarking: tolerances and protocol.
-        images: how many to draw.
+        out: Folder to write: run/, artifacts/, the reports (and data/, if images are drawn).
+        data: Data folder; None draws images.
+        run: Existing run to use instead of training.
+        training: How to train; by default the paper's recipe, or the demo's for drawn images.
+        exporting: Which files to make.
+        benchmarking: Tolerances and protocol.
+        images: How many images to draw.
 
     Returns:
-        What report.json holds.
+        The contents of report.json.
 
     Raises:
-        LesionliteError: see `fit`, `export` and `benchmark`; or something of the user's lies where
-            a step would write. Nothing is trained then.
+        LesionliteError: As `fit`, `export` and `benchmark`, or a file of the user is in the place
+            of an output. Nothing is trained then.
     """
     own = run is not None and run.resolve() == (out / RUN).resolve()
     if run is not None and not is_run(need_folder(run, "--run: ")):
@@ -160,10 +161,10 @@ def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
     if not exported and plan.exporting.calibrates():
         calibration_files(plan.exporting, labels, plan.data)
     split = None
-    if not exported and not untrained:  # training looks at all images itself
+    if not exported and not untrained:  # before the export, which takes minutes
         split = evaluation_split(plan.data, Contract.read(run / CONTRACT).labels, plan.skip_bad)
     if training and untrained:
-        _train(plan, run, training, memory, untrained)
+        split = _train(plan, run, training, memory, untrained)
     elif training:
         _keep(plan, run, training)
     if not exported:
@@ -172,8 +173,8 @@ def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
 
 
 def data_listing(data: Path) -> str:
-    """A fingerprint of the images below `data` and what is said of them: sizes, times of change."""
-    files: Sequence[Path] = [*find_images(data).files, data / "dataset.json"]
+    """A fingerprint of the images and of dataset.json: names, sizes, times of change."""
+    files: Sequence[Path] = [*find_images(data).files, data / ABOUT]
     rows = [
         (file.relative_to(data).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
         for file in files
@@ -183,9 +184,9 @@ def data_listing(data: Path) -> str:
 
 
 def _remember(run: Path, plan: _Build, dataset: Dataset) -> Memory:
-    """The data as a run would remember it: without what cannot be decoded, where it may be so.
+    """The data as a run remembers it; with `skip_bad`, without images that cannot be decoded.
 
-    Only images that the run does not know are decoded.
+    Only images that the run does not know are decoded, because decoding takes minutes.
     """
     memory, before = remember(dataset, plan.data), read_memory(run)
     if not plan.skip_bad or before is None:
@@ -201,19 +202,22 @@ def _remember(run: Path, plan: _Build, dataset: Dataset) -> Memory:
     return remember(Dataset(*splits, dataset.test, dataset.note), plan.data) if bad else memory
 
 
-def _train(plan: _Build, run: Path, config: TrainConfig, memory: Memory, why: str) -> None:
+def _train(plan: _Build, run: Path, config: TrainConfig, memory: Memory, why: str) -> Split:
+    """Train, or resume; returns the evaluation split, whose images the training has decoded."""
     from lesionlite.train.results import train_and_test
 
     before = read_memory(run)
     apart = other_settings(read_settings(run), config) or not before or difference(before, memory)
     if apart:
         set_aside(run, why)
-    train_and_test(plan.data, run, config, resume=checkpoint.exists(run))
+    result, _ = train_and_test(plan.data, run, config, resume=checkpoint.exists(run))
     plan.steps.done("test", _test_key(plan, run))
+    dataset = result.dataset
+    return dataset.val if dataset.test is None else dataset.test
 
 
 def _keep(plan: _Build, run: Path, config: TrainConfig) -> None:
-    """A finished run; the test split may be another one than it was scored on."""
+    """Keep a finished run; score it again if the test split has changed."""
     from lesionlite.train.results import score_test_split
 
     key = _test_key(plan, run)
@@ -234,7 +238,7 @@ def _export_key(plan: _Build, run: Path) -> str:
 
 
 def _is_exported(plan: _Build, run: Path) -> bool:
-    """Whether that is done, and every file still as it was."""
+    """Whether the export is done and its files are unchanged."""
     artifacts = plan.out / ARTIFACTS
     if not (artifacts / MANIFEST).exists():
         return False

@@ -22,20 +22,21 @@ Run = Annotated[Path, arg(name="run")]
 class Benchmark:
     """Prove on labelled images that artifacts predict as PyTorch does, and time them.
 
-    Exits with 1 unless every artifact passes: loss of weighted F1 and agreement of answers within
-    tolerance. What could not be executed is `unverified`, which is no pass.
+    Exits with 1 unless every artifact passes: its loss of weighted F1 and its agreement with
+    PyTorch must be within tolerance. An artifact that could not be executed is `unverified` and
+    does not pass.
     """
 
     artifacts: Positional[Path]
     """Folder that `lesionlite export` wrote, or one artifact in it."""
     run_folder: Run
-    """The run they were made from: the reference they must agree with."""
+    """The run that they were made from: the reference."""
     data: Path
     """Class folders, or a data folder whose test/ (else val/) is used."""
     out: Path | None = None
     """Folder for report.json, .csv, .md and .html; by default that of the artifacts."""
     skip_bad: bool = False
-    """Leave out images that cannot be decoded instead of stopping."""
+    """Leave out images that cannot be decoded, instead of stopping."""
     config: OmitArgPrefixes[BenchmarkConfig] = field(default_factory=BenchmarkConfig)
     regression: OmitArgPrefixes[RegressionConfig] = field(default_factory=RegressionConfig)
     json: Json = False
@@ -64,9 +65,9 @@ class Peers:
     artifacts: Positional[Path]
     """Folder that `lesionlite export` wrote."""
     run_folder: Run
-    """The run they were made from."""
+    """The run that they were made from."""
     data: Path | None = None
-    """Data folder whose train/ calibrates the 8-bit defaults; without it they are left out."""
+    """Data folder whose train/ calibrates the 8-bit defaults; by default they are left out."""
     out: Path | None = None
     """Folder for peers.json, peers.md and defaults/; by default that of the artifacts."""
     config: OmitArgPrefixes[PeersConfig] = field(default_factory=PeersConfig)
@@ -92,13 +93,14 @@ class Peers:
 class Armroot:
     """Fetch an Arm system with Python and the runtimes, which `benchmark --arm` emulates.
 
-    Needs Debian or Ubuntu with qemu-user-static; nothing is installed. It lies in the cache folder.
+    Needs Debian or Ubuntu with qemu-user-static. The system is kept in the cache folder; nothing is
+    installed.
     """
 
     json: Json = False
 
     def run(self) -> Outcome:
-        """Fetch it, unless it is there."""
+        """Fetch the system, unless it is in the cache."""
         from lesionlite.benchmark.elsewhere.arm_root import CORES, build_root
 
         folder = build_root()
@@ -111,28 +113,28 @@ class Armroot:
 class Build:
     """Do it all: train, export, benchmark. Steps whose inputs have not changed are skipped.
 
-    Without DATA, 14-class images of no medical meaning are drawn, and the training flags default
-    to a short demonstration. Exits with 1 unless every artifact passes.
+    Without DATA, it draws images of 14 classes, without medical meaning, and the training flags
+    default to a short demonstration. Exits with 1 unless every artifact passes.
     """
 
     data: Positional[Path | None] = None
-    """Data folder with train/, val/ and test/; leave it out to draw images."""
+    """Data folder with train/, val/ and test/; without it, images are drawn."""
     out: Path = Path("dist/build")
-    """Folder for everything: run/, artifacts/, report.html (and .md, .csv, .json)."""
+    """Folder to write: run/, artifacts/, report.html (and .md, .csv, .json)."""
     run_folder: Annotated[Path | None, arg(name="run")] = None
-    """An existing run to use instead of training."""
+    """An existing run to use, instead of training."""
     images: int = 2800
-    """How many images to draw where there is no DATA."""
+    """How many images to draw if there is no DATA."""
     training: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
     exporting: OmitArgPrefixes[ExportConfig] = field(default_factory=ExportConfig)
     benchmarking: OmitArgPrefixes[BenchmarkConfig] = field(default_factory=BenchmarkConfig)
     json: Json = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be meant.
+        """Refuse settings that cannot work.
 
         Raises:
-            LesionliteError: naming the flag, its value, and what it may be.
+            LesionliteError: It names the flag, its value, and the values allowed.
         """
         refuse_types(self)
         refuse_settings(self, [("images", 1 <= self.images <= 1_000_000, "from 1 to 1000000")])

@@ -1,4 +1,4 @@
-"""What a benchmark is told, as one frozen record."""
+"""Settings of `benchmark` and `peers`, as frozen records."""
 
 from dataclasses import dataclass
 from math import nan
@@ -11,7 +11,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.settings import MAX_THREADS, refuse_settings, refuse_types
 
-# What is larger is a slip of the keyboard: it would hang, or use up the machine.
+# Larger numbers are typing errors: they would hang, or use up the machine.
 MOST_SECONDS, MOST_QUERIES, MOST_IMAGES = 3600, 1_000_000, 1_000_000
 GATES = ("max_f1_loss", "min_agreement", "max_mean_dp")
 
@@ -40,32 +40,32 @@ class BenchmarkConfig:
     allow_unverified: tuple[str, ...] = ()
     """Artifacts that may stay unverified without failing the gate, by file name."""
     threads: int = 2
-    """Threads each runtime may use."""
+    """Threads that each runtime may use."""
     queries: int = 128
     """Fewest timed queries per artifact."""
     seconds: float = 10.0
     """Least time spent on timed queries per artifact."""
     submission: bool = False
-    """As MLPerf Mobile has it: at least 1024 queries and 60 seconds per artifact."""
+    """Time as MLPerf Mobile asks: at least 1024 queries and 60 seconds per artifact."""
     sweep: tuple[int, ...] = ()
-    """Other numbers of threads to time everything with, too, e.g. 1 4."""
+    """Time everything with other numbers of threads, too, e.g. 1 4."""
     runtimes: bool = False
     """Execute the files with other runtimes, too: TFLite with TensorFlow's interpreter, MediaPipe
-    and LiteRT without XNNPACK, ONNX with one thread and with nothing fused. Needs
-    tensorflow and mediapipe (the extra `runtimes`)."""
+    and LiteRT without XNNPACK, ONNX with one thread and without fusion. Needs the extra
+    `runtimes`."""
     coreml_runtime: Literal["auto", "native", "reference", "both"] = "auto"
-    """What executes Core ML files: Core ML itself or lesionlite's own executor, or the one judged
-    and compared with the other; auto: Core ML where it is (macOS), else the executor."""
+    """What executes Core ML files: Core ML (native), lesionlite's own executor (reference), or
+    both, compared with each other. auto takes Core ML on macOS, else the executor."""
     resize_drift: bool = False
-    """Measure, too, what other ways to resize an image cost; takes seven times as long."""
+    """Measure what other ways to resize an image cost; takes seven times as long."""
     arm: tuple[str, ...] = ()
-    """Arm cores to execute TFLite and ONNX files on, too, under emulation, e.g. cortex-a76 (has
-    dot-product instructions), cortex-a72 (has none); `lesionlite armroot` comes first."""
+    """Execute TFLite and ONNX files on emulated Arm cores, too, e.g. cortex-a76 (with dot-product
+    instructions) or cortex-a72 (without). Run `lesionlite armroot` first."""
     arm_images: int = 56
-    """How many of the test images to execute there, evenly over the classes."""
+    """Number of test images for the Arm cores, spread evenly over the classes."""
     android: Path | None = None
-    """LiteRT's benchmark_model binary for android-arm64: time the TFLite files with it on the phone
-    that adb reaches, too."""
+    """Time TFLite files on the phone that adb reaches, with this binary: LiteRT's benchmark_model
+    for android-arm64."""
     max_f1_loss: Annotated[float | None, _help("Largest loss of weighted F1", "max_f1_loss")] = None
     min_agreement: Annotated[
         float | None, _help("Smallest share of PyTorch's answers that must stay", "min_agreement")
@@ -78,19 +78,19 @@ class BenchmarkConfig:
         ),
     ] = None
     gate: Literal["point", "interval"] = "point"
-    """What may not fall by more than is tolerated: weighted F1 on these images, or the lower end
-    of its change's 95 % interval, so that it does not on other images of their kind either."""
+    """What the tolerated loss applies to: the change of weighted F1 on these images (point), or the
+    lower end of its 95 % interval, which also covers other images of this kind."""
     min_recall: tuple[str, ...] = ()
-    """LABEL=CHANGE: least change of a class's recall, e.g. Melanoma=-0.01."""
+    """LABEL=CHANGE: the recall of a class may not change by less, e.g. Melanoma=-0.01."""
     strict: bool = False
-    """Refuse too few test images, before the work: so few that one changed answer is more than the
-    gate allows. Without it the report says so."""
+    """Stop before the work if there are so few test images that one changed answer breaks a gate.
+    Without this flag, the report says so."""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work.
 
         Raises:
-            LesionliteError: naming the setting, its value, and what it may be.
+            LesionliteError: It names the setting, its value, and the values allowed.
         """
         refuse_types(self)
         rules = (
@@ -110,10 +110,10 @@ class BenchmarkConfig:
         return max(self.queries, least[0]), max(self.seconds, least[1])
 
     def recall_gates(self) -> dict[str, float]:
-        """`min_recall` as label: change.
+        """The entries of `min_recall`: change by label.
 
         Raises:
-            LesionliteError: naming the entry that is none.
+            LesionliteError: It names the entry that is not LABEL=CHANGE.
         """
         gates: dict[str, float] = {}
         for entry in self.min_recall:
@@ -134,22 +134,22 @@ class BenchmarkConfig:
 
 @dataclass(frozen=True)
 class RegressionConfig:
-    """What may not become worse than in an older report."""
+    """What may not become worse than in an older report, and by how much."""
 
     against: Path | None = None
-    """An older report.json to compare with; whatever became worse makes the exit code 1."""
+    """Compare with an older report.json; the exit code is 1 if anything became worse."""
     max_slowdown: float = 1.2
-    """Tolerated ratio of median latencies, each first divided by PyTorch's of its own run."""
+    """Tolerated ratio of median latencies, each divided by PyTorch's in the same report."""
     max_growth: float = 1.05
     """Tolerated ratio of file sizes."""
     max_f1_drop: float = 0.002
-    """Tolerated fall of an artifact's weighted F1; only judged on as many images of each class."""
+    """Tolerated fall of weighted F1; judged only if each class has as many images as then."""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work.
 
         Raises:
-            LesionliteError: naming the setting, its value, and what it may be.
+            LesionliteError: It names the setting, its value, and the values allowed.
         """
         refuse_types(self)
         rules = (
@@ -162,16 +162,16 @@ class RegressionConfig:
 
 @dataclass(frozen=True)
 class PeersConfig:
-    """How to compare artifacts with the toolchains' defaults."""
+    """How to compare artifacts with the toolchains' default exports."""
 
     threads: tuple[int, ...] = (1, 2)
-    """Threads that each runtime may use; everything is measured once for each number."""
+    """Threads that each runtime may use; everything is measured once per number."""
     seconds: float = 6.0
-    """Time spent on each file's queries, for each number of threads."""
+    """Time spent on each file's queries, per number of threads."""
     bursts: int = 12
-    """Turns that this time is spent in; the spread of a ratio is that over the turns."""
+    """Number of turns that this time is divided into; ratios are compared turn by turn."""
     calibration: int = 32
-    """Calibration images that the 8-bit defaults see, out of those that ours saw."""
+    """How many of our calibration images calibrate the 8-bit defaults."""
     formats: tuple[str, ...] = ()
     """Formats to compare; by default those of the artifacts."""
 
@@ -179,14 +179,14 @@ class PeersConfig:
         """Refuse settings that cannot work.
 
         Raises:
-            LesionliteError: naming the setting, its value, and what it may be.
+            LesionliteError: It names the setting, its value, and the values allowed.
         """
         refuse_types(self)
         rules = (
             ("threads", bool(self.threads), "one number or more"),
             ("threads", *_all_within(self.threads, 1, MAX_THREADS)),
             ("seconds", 0 < self.seconds <= MOST_SECONDS, f"above 0, at most {MOST_SECONDS}"),
-            ("bursts", *_within(self.bursts, 2, 10_000)),  # of one there is no spread
+            ("bursts", *_within(self.bursts, 2, 10_000)),  # one turn has no spread
             ("calibration", *_within(self.calibration, 1, MOST_IMAGES)),
         )
         refuse_settings(self, rules)

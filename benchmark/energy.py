@@ -1,4 +1,4 @@
-"""Energy by the processor's own counters, where the system lets them be read (Linux: RAPL)."""
+"""Energy from the processor's own counters (Linux: RAPL), if this process may read them."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 class Energy:
-    """The packages' counters, which run on and wrap around."""
+    """The energy counters of all processor packages. They wrap around at a maximum."""
 
     def __init__(self, folder: Path = POWERCAP) -> None:
         """Find the counters below `folder` that this process may read."""
@@ -18,15 +18,15 @@ class Energy:
 
     @property
     def known(self) -> bool:
-        """Whether the machine tells."""
+        """Whether any counter can be read."""
         return bool(self._packages)
 
     def read(self) -> list[int]:
-        """The counters as they stand, in microjoules: what `since` takes."""
+        """The counters now, in microjoules; pass them to `since`."""
         return [_number(file) or 0 for file, _ in self._packages]
 
     def since(self, before: list[int]) -> float:
-        """Joules spent since `before`; 0 where nothing is known."""
+        """Joules spent since `before`; 0 if no counter can be read."""
         spent = 0
         for (file, wraps_at), start in zip(self._packages, before, strict=True):
             now = _number(file) or 0

@@ -1,4 +1,4 @@
-"""Single-stream latency: warm candidates take turns in bursts, so that drift hits all alike."""
+"""Single-stream latency: warm candidates take turns in short bursts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ CONFIDENCE = 0.99
 
 
 class Timeable(Protocol):
-    """What can take a turn: a `Candidate`, or a browser's page."""
+    """What can take a turn: a `Candidate`, or a page in a browser."""
 
     path: Path
 
@@ -31,16 +31,15 @@ class Latency:
     """Times of single queries at batch 1, in milliseconds.
 
     Attributes:
-        p50: median.
+        p50: Median.
         p90: 90th percentile.
-        p90_bound: what the 90th percentile is below with 99 % confidence, as MLPerf's early
-            stopping has it; None where the queries are too few to tell.
+        p90_bound: Upper 99 % confidence bound of the 90th percentile, as in MLPerf's early
+            stopping; None if there are too few queries.
         p99: 99th percentile.
-        mean: of all.
-        queries: how many.
-        noise: interquartile range of the bursts' medians over their median.
-        energy_mj: of the whole machine's processor, in millijoules per query; None where the
-            machine does not tell.
+        mean: Of all queries.
+        queries: How many.
+        noise: Interquartile range of the bursts' medians, divided by their median.
+        energy_mj: Millijoules per query, of the whole machine's processor; None if unknown.
     """
 
     p50: float
@@ -164,10 +163,11 @@ def summary(bursts: Sequence[Sequence[float]], joules: float | None = None) -> L
 
 
 def p90_bound(times: Sequence[float]) -> float | None:
-    """An upper 99 % confidence bound of the 90th percentile; None if the queries are too few.
+    """An upper 99 % confidence bound of the 90th percentile; None if there are too few queries.
 
-    The order statistic that a binomial count of faster queries stays below (MLPerf Inference
-    rules, appendix "Early Stopping Criterion").
+    It is the order statistic whose rank is the 99 % quantile of a binomial distribution: the number
+    of queries faster than the true percentile (MLPerf Inference rules, appendix "Early Stopping
+    Criterion").
     """
     from scipy.stats import binom
 

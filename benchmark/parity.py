@@ -1,4 +1,4 @@
-"""Does an artifact predict as PyTorch does? Numbers, and the gate that judges them."""
+"""Parity: whether an artifact predicts as PyTorch does, and the gate that judges it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from lesionlite.metrics import Bin, score
 
 Probabilities = NDArray[np.float32]
 MOST_CHANGED = 20
-EXACT = 1e-9  # beyond what 1 - 0.999 is off by
+EXACT = 1e-9  # more than the rounding error of 1 - 0.999
 
 
 @dataclass(frozen=True)
 class ImageChange:
-    """One image and what both models say of it: labels, and the probability of each."""
+    """One image and both models' answers to it: labels with their probabilities."""
 
     image: str
     truth: str
@@ -32,27 +32,29 @@ class ImageChange:
 
 @dataclass(frozen=True)
 class Parity:
-    """An artifact's answers beside PyTorch's on the same images.
+    """An artifact's answers compared with PyTorch's on the same images.
+
+    |Δp| is the absolute difference between the two probabilities of a class.
 
     Attributes:
-        images: how many.
-        weighted_f1: the artifact's.
-        delta_weighted_f1: the artifact's minus PyTorch's; below zero is a loss.
-        delta_interval: of that, 95 %, paired bootstrap.
-        became_wrong: how many answers that PyTorch has right it has wrong.
-        became_right: the other way round.
-        mcnemar_p: p-value that both are right equally often.
-        macro_f1: the artifact's.
-        recall: of the artifact, per class that has an image.
-        delta_recall: the artifact's minus PyTorch's, per class that has an image.
-        top1_agreement: share of images with the same first answer.
-        mean_abs_dp: mean |difference of probability|.
-        max_abs_dp: largest |difference of probability|.
-        abs_dp: each image's largest |difference of probability|: mean and quantiles of that.
-        expected_calibration_error: of the artifact, 15 bins (Guo et al. 2017, eq. 3).
-        reliability: those bins.
+        images: How many.
+        weighted_f1: The artifact's.
+        delta_weighted_f1: The artifact's minus PyTorch's; below 0 is a loss.
+        delta_interval: 95 % interval of that change, by paired bootstrap.
+        became_wrong: Number of images that PyTorch classifies rightly and the artifact wrongly.
+        became_right: Number of images that PyTorch classifies wrongly and the artifact rightly.
+        mcnemar_p: p-value of McNemar's test.
+        macro_f1: The artifact's.
+        recall: The artifact's, by class that has an image.
+        delta_recall: The artifact's minus PyTorch's, by class that has an image.
+        top1_agreement: Share of images with the same answer.
+        mean_abs_dp: Mean |Δp| over images and classes.
+        max_abs_dp: Largest |Δp|.
+        abs_dp: Mean and quantiles, over images, of the largest |Δp| of an image.
+        expected_calibration_error: The artifact's, 15 bins (Guo et al. 2017, eq. 3).
+        reliability: Those bins.
         confusion: [C][C] counts, true class by the artifact's answer.
-        most_changed: the images with the largest |difference of probability|, largest first.
+        most_changed: The images with the largest |Δp|, largest first.
     """
 
     images: int
@@ -85,14 +87,14 @@ def compare(
     """Compare an artifact's probabilities [N, C] with PyTorch's.
 
     Args:
-        probabilities: the artifact's.
+        probabilities: The artifact's.
         reference: PyTorch's.
-        truth: class indices [N].
-        labels: names of the classes [C].
-        names: of the images [N].
+        truth: Class indices [N].
+        labels: Names of the classes [C].
+        names: Names of the images [N].
 
     Raises:
-        ValueError: if some of the probabilities are not finite; see `not_finite`.
+        ValueError: Some probabilities are not finite; see `not_finite`.
     """
     if reason := not_finite(probabilities, names):
         raise ValueError(reason)
@@ -125,11 +127,11 @@ def compare(
 
 
 def not_finite(probabilities: Probabilities, names: Sequence[str]) -> str:
-    """A sentence on answers [N, C] that are not finite, such as those of overflow; "" if all are.
+    """A sentence if some answers [N, C] are not finite, as after an overflow; "" if all are finite.
 
     Args:
-        probabilities: of a model.
-        names: of the images [N].
+        probabilities: Of a model.
+        names: Names of the images [N].
     """
     wrong = np.flatnonzero(~np.isfinite(probabilities).all(1))
     if not len(wrong):
@@ -141,9 +143,9 @@ def not_finite(probabilities: Probabilities, names: Sequence[str]) -> str:
 
 
 def too_few(images: int, precisions: Iterable[str], config: BenchmarkConfig) -> str:
-    """A sentence where one changed answer is more than a gate allows; "" if the images suffice.
+    """A sentence if one changed answer already breaks a gate; "" if there are enough images.
 
-    A gate that allows no change at all, by the user's own word, needs no more images.
+    If the user allows no change at all, more images do not help.
     """
     needed = {}
     for name in dict.fromkeys(precisions):
@@ -187,7 +189,7 @@ def _most_changed(
 
 
 def judge(parity: Parity, precision: Precision, config: BenchmarkConfig) -> tuple[bool, str]:
-    """The gate: whether an artifact passes, and a sentence that says why not ("" if it does)."""
+    """The gate: whether an artifact passes, and why not ("" if it passes)."""
     loss, agreement, most = tolerances(precision, config)
     reasons = []
     if -parity.delta_weighted_f1 > loss:
@@ -212,7 +214,10 @@ def judge(parity: Parity, precision: Precision, config: BenchmarkConfig) -> tupl
 
 
 def tolerances(precision: Precision, config: BenchmarkConfig) -> tuple[float, float, float]:
-    """Most loss of weighted F1, least agreement, largest mean |Δp|: the precision's, or as told."""
+    """Largest loss of weighted F1, smallest agreement, largest mean |Δp| that pass.
+
+    A setting of the user replaces the default of the precision.
+    """
     told = (config.max_f1_loss, config.min_agreement, config.max_mean_dp)
     usual = (precision.max_f1_loss, precision.min_agreement, precision.max_mean_dp)
     loss, agreement, most = (b if a is None else a for a, b in zip(told, usual, strict=True))

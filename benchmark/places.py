@@ -1,4 +1,4 @@
-"""What lies in a build's folder already: whose it is, and what becomes of it. Nothing is lost."""
+"""What a build finds in its folder: files of the user stay, an older run is renamed."""
 
 import os
 from datetime import datetime
@@ -18,14 +18,14 @@ RUN, ARTIFACTS, STEPS = "run", "artifacts", "steps.json"
 
 
 def refuse_places(out: Path, trains: bool) -> None:
-    """Refuse a folder with something of the user's where a build will write.
+    """Refuse a folder that holds files of the user where a build will write.
 
     Args:
-        out: folder of the build.
-        trains: whether a run will be written.
+        out: Folder of the build.
+        trains: Whether a run will be written.
 
     Raises:
-        LesionliteError: naming what lies there.
+        LesionliteError: It names the file or folder in the way.
     """
     refuse_foreign(out / STEPS)
     refuse_reports(out)
@@ -40,22 +40,20 @@ def refuse_places(out: Path, trains: bool) -> None:
 
 
 def _is_trained(folder: Path) -> bool:
-    """Whether it holds a network, however old the lesionlite that trained it."""
+    """Whether a folder holds a trained network. Old versions of lesionlite listed no files."""
     weights = (folder / WEIGHTS).is_file() or checkpoint.exists(folder)
     return is_run(folder) and weights
 
 
 def set_aside(run: Path, why: str) -> None:
-    """Give a trained network's folder a name with its date, so that its place is free.
-
-    Nothing is done where no network is.
+    """Rename the folder of a trained network, so that another one can be trained in its place.
 
     Args:
-        run: the place.
-        why: it is not kept there, for the user.
+        run: Folder; nothing happens if it holds no network.
+        why: Reason, for the user.
 
     Raises:
-        LesionliteError: if another process writes into it.
+        LesionliteError: Another process writes into the folder.
     """
     if not ((run / WEIGHTS).is_file() or checkpoint.exists(run)):
         return
@@ -66,7 +64,7 @@ def set_aside(run: Path, why: str) -> None:
 
 
 def _dated(run: Path) -> Path:
-    """A name beside `run` that is free, with the time of the network in it."""
+    """A free name beside `run` that contains the time of the training."""
     files = [run / name for name in (SETTINGS, WEIGHTS, LAST)]
     seconds = next((file.stat().st_mtime for file in files if file.exists()), run.stat().st_mtime)
     name = f"{run.name}-{datetime.fromtimestamp(seconds):%Y-%m-%d-%H%M}"
@@ -75,11 +73,11 @@ def _dated(run: Path) -> Path:
 
 
 def remove_older_artifacts(folder: Path, config: ExportConfig) -> None:
-    """Remove what earlier exports and benchmarks left that is not of the newest export.
+    """Remove the files of earlier exports and benchmarks that the newest export did not write.
 
     Args:
-        folder: with the newest export's manifest.
-        config: of that export.
+        folder: Holds the newest export's manifest.
+        config: Of that export.
     """
     kept = {row.artifact for row in Manifest.read(folder).artifacts}
     kept |= {MANIFEST, CONTRACT, GOLDEN}

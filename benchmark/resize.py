@@ -1,4 +1,4 @@
-"""Resize drift: apps resize with whatever their platform has. What does that cost?"""
+"""Resize drift: the cost of resizing images in another way than the contract says."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,22 +9,23 @@ import numpy as np
 from PIL import Image
 
 from lesionlite.contract import Contract
+from lesionlite.export.precision import PRECISIONS
 from lesionlite.train.data.images import Pixels, decode
 from lesionlite.train.data.resample import RESAMPLERS, resampler_of
 
 JPEG, QUALITY = "the contract's, then JPEG", 85
-TOLERATED = 0.01  # loss of weighted F1, the gate's for quantized files
+TOLERATED = PRECISIONS["w8"].max_f1_loss
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What one artifact says of images that were resized otherwise.
+    """One artifact's answers to images that were resized in another way.
 
     Attributes:
-        artifact: file name.
-        resizer: key of `RESAMPLERS`, or `JPEG`.
-        delta_weighted_f1: to its own on images resized as the contract says; below 0 is a loss.
-        top1_agreement: share of the images with the same answer.
+        artifact: File name.
+        resizer: Key of `RESAMPLERS`, or `JPEG`.
+        delta_weighted_f1: Change against images resized as the contract says; below 0 is a loss.
+        top1_agreement: Share of the images with the same answer.
     """
 
     artifact: str
@@ -34,26 +35,26 @@ class Drift:
 
 
 def resizers(contract: Contract) -> list[str]:
-    """Those that are not the contract's own."""
+    """The ways to resize, without the contract's own."""
     return [name for name in (*RESAMPLERS, JPEG) if name != resampler_of(contract)]
 
 
 def resized(files: Sequence[Path], contract: Contract, resizer: str) -> Iterable[Pixels]:
-    """The images as `decode` gives them, but by another resizer, one of `resizers`."""
+    """The images, resized by one of `resizers`."""
     if resizer == JPEG:
         return map(_through_jpeg, decode(files, contract))
     return decode(files, contract, resizer)
 
 
 def _through_jpeg(pixels: Pixels) -> Pixels:
-    """Encoded and decoded again, as by an app that saves what it has cut out."""
+    """Encode and decode the image, as an app does that saves its crop."""
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=QUALITY)
     return np.array(Image.open(stream))
 
 
 def verdicts(drifts: Sequence[Drift]) -> dict[str, bool]:
-    """By resizer: whether no artifact loses more than is tolerated."""
+    """By resizer: whether every artifact loses at most `TOLERATED`."""
     worst: dict[str, float] = {}
     for row in drifts:
         worst[row.resizer] = min(worst.get(row.resizer, 0.0), row.delta_weighted_f1)

@@ -1,4 +1,4 @@
-"""Prove and time every artifact of a folder, each in a process of its own."""
+"""Judge and time every artifact of a folder, each in a process of its own."""
 
 import tempfile
 from collections.abc import Sequence
@@ -35,12 +35,12 @@ from lesionlite.metrics import score, weighted_f1
 from lesionlite.outputs import writing_into
 from lesionlite.train.data.splits import Split, evaluation_split
 
-SCRATCH = ".lesionlite-benchmark"  # in the report's folder, while one is made
+SCRATCH = ".lesionlite-benchmark"  # in the report's folder, until the report is written
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """A row without latency; the candidate kept open for it and its answers, unless it failed."""
+    """A result without latency; its open candidate and its answers, unless it failed."""
 
     row: Result
     candidate: Candidate | None = None
@@ -56,21 +56,21 @@ def benchmark_into(
     regression: RegressionConfig | None = None,
     skip_bad: bool = False,
 ) -> Report:
-    """As `benchmark`, and write the report; what forbids that is said before the work.
+    """Do as `benchmark` does, and write the report.
 
     Args:
-        out: folder of the report; nothing that is read may lie in it, nor it in what is read,
-            but it may be the folder of the artifacts.
-        artifacts: see `benchmark`, as the others.
-        run: the reference.
-        data: the images.
-        config: tolerances and protocol.
-        regression: an older report to compare with, and its tolerances.
-        skip_bad: leave out images that cannot be decoded instead of stopping.
+        out: Folder of the report. It may be the folder of the artifacts, but may not overlap with
+            `run` or `data`.
+        artifacts: As in `benchmark`.
+        run: As in `benchmark`.
+        data: As in `benchmark`.
+        config: As in `benchmark`.
+        regression: An older report to compare with, and tolerances.
+        skip_bad: As in `benchmark`.
 
     Raises:
-        LesionliteError: as `benchmark`; no older report; something of the user's lies where the
-            report is to lie, or somebody else is writing there.
+        LesionliteError: As `benchmark`; or there is no older report, a file of the user is in the
+            report's place, or another process writes into `out`. All this is checked first.
     """
     regression = regression or RegressionConfig()
     old = read_report(regression.against) if regression.against else None
@@ -96,24 +96,24 @@ def benchmark(
     scratch: Path | None = None,
     split: Split | None = None,
 ) -> Report:
-    """Judge artifacts against the run they were made from.
+    """Judge and time artifacts against the run they were made from.
 
     Args:
-        artifacts: folder that `export` wrote, or one artifact in it.
-        run: the reference, executed as timm's own model in float32.
-        data: folder of class folders, or a data folder whose test/ (else val/) is used.
-        config: tolerances and protocol.
-        skip_bad: leave out images that cannot be decoded instead of stopping.
-        scratch: folder for what is not to be lost if this is interrupted: images and answers, of
-            which another call makes use. Emptied at the end.
-        split: the images of `data` that were looked at before, if they were.
+        artifacts: Folder that `export` wrote, or one artifact in it.
+        run: The reference, executed as timm's own model in float32.
+        data: Folder of class folders, or a data folder whose test/ (else val/) is used.
+        config: Tolerances and protocol.
+        skip_bad: Leave out images that cannot be decoded, instead of stopping.
+        scratch: Folder for images and answers. If the benchmark is interrupted, the next call with
+            the same folder continues; what was written there is deleted at the end.
+        split: The images of `data`, if the caller has checked that they decode.
 
     Returns:
-        The report; it is not written yet.
+        The report, not yet written.
 
     Raises:
-        LesionliteError: no artifacts, no run, no images, a reference whose answers are not finite,
-            or what `lesionlite.benchmark.beforehand` refuses.
+        LesionliteError: No artifacts, no run, no images, or a reference whose answers are not
+            finite; or as `lesionlite.benchmark.beforehand`.
     """
     rows = read_manifest(artifacts)
     if not is_run(run):
@@ -178,7 +178,7 @@ def _benchmark(
 def _drifts(
     judged: Sequence[_Judged], evaluation: EvaluationSet, split: Split, contract: Contract
 ) -> tuple[Drift, ...]:
-    """What every artifact says of the same images resized otherwise."""
+    """Every artifact's answers to the images, resized in other ways."""
     found = []
     classes = len(evaluation.labels)
     for name in resizers(contract):
@@ -198,7 +198,7 @@ def _drifts(
 def _by_others(
     ours: Sequence[_Judged], evaluation: EvaluationSet, folder: Path, config: BenchmarkConfig
 ) -> list[CrossRuntimeCheck]:
-    """Every artifact that ran here by the other runtimes of its format, where asked for."""
+    """Execute every artifact that ran here with the other runtimes that the settings name."""
     rows = []
     for one in ours:
         path = folder / one.row.artifact
@@ -223,7 +223,7 @@ def _on_arm(
     folder: Path,
     config: BenchmarkConfig,
 ) -> list[CrossRuntimeCheck]:
-    """Every artifact that ran here on the emulated cores asked for, over a sample of the images."""
+    """Execute every artifact that ran here on emulated Arm cores, with a sample of the images."""
     if not config.arm:
         return []
     chosen = set(choose(split, config.arm_images, seed=0))

@@ -1,4 +1,4 @@
-"""How sure one can be that two models differ, given their answers on the same images."""
+"""How certain a difference between two models is, given their answers to the same images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,14 +23,14 @@ class Interval:
 def f1_change_interval(truth: Indices, answers: Indices, reference: Indices) -> Interval:
     """Paired percentile bootstrap of the change in weighted F1 (Efron and Tibshirani 1993, ch. 13).
 
-    Each resample draws as many images as there are, with replacement, and scores both models on
-    the same ones. What counts of an image is its triple (truth, answer, reference's answer), so
-    numbers of triples are drawn, which is the same and fast.
+    Each resample draws N images with replacement and scores both models on the same images. The
+    score depends only on how often each triple (truth, answer, reference answer) occurs, so the
+    counts of triples are drawn instead of images. This is equivalent and faster.
 
     Args:
-        truth: class indices [N].
-        answers: of the model in question, [N].
-        reference: of the other model, [N].
+        truth: Class indices [N].
+        answers: Of the model in question, [N].
+        reference: Of the other model, [N].
     """
     triples, counts = np.unique(
         np.stack([truth, answers, reference], axis=1), axis=0, return_counts=True
@@ -44,7 +44,7 @@ def f1_change_interval(truth: Indices, answers: Indices, reference: Indices) -> 
 
 
 def _weighted_f1(counts: NDArray[np.float64], truth: Indices, answers: Indices) -> Floats:
-    """Weighted F1 of each row of `counts` [R, K]: how often pair k of truth and answer occurs."""
+    """Weighted F1 of each resample; `counts` [R, K] says how often triple k occurs in it."""
     classes = np.arange(1 + max(truth.max(), answers.max()))
     is_true: NDArray[Any] = truth[:, None] == classes
     is_answer: NDArray[Any] = answers[:, None] == classes
@@ -54,11 +54,11 @@ def _weighted_f1(counts: NDArray[np.float64], truth: Indices, answers: Indices) 
 
 
 def mcnemar(right: NDArray[np.bool_], reference_right: NDArray[np.bool_]) -> float:
-    """Exact p-value that both models are right equally often (McNemar 1947; binomial form).
+    """Exact p-value of McNemar's test (1947; binomial form): both models are right equally often.
 
     Args:
-        right: whether the model in question is right, [N].
-        reference_right: whether the other one is, on the same images.
+        right: Whether the model in question is right, [N].
+        reference_right: Whether the other model is right, on the same images.
     """
     from scipy.stats import binomtest
 

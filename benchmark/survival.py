@@ -1,9 +1,9 @@
-"""Kill an export, a benchmark or a build at random moments, and compare with one left alone.
+"""A developer's check: kill an export, benchmark or build at random moments; is the end the same?
 
-`python -m lesionlite.benchmark.survival DATA --step build [--kills 10]`, of a small network. The
-end must be the same: artifacts and run byte for byte, the report's verdicts and answers. Nothing
-half-written may be left, and nothing of the user's lost. `train/trials/survival.py` does the same
-to a training.
+`python -m lesionlite.benchmark.survival DATA --step build [--kills 10]` uses a small network. The
+killed and restarted command must make the same artifacts and run, byte for byte, and the same
+verdicts and answers. It must leave no half-written file and keep the user's files.
+`train/trials/survival.py` does the same to a training.
 """
 
 import random
@@ -37,25 +37,25 @@ EXPORTING = ("--formats", "onnx", "tflite", "--precisions", "fp32")
 BENCHMARKING = ("--queries", "4", "--seconds", "0.1", "--threads", "1")
 USERS, MINE = "notes of the user.txt", "mine"
 JUDGED = ("artifact", "status", "reason", "confusion", "max_abs_dp", "top1_agreement")
-TRIES = 5  # for each kill: a command may end before it is killed
+TRIES = 5  # per kill, because a command may end before it is killed
 
 
 @dataclass(frozen=True)
 class Survival:
-    """Kill a step at random moments; exits with 1 unless what it ends with is the same."""
+    """Kill a step at random moments; exits with 1 unless its results are the same."""
 
     data: Positional[Path]
     """Data folder."""
     step: Literal["export", "benchmark", "build"] = "build"
-    """What is killed."""
+    """Which step to kill."""
     kills: int = 10
-    """How often."""
+    """How often to kill it."""
     seed: int = 0
-    """Of the moments."""
+    """Seed of the random moments."""
     json: Json = False
 
     def run(self) -> Outcome:
-        """Do it once in peace, once under fire, and compare."""
+        """Run the step once undisturbed, once with kills, and compare."""
         refuse_types(self)
         refuse_settings(self, [("kills", 0 <= self.kills <= 1000, "from 0 to 1000")])
         with TemporaryDirectory() as name:
@@ -79,7 +79,7 @@ class Survival:
 
 @dataclass
 class _Ends:
-    """What was seen under fire: how often the command ended first, and the user's files."""
+    """What happened: how often the command ended before its kill, and whether user files stayed."""
 
     finished: int = 0
     users_kept: bool = True
@@ -90,7 +90,7 @@ def _lesionlite(*words: object) -> list[str]:
 
 
 def _prepare(step: str, data: Path, folder: Path) -> tuple[Path, Path]:
-    """The run and the artifacts that a step begins with, as far as it needs them."""
+    """The run and the artifacts that a step needs."""
     run, artifacts = folder / "before-run", folder / "before-artifacts"
     if step in ("export", "benchmark"):
         wait(_start(_lesionlite("train", data, "--out", run, *TRAINING)))
@@ -118,7 +118,7 @@ def _start(command: Sequence[str]) -> "subprocess.Popen[str]":
 def _under_fire(
     command: list[str], out: Path, kills: int, seconds: float, moments: random.Random
 ) -> _Ends:
-    """Kill so often, and let it end; each start goes on with what the one before left."""
+    """Kill the command `kills` times, then let it end; each start continues from the last."""
     ends, done = _Ends(), 0
     for _ in range(TRIES * kills):
         if done == kills:
@@ -129,7 +129,7 @@ def _under_fire(
             done += 1
             left = ", ".join(_leftovers(out.parent)) or "nothing half-written"
             say(f"kill {done} after {after:.0f} s: {left}")
-        else:  # it goes on where it was stopped, so it is soon at its end; from the beginning then
+        else:  # each start continues, so the command comes to its end: begin again
             ends.finished += 1
             ends.users_kept &= _are_kept(planted)
             shutil.rmtree(out)
@@ -144,7 +144,7 @@ def _under_fire(
 
 
 def _kill(command: list[str], after: float) -> bool:
-    """Whether it could be killed after so many seconds."""
+    """Kill the command after some seconds; False if it ended before."""
     with _start(command) as process:
         try:
             process.communicate(timeout=after)
@@ -157,7 +157,7 @@ def _kill(command: list[str], after: float) -> bool:
 
 
 def _plant(out: Path) -> list[Path]:
-    """Write files of a user, also among the artifacts once there are some."""
+    """Write files of a user, also among the artifacts if there are any."""
     out.mkdir(exist_ok=True)
     places = [out] + [out / ARTIFACTS] * (out / ARTIFACTS / MARK).exists()
     for folder in places:
@@ -170,7 +170,7 @@ def _are_kept(planted: list[Path]) -> bool:
 
 
 def _made(out: Path) -> dict[str, Any]:
-    """What must be the same: hashes of files, and the report without its times."""
+    """What must be equal: hashes of files, and the report without times."""
     parts = [out / RUN / name for name in SAME]
     folder = out / ARTIFACTS if (out / ARTIFACTS).exists() else out
     parts += [path for path in folder.iterdir() if path.name not in (MARK, USERS, *REPORTS)]
@@ -185,7 +185,7 @@ def _made(out: Path) -> dict[str, Any]:
 
 
 def _leftovers(folder: Path) -> list[str]:
-    """What is half-written below a folder, and runs that were moved aside."""
+    """Half-written files below a folder, and renamed runs."""
     marks = (HALF, OLD, SCRATCH, f"{RUN}-")
     return sorted(
         str(path.relative_to(folder))
@@ -195,7 +195,7 @@ def _leftovers(folder: Path) -> list[str]:
 
 
 def main() -> int:
-    """The command: 0, 1, 2 for what the user can mend, or 130 for Ctrl-C."""
+    """Run the command; returns the exit code of `respond`."""
     import tyro
 
     return respond(sys.argv[1:], lambda: tyro.cli(OmitArgPrefixes[Survival]))

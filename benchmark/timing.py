@@ -1,4 +1,4 @@
-"""Time a folder's artifacts: in turns, and once more in new processes for other thread counts."""
+"""Time artifacts in turns, and again in new processes for other numbers of threads."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -19,7 +19,7 @@ def time_all(
     images: Path,
     config: BenchmarkConfig,
 ) -> tuple[Latency, dict[str, Latency]]:
-    """Warm up, then time in turns: the reference's latency, and each artifact's by name."""
+    """Warm up and time in turns; the latency of the reference, and of each artifact by name."""
     candidates = [reference, *timed.values()]
     with progress() as bar:
         task = bar.add_task("warming up", total=len(candidates), note="")
@@ -36,7 +36,7 @@ def time_all(
 def time_anew(
     threads: int, run: Path, paths: Mapping[str, Path], images: Path, config: BenchmarkConfig
 ) -> dict[str, Latency]:
-    """The same of artifacts by name, in processes of their own with another number of threads."""
+    """Latencies of artifacts by name, in new processes with another number of threads."""
     with ExitStack() as stack:
         everything = {"": run, **paths}
         opened = {
@@ -54,7 +54,7 @@ def with_times(
     latencies: Mapping[str, Latency],
     sweep: Mapping[int, Mapping[str, Latency]],
 ) -> Result:
-    """The row with what its native runtime took, if it has one here."""
+    """The row with its latencies, if a native runtime timed it."""
     if row.artifact not in timed:
         return row
     return replace(

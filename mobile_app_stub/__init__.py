@@ -1,1 +1,1 @@
-"""Phone apps that embed artifacts: their templates, and what fills and serves them."""
+"""Phone apps with embedded artifacts: their templates, and the code that fills and serves them."""

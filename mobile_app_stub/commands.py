@@ -22,15 +22,15 @@ class Embed:
     app: str
     """Which app: web (an installable page), android (Kotlin), ios (Swift)."""
     out: Path
-    """Folder of the app; must not be there yet."""
+    """Folder of the app; it must not exist yet."""
     precision: str | None = None
-    """Which precision to embed, instead of the first of the app's own list that did not fail."""
+    """Which precision to embed; by default the first of the app's list that passed."""
     model_only: bool = False
-    """Renew the model in an app that is there, and leave everything else as you edited it."""
+    """Replace the model in an existing app, and leave all other files as you edited them."""
     json: Json = False
 
     def run(self) -> Outcome:
-        """Fill the template, and say what to do with it."""
+        """Fill the template, and print the next step."""
         from lesionlite.mobile_app_stub.embed import APPS, embed
 
         made = embed(self.artifacts, self.app, self.out, self.precision, self.model_only)
@@ -55,7 +55,7 @@ class Serve:
     app: Positional[Path]
     """Folder of the app."""
     port: int = 8000
-    """Of http://localhost; 0 takes a free one."""
+    """Port on http://localhost; 0 takes a free one."""
     json: Json = False
 
     def __post_init__(self) -> None:

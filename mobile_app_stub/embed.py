@@ -26,10 +26,10 @@ class App:
     """A row of the table of apps; its template is the folder of its name.
 
     Attributes:
-        formats: as in `lesionlite.export.formats.FORMATS`; an artifact of each is embedded.
-        precisions: which one is taken, the first that passed the benchmark.
-        assets: where in the app the artifacts, the contract and the golden vectors lie.
-        next: what to do with the filled folder, `{out}`.
+        formats: Keys of `lesionlite.export.formats.FORMATS`; an artifact of each is embedded.
+        precisions: In order of preference; the first that passed the benchmark is embedded.
+        assets: Folder in the app for the artifacts, the contract and the golden vectors.
+        next: What to do with the filled folder, `{out}`.
     """
 
     formats: tuple[str, ...]
@@ -59,12 +59,12 @@ APPS = {
 
 @dataclass(frozen=True)
 class Embedded:
-    """What was placed.
+    """A filled app.
 
     Attributes:
-        out: the app's folder.
-        artifacts: the embedded ones.
-        remarks: sentences that the developer should read.
+        out: Folder of the app.
+        artifacts: The embedded artifacts.
+        remarks: Sentences for the developer.
     """
 
     out: Path
@@ -122,7 +122,7 @@ def embed(
 
 
 def _choose(folder: Path, app: App, precision: str | None) -> tuple[list[Artifact], list[str]]:
-    """An artifact of each format, and what must be said of the choice."""
+    """An artifact of each format, and remarks on the choice."""
     manifest = Manifest.read(folder)
     statuses = _statuses(folder, manifest)
     chosen, remarks = [], []
@@ -153,7 +153,7 @@ def _named(
     rows: Mapping[str, Artifact],
     statuses: Mapping[str, str],
 ) -> Artifact:
-    """The artifact of the precision that the user names; anything but one that failed."""
+    """The artifact of the named precision; it may be unverified, but may not have failed."""
     if precision not in rows:
         raise LesionliteError(
             f"{folder} holds no {format_} artifact of precision {precision!r}; choose from: "
@@ -193,7 +193,7 @@ def _ask(folder: Path) -> str:
 
 
 def _statuses(folder: Path, manifest: Manifest) -> dict[str, str]:
-    """What the benchmark's report says of each artifact, where it speaks of these very files."""
+    """Status by artifact, from the benchmark's report; files of another size are left out."""
     sizes = {row.artifact: row.size_bytes for row in manifest.artifacts}
     for path in (folder / REPORT_JSON, folder.parent / REPORT_JSON):
         if os.path.lexists(path):
@@ -206,7 +206,7 @@ def _statuses(folder: Path, manifest: Manifest) -> dict[str, str]:
 
 
 def _contract(folder: Path, chosen: list[Artifact]) -> Contract:
-    """The one that all of the artifacts carry."""
+    """The contract, which must be the same in all chosen artifacts."""
     contracts = [read_contract(folder / row.artifact) for row in chosen]
     for row, contract in zip(chosen, contracts, strict=True):
         if contract != contracts[0]:

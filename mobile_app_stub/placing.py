@@ -1,4 +1,4 @@
-"""Put artifacts and what they need into an app, and renew them in one that a developer edits."""
+"""Place artifacts in an app, or replace them in an app that a developer has edited."""
 
 import json
 import os
@@ -72,12 +72,10 @@ def refuse_no_app(out: Path, name: str, assets: str, cases: str) -> None:
 def renew(
     assets: Path, folder: Path, chosen: Sequence[Artifact], contract: Contract, golden: Golden
 ) -> None:
-    """As `place`, in the place of what was placed before, all or nothing.
-
-    Only what lesionlite placed goes; all other files stay.
+    """Replace what `place` placed before, all or nothing; all other files stay.
 
     Raises:
-        LesionliteError: as `place`, or an artifact that was changed since it was placed.
+        LesionliteError: As `place`, or an artifact was changed since it was placed.
     """
     placed = _placed(assets)
     with replacing(assets, ours=True) as temporary:
@@ -88,7 +86,7 @@ def renew(
 
 
 def _placed(assets: Path) -> list[str]:
-    """What lesionlite placed in an app, relative to its assets, by the app's own golden.json."""
+    """The files that lesionlite placed, relative to the assets, according to golden.json."""
     old = read_golden(assets / GOLDEN, "mend it, or embed a new app")
     for name, answers in old.artifacts.items():
         path = assets / name
@@ -102,7 +100,7 @@ def _placed(assets: Path) -> list[str]:
 
 
 def link_or_copy(source: str | Path, target: str | Path) -> None:
-    """A second name of a file, or a copy where the file system gives none. Links stay links."""
+    """Make a hard link to a file, or a copy if that is impossible. Symbolic links stay links."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:

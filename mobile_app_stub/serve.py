@@ -1,4 +1,4 @@
-"""Build the web app, and serve it on this machine, as any static web server could."""
+"""Build the web app and serve it on this machine; any static web server can do the same."""
 
 import shutil
 import subprocess
@@ -16,18 +16,18 @@ from lesionlite.console import say
 from lesionlite.errors import LesionliteError
 from lesionlite.files import need_folder
 
-SITE = "site"  # what the app's build makes inside its folder
-SCRIPT = "build.mjs"  # and by what
-HOST = "localhost"  # browsers give camera and service worker to it without https
+SITE = "site"  # folder that the app's build makes
+SCRIPT = "build.mjs"  # the app's build
+HOST = "localhost"  # here, browsers allow camera and service worker without https
 NAMES = (HOST, "127.0.0.1", "[::1]")
-HTTP_PORT = 80  # which browsers leave out
+HTTP_PORT = 80  # browsers leave it out of the address
 
 
 class Server(ThreadingHTTPServer):
-    """Says nothing of connections that break: browsers break them all the time."""
+    """Ignores broken connections, which browsers cause all the time."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say what else goes wrong."""
+        """Print every other error."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -89,11 +89,11 @@ class Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def list_directory(self, path: Any) -> None:
-        """A folder without index.html is not there."""
+        """Answer 404 for a folder without index.html."""
         self.send_error(404)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """No line for every file."""
+        """Print nothing."""
 
 
 def build_site(app: Path) -> None:
@@ -165,7 +165,7 @@ def open_server(app: Path, port: int) -> ThreadingHTTPServer:
 
 
 def address_of(server: ThreadingHTTPServer) -> str:
-    """Where a browser finds it."""
+    """The address for a browser."""
     return f"http://{HOST}:{server.server_port}"
 
 

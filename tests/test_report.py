@@ -17,8 +17,9 @@ from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
 from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare
 from lesionlite.benchmark.report.html import _log_ticks, _ticks, html
+from lesionlite.benchmark.report.markdown import CSV, csv_text, markdown
 from lesionlite.benchmark.report.record import Report, Result
-from lesionlite.benchmark.report.text import FLAT, csv_text, markdown, show, verdict
+from lesionlite.benchmark.report.text import show, verdict
 from lesionlite.benchmark.resize import Drift
 from lesionlite.benchmark.run import _reference
 from lesionlite.verdicts import REPORT_JSON, read_verdicts
@@ -240,7 +241,7 @@ def test_answers_that_are_not_finite_are_a_failure_that_nothing_excuses() -> Non
 def test_the_table_is_one_line_per_artifact() -> None:
     rows = list(csv.DictReader(StringIO(csv_text(made_up().document()))))
     assert [row["artifact"] for row in rows] == [row.artifact for row in made_up().rows]
-    assert tuple(rows[0]) == FLAT
+    assert tuple(rows[0]) == CSV
     bad, unread = rows[1], rows[3]
     assert float(bad["delta_low"]) < float(bad["delta_weighted_f1"]) < float(bad["delta_high"])
     assert unread["weighted_f1"] == unread["p50"] == "" and unread["status"] == "unverified"

@@ -1,7 +1,7 @@
 """Latency of TFLite files on a phone, over adb, by LiteRT's own `benchmark_model`.
 
-The binary (for android-arm64) is the user's: LiteRT publishes it, and `adb` comes with Android's
-platform tools. What it prints is parsed as `benchmark_model.cc` writes it (OnBenchmarkEnd).
+The user brings the binary for android-arm64, which LiteRT publishes, and `adb`, which comes with
+Android's platform tools. The output is parsed as `benchmark_model.cc` prints it (OnBenchmarkEnd).
 """
 
 import os
@@ -16,7 +16,7 @@ from lesionlite.console import track
 from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import first_line
 
-FOLDER = PurePosixPath("/data/local/tmp/lesionlite")  # where a phone lets adb execute things
+FOLDER = PurePosixPath("/data/local/tmp/lesionlite")  # adb may execute files there
 NUMBER = r"([0-9.]+(?:e[+-]?[0-9]+)?)"
 PATIENCE = 600  # seconds for one adb command
 
@@ -26,17 +26,17 @@ class PhoneRow:
     """One file on a phone.
 
     Attributes:
-        artifact: file name.
-        phone: its model.
-        threads: that the runtime used.
-        reason: why there are no figures, or "".
-        queries: how many were timed.
-        mean_ms: of one query.
-        p50_ms: None where the tool is too old to tell.
-        p95_ms: the same.
-        first_ms: the first query, not warmed up.
-        load_ms: until the interpreter was ready.
-        memory_mb: what loading and running added, in MiB; None where the phone does not tell.
+        artifact: File name.
+        phone: Its model.
+        threads: That the runtime used.
+        reason: Why there are no figures, or "".
+        queries: Number of timed queries.
+        mean_ms: Of one query.
+        p50_ms: None if the tool is too old to print it.
+        p95_ms: None if the tool is too old to print it.
+        first_ms: Of the first query, without warm-up.
+        load_ms: Until the interpreter is ready.
+        memory_mb: Memory added by loading and running, in MiB; None if unknown.
     """
 
     artifact: str
@@ -56,7 +56,7 @@ def find_phone(binary: Path) -> str:
     """The model of the phone that adb reaches.
 
     Raises:
-        LesionliteError: no such binary, no adb, no phone, one that does not let us, or several.
+        LesionliteError: No such binary, no adb, no phone, several phones, or no permission.
     """
     if not binary.is_file():
         raise LesionliteError(
@@ -67,10 +67,10 @@ def find_phone(binary: Path) -> str:
             "--android needs adb, which comes with Android's platform tools (Debian: apt-get "
             "install adb)"
         )
-    # What stands above the heading is of adb starting its daemon.
+    # adb may print messages about its daemon above the heading.
     listed = _adb("devices").partition("List of devices attached")[2].splitlines()
     states = dict(line.split()[:2] for line in listed if len(line.split()) > 1)
-    wanted = os.environ.get("ANDROID_SERIAL")  # adb itself heeds it
+    wanted = os.environ.get("ANDROID_SERIAL")  # adb uses it, too
     if wanted is None and len(states) > 1:
         raise LesionliteError(
             f"several phones are connected; set ANDROID_SERIAL to one of: {', '.join(states)}"
@@ -89,20 +89,20 @@ def find_phone(binary: Path) -> str:
 def time_on_phone(
     binary: Path, phone: str, files: Sequence[Path], threads: int, queries: int, seconds: float
 ) -> list[PhoneRow]:
-    """Push the binary and each TFLite file, run, and remove them again.
+    """Push the binary and each TFLite file, run them, and remove them.
 
-    A file that the phone refuses gets a row with its reason.
+    A file that the phone refuses gets a row with the reason.
 
     Args:
         binary: `benchmark_model` for android-arm64.
-        phone: as `find_phone` gave it.
+        phone: From `find_phone`.
         files: `.tflite`.
         threads: that the runtime may use.
-        queries: fewest timed ones.
-        seconds: least time spent on them.
+        queries: Fewest timed queries.
+        seconds: Least time spent on them.
 
     Raises:
-        LesionliteError: if nothing can be pushed.
+        LesionliteError: Nothing can be pushed.
     """
     tool = FOLDER / "benchmark_model"
     try:
@@ -136,10 +136,10 @@ def _time_one(
 
 
 def parse(said: str, artifact: str, phone: str, threads: int) -> PhoneRow:
-    """What `benchmark_model` printed, of this or older versions, as a row.
+    """Parse the output of `benchmark_model`, of this or older versions.
 
     Raises:
-        LesionliteError: if it did not end well; with the last thing it said.
+        LesionliteError: It failed; the message has the last line of its output.
     """
     summary = re.search(
         rf"Inference timings in us: Init: {NUMBER}, First inference: {NUMBER}, "
@@ -151,7 +151,7 @@ def parse(said: str, artifact: str, phone: str, threads: int) -> PhoneRow:
         last = [line for line in said.splitlines() if line.strip()][-1:]
         raise LesionliteError(f"benchmark_model did not finish: {''.join(last).strip()}")
     load, first, _, mean = (float(us) / 1000 for us in summary.groups())
-    queries, median, p95 = counts[-1]  # those before are the warm-up
+    queries, median, p95 = counts[-1]  # the earlier ones are of the warm-up
     memory = re.search(rf"\(MB\): init={NUMBER} overall={NUMBER}", said)
     return PhoneRow(
         artifact=artifact,
@@ -168,10 +168,10 @@ def parse(said: str, artifact: str, phone: str, threads: int) -> PhoneRow:
 
 
 def _adb(*arguments: str) -> str:
-    """What adb says on both streams (`benchmark_model` logs to standard error).
+    """Run adb; its output on both streams (`benchmark_model` logs to standard error).
 
     Raises:
-        LesionliteError: if it fails, or takes too long.
+        LesionliteError: It fails, or takes too long.
     """
     try:
         done = subprocess.run(

@@ -1,7 +1,8 @@
-"""What artifacts answer on Arm instructions, under qemu's user emulation: kernels, not speed.
+"""Execute artifacts on emulated Arm cores (qemu user mode) and compare their answers.
 
-Phones are Arm; their 8-bit kernels round and saturate by other instructions than x86's. The
-runtimes' own aarch64 builds are executed, so what is compared is what a phone's processor computes.
+Phones have Arm processors, whose 8-bit instructions round and saturate in other ways than x86's.
+The runtimes' own aarch64 builds are executed, so the answers are those of an Arm processor. Their
+speed under emulation says nothing.
 """
 
 import os
@@ -28,14 +29,14 @@ def run_on_arm(
     """Execute artifacts on an emulated Arm core and compare with what they answered here.
 
     Args:
-        core: key of `CORES`.
-        tasks: artifacts with this machine's answers to the same images.
+        core: Key of `CORES`.
+        tasks: Artifacts with this machine's answers to the same images.
         images: uint8 [N, S, S, 3].
-        truth: class indices [N].
-        classes: how many classes there are.
+        truth: Class indices [N].
+        classes: Number of classes.
 
     Raises:
-        LesionliteError: no such core, no emulator, or no Arm system.
+        LesionliteError: There is no such core, no emulator, or no Arm system.
     """
     root = find_root(core)
     able = [task for task in tasks if format_of(task.file).arm]
@@ -54,7 +55,7 @@ def run_on_arm(
 def _execute(
     root: Path, file: Path, scratch: Path, advance: Callable[[], None]
 ) -> Probabilities | str:
-    """Probabilities [N, C], or why there are none."""
+    """Probabilities [N, C], or the reason why there are none."""
     out = scratch / f"{file.name}.npy"
     command = [EMULATOR, "-cpu", root.name, "-L", str(root), str(root / "usr" / "bin" / "python3")]
     command += [str(Path(arm_worker.__file__)), format_of(file).arm, str(file)]

@@ -1,7 +1,7 @@
-"""A small Arm system in a folder: Python and the runtimes' aarch64 wheels, for qemu to run.
+"""A small Arm system in a folder, for qemu: Python and the runtimes' aarch64 wheels.
 
-Nothing is installed and nothing needs root: the distribution's own arm64 packages are fetched and
-unpacked, and so are the wheels, in the versions that are installed here.
+Nothing is installed, and no root rights are needed. The distribution's arm64 packages and the
+wheels, in the versions installed here, are downloaded and unpacked.
 """
 
 import platform
@@ -31,8 +31,8 @@ class Core:
     """An Arm core that the emulator knows.
 
     Attributes:
-        part: its number in the processor's identification.
-        features: as Linux lists them; `asimddp` are the dot-product instructions.
+        part: Its number in the processor's identification.
+        features: As Linux lists them; `asimddp` means dot-product instructions.
     """
 
     part: str
@@ -48,7 +48,7 @@ CORES = {
 
 
 def arm_folder() -> Path:
-    """Where the Arm system is kept: one for each set of versions."""
+    """Folder of the Arm system; each set of versions has its own."""
     names = "-".join(version(name) for name in WHEELS[:3])
     return cache_folder() / f"arm-{names}"
 
@@ -57,7 +57,7 @@ def find_root(core: str) -> Path:
     """The folder of the Arm system, ready for `core`.
 
     Raises:
-        LesionliteError: no such core, no emulator here, or no Arm system yet.
+        LesionliteError: There is no such core, no emulator, or no Arm system yet.
     """
     if core not in CORES:
         raise unknown_choice("Arm core", core, CORES)
@@ -80,13 +80,13 @@ def _refuse_without(*programs: str) -> None:
 
 
 def build_root() -> Path:
-    """Fetch and unpack the Arm system into the cache, all or nothing; a minute or less.
+    """Download and unpack the Arm system into the cache, all or nothing, in about a minute.
 
     Returns:
         The folder in the cache.
 
     Raises:
-        LesionliteError: not Linux, a missing program, or packages that cannot be fetched.
+        LesionliteError: This is not Linux, a program is missing, or a download fails.
     """
     _refuse_without(EMULATOR, "apt-get", "dpkg")
     folder = arm_folder()
@@ -108,7 +108,7 @@ def build_root() -> Path:
 
 
 def _debian_packages(scratch: Path) -> list[Path]:
-    """Python, what it needs, and the C++ runtimes, from the sources that apt uses here."""
+    """Download Python, its dependencies and the C++ runtimes from apt's sources."""
     for name in ("state/lists/partial", "cache/archives/partial"):
         (scratch / name).mkdir(parents=True)
     (scratch / "status").touch()  # as if nothing were installed
@@ -129,7 +129,7 @@ def _debian_packages(scratch: Path) -> list[Path]:
 
 
 def _wheels(folder: Path, python: str) -> list[Path]:
-    """The runtimes' wheels for an aarch64 Python such as "3.11", in the versions used here."""
+    """Download the runtimes' wheels for an aarch64 Python such as "3.11"."""
     digits = python.replace(".", "")
     tags = [f"--platform={tag}_aarch64" for tag in TAGS]
     abis = [f"--abi={abi}" for abi in (f"cp{digits}", "abi3", "none")]
@@ -148,9 +148,10 @@ def _run(command: list[str]) -> None:
 
 
 def _for_core(folder: Path, core: str) -> Path:
-    """The system as that core's: runtimes read its features from /proc and /sys, and pick kernels.
+    """The system with the /proc and /sys of that core, from which runtimes choose kernels.
 
-    The emulator looks up every path here first. On the host's own, an x86's, they would crash.
+    The emulator looks up every path in this folder first. With the host's /proc (of an x86
+    processor), the runtimes would crash.
     """
     root = folder / core
     cpu = root / "sys" / "devices" / "system" / "cpu"

@@ -1,4 +1,4 @@
-"""Runs inside the emulated Arm system: one artifact over many images, nothing of ours imported.
+"""Runs inside the emulated Arm system, without lesionlite: classifies images with one artifact.
 
 python3 arm_worker.py RUNTIME FILE IMAGES.npy OUT.npy; a line per image on standard output.
 """

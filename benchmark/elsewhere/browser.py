@@ -1,8 +1,9 @@
-"""TFLite and ONNX files in a browser, by the web app's own workers, beside their native runtimes.
+"""Time TFLite and ONNX files in a browser, by the web app's own workers, and natively.
 
-`python -m lesionlite.benchmark.elsewhere.browser APP ARTIFACTS --run RUN --data DATA`: the browser
-decodes and resizes photos, its answers are compared with PyTorch's, and pages and native processes
-take turns. APP is a web app that `lesionlite serve` has built. Needs playwright and Chromium.
+`python -m lesionlite.benchmark.elsewhere.browser APP ARTIFACTS --run RUN --data DATA`. The browser
+decodes and resizes photos, and its answers are compared with PyTorch's. Pages and native processes
+are timed in turns. APP is a web app that `lesionlite serve` has built. Needs playwright and
+Chromium.
 """
 
 import sys
@@ -65,7 +66,7 @@ class BrowserRow:
     noise: float
 
     def line(self) -> str:
-        """The row as people read it."""
+        """The row as a sentence."""
         ratio = self.p50_ms / self.native_p50_ms
         noisy = f" (noisy: {self.noise:.0%})" if self.noise > QUIET else ""
         return (
@@ -100,7 +101,7 @@ def benchmark_in_browser(
         seconds: of each one's queries.
 
     Raises:
-        LesionliteError: if something is missing, or cannot be opened in the browser.
+        LesionliteError: Something is missing, or cannot be opened in the browser.
     """
     reference = load(run, THREADS)
     wanted = reference.predict(photos)
@@ -127,7 +128,7 @@ def benchmark_in_browser(
 
 
 def _time(opened: Sequence[Page], side: int, seconds: float) -> list[tuple[Latency, Latency]]:
-    """For each page its latency and that of the same file's native runtime, all taking turns."""
+    """The latency of each page and of the same file's native runtime, all in turns."""
     with ExitStack() as stack, TemporaryDirectory() as folder:
         images = Path(folder) / "image.npy"
         np.save(images, noise((1, side, side, 3), np.uint8))
@@ -152,16 +153,16 @@ class Browser:
     data: Path
     """Class folders, or a data folder whose test/ (else val/) is used."""
     photos: int = 100
-    """How many of its images to ask, evenly spread."""
+    """How many of its images to classify, evenly spread."""
     seconds: float = 10.0
-    """Least time spent on each one's queries."""
+    """Least time spent on each artifact's queries."""
     json: Json = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be meant.
+        """Refuse settings that cannot work.
 
         Raises:
-            LesionliteError: naming the flag, its value, and what it may be.
+            LesionliteError: It names the flag, its value, and the values allowed.
         """
         refuse_types(self)
         rules = (

@@ -1,4 +1,4 @@
-"""The same file executed elsewhere: by another runtime, or on another processor. Same answers?"""
+"""Cross-runtime check: the same file, executed by another runtime or on another processor."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ Probabilities = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Task:
-    """One artifact to execute elsewhere.
+    """One artifact to check.
 
     Attributes:
-        file: the artifact.
-        precision: name of its recipe.
-        answers: of its usual runtime on this machine, [N, C].
+        file: The artifact.
+        precision: Name of its precision.
+        answers: Of its usual runtime on this machine, [N, C].
     """
 
     file: Path
@@ -29,18 +29,18 @@ class Task:
 
 @dataclass(frozen=True)
 class CrossRuntimeCheck:
-    """One artifact in another place, beside its usual runtime on this machine.
+    """One artifact in another runtime, compared with its usual runtime on this machine.
 
     Attributes:
-        artifact: file name.
-        where: a runtime, or an Arm core.
-        status: pass, fail, or unverified where it cannot be executed.
-        reason: why not pass.
-        images: how many were asked.
-        top1_agreement: share of them with the same answer in both places.
-        max_abs_dp: largest |difference of probability|.
-        weighted_f1: there.
-        host_weighted_f1: of the usual runtime, on the same images.
+        artifact: File name.
+        where: A runtime, or an Arm core.
+        status: pass, fail, or unverified if it cannot be executed there.
+        reason: Why the status is not pass.
+        images: How many images were classified.
+        top1_agreement: Share of the images with the same answer in both.
+        max_abs_dp: Largest |difference of probability|.
+        weighted_f1: There.
+        host_weighted_f1: Of the usual runtime, on the same images.
     """
 
     artifact: str
@@ -57,7 +57,7 @@ class CrossRuntimeCheck:
 def judged(
     where: str, task: Task, found: Probabilities, truth: NDArray[np.int64], classes: int
 ) -> CrossRuntimeCheck:
-    """The verdict on the answers [N, C] found there: the precision's tolerances, as of parity."""
+    """Judge answers [N, C] of another runtime by the tolerances of the precision."""
     precision = PRECISIONS[task.precision]
     wrong = int((~np.isfinite(found).all(1)).sum())
     if wrong:

@@ -1,4 +1,4 @@
-"""Artifacts in a browser: Chromium, by playwright, and a page that asks the web app's workers."""
+"""Artifacts in Chromium, driven by playwright, on a page that calls the web app's workers."""
 
 import base64
 import io
@@ -28,7 +28,7 @@ FLAGS = (
     *("--disable-component-update", "--disable-sync"),
 )
 RUNTIMES = {".tflite": "litert", ".onnx": "onnx"}  # by suffix: the app's name of what runs it
-# A page with nothing in it but the app's own client, and questions to it.
+# A page that contains only the app's own client and calls to it.
 ASK = """<!doctype html><input type="file" id="files" multiple><script type="module">
   import { Client, RUNTIMES } from "./client.js";
   const fetched = async (url) => (await fetch(url)).blob();
@@ -71,10 +71,10 @@ def chromium(*flags: str) -> Iterator[Any]:
 
 
 class Page:
-    """One artifact in a page of its own, and so in a process of its own; use inside `pages`."""
+    """One artifact in a page, and therefore a process, of its own; made by `pages`."""
 
     def __init__(self, path: Path, page: Any, address: str) -> None:
-        """Open the page and load the artifact; LesionliteError is what the worker says."""
+        """Open the page and load the artifact; LesionliteError has the worker's message."""
         self.path, self.page = path, page
         page.goto(f"{address}/{path.name}/ask.html")
         self.runtime: str = self._evaluate(f"start('{RUNTIMES[path.suffix]}')")

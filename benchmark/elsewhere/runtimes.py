@@ -1,6 +1,6 @@
-"""The other runtimes that apps embed for the same files: independent readings of one artifact.
+"""Other runtimes that apps embed for the same files; `benchmark --runtimes` executes them all.
 
-`benchmark --runtimes` asks them all. Where two disagree, a file leans on what one of them does.
+If two runtimes disagree, a file depends on the behaviour of one of them.
 """
 
 from collections.abc import Callable, Iterable
@@ -49,7 +49,7 @@ def _no_xnnpack(path: Path, threads: int, contract: Contract) -> Runner:
 
 
 def _mediapipe(path: Path, threads: int, contract: Contract) -> Runner:
-    """Takes labels and normalization from the file's metadata; how many threads, it decides."""
+    """Reads labels and normalization from the file's metadata, and chooses the threads itself."""
     import mediapipe
 
     vision = mediapipe.tasks.vision
@@ -73,7 +73,7 @@ def _one_thread(path: Path, threads: int, contract: Contract) -> Runner:
 
 
 def _unfused(path: Path, threads: int, contract: Contract) -> Runner:
-    """What the nodes of the file say, one by one: no fused kernel stands in for several."""
+    """Executes the nodes of the file one by one, without fused kernels."""
     from lesionlite.export.to_onnx import open_session, runner
 
     return runner(*open_session(path, 1, fuse=False))

@@ -1,4 +1,4 @@
-"""Ours and the defaults paired: what the comparison says, row by row."""
+"""The comparison, row by row: one of our files with one default."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,26 +18,26 @@ NOTHING = Turns((), ())
 
 @dataclass(frozen=True)
 class PeerRow:
-    """One of our files beside one default, with one number of threads.
+    """One of our files and one default, with one number of threads.
 
     Attributes:
-        format: as in `FORMATS`.
-        precision: as in `PRECISIONS`.
-        threads: None where nothing could be timed, so that threads do not matter.
-        default: the tool that made the other file; "" where no default has this precision.
-        ours_ms: median of the bursts' medians; None where it could not be timed.
-        default_ms: the same of the default.
-        ratio: ours over the default, median over the rounds of one burst each; it may differ a
-            little from ours_ms / default_ms, because drift hits both bursts of a round alike.
-        spread: first and third quartile of the same.
-        size_bytes: of ours.
-        default_size_bytes: of the default.
-        limit_ratio: ours_ms over the physical limit of its arithmetic.
-        against_own_fp32: ours_ms over that of our fp32 file of this format.
-        against_default_onnx: ours_ms over that of the default ONNX file in float32.
-        reason: why something is blank.
-        note: what must be known of the figures.
-        work: what Core ML has to do, ours and the default's, counted.
+        format: As in `FORMATS`.
+        precision: As in `PRECISIONS`.
+        threads: None if nothing could be timed.
+        default: Tool that made the other file; "" if no default has this precision.
+        ours_ms: Median of the bursts' medians; None if it could not be timed.
+        default_ms: The same of the default.
+        ratio: Median, over the rounds, of our burst's median divided by the default's. It may
+            differ from ours_ms / default_ms, because drift affects both bursts of a round.
+        spread: First and third quartile of the same ratios.
+        size_bytes: Of ours.
+        default_size_bytes: Of the default.
+        limit_ratio: ours_ms divided by the physical limit of its arithmetic.
+        against_own_fp32: ours_ms divided by that of our fp32 file of this format.
+        against_default_onnx: ours_ms divided by that of the default float32 ONNX file.
+        reason: Why a figure is blank.
+        note: What a reader must know about the figures.
+        work: Counted work of a Core ML file, of ours and of the default.
     """
 
     format: str
@@ -60,15 +60,15 @@ class PeerRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that was measured.
+    """All measurements.
 
     Attributes:
-        ours: by format and precision.
-        defaults: by their names in `DEFAULTS`.
-        rounds: one per number of threads, ascending.
-        multiply_adds: of the network, as we write it.
-        machine: that it was measured on.
-        note: of the contract.
+        ours: By format and precision.
+        defaults: By their names in `DEFAULTS`.
+        rounds: One per number of threads, ascending.
+        multiply_adds: Of the network, as we write it.
+        machine: Where they were measured.
+        note: Of the contract.
     """
 
     ours: Mapping[tuple[str, str], File]
@@ -79,7 +79,7 @@ class Comparison:
     note: str
 
     def rows(self) -> Iterator[PeerRow]:
-        """All rows: what is counted once, what is timed once per number of threads."""
+        """All rows. Timed pairs have one per number of threads, counted pairs have one."""
         timed = [pair for pair in self._pairs() if not self._is_counted(*pair)]
         for round_ in self.rounds:
             yield from (self._row(key, name, round_) for key, name in timed)
@@ -88,7 +88,7 @@ class Comparison:
         )
 
     def _pairs(self) -> list[tuple[tuple[str, str], str]]:
-        """Format and precision, and a default's name or ""; every file is in one at least."""
+        """Pairs: a format and precision, and the name of a default or "" if there is none."""
         theirs = [((DEFAULTS[n].format, DEFAULTS[n].precision), n) for n in self.defaults]
         paired = {key for key, _ in theirs}
         formats = list(dict.fromkeys(name for name, _ in [*self.ours, *paired]))
@@ -131,7 +131,7 @@ class Comparison:
         return round_.turns.get(file.path, NOTHING) if file and round_ else NOTHING
 
     def document(self) -> Document:
-        """The whole as a JSON document: the limit (of two threads, else of the most), the rows."""
+        """The contents of peers.json: the limit (of two threads, else of the most), the rows."""
         by_threads = {round_.threads: round_.limits for round_ in self.rounds}
         shown = 2 if 2 in by_threads else max(by_threads)
         return {
@@ -160,8 +160,10 @@ def _over(a: float | None, b: float | None) -> float | None:
 
 
 def _quartiles(mine: Turns, other: Turns) -> list[float] | None:
-    """Of the ratio of the bursts' medians, round by round."""
-    ratios = [a / b for a, b in zip(mine.bursts, other.bursts, strict=False)]  # one may have died
+    """Quartiles, over the rounds, of the ratio of the bursts' medians."""
+    ratios = [
+        a / b for a, b in zip(mine.bursts, other.bursts, strict=False)
+    ]  # one may have stopped early
     quartiles: list[float] | None = np.percentile(ratios, [25, 50, 75]).tolist() if ratios else None
     return quartiles
 
@@ -171,7 +173,7 @@ def _work(file: File | None) -> Mapping[str, int] | None:
 
 
 def _reason(ours: File | None, default: File | None, mine: Turns, other: Turns) -> str:
-    """Why a figure is blank, ours first."""
+    """Why a figure is blank; our reason first."""
     words = [
         "ours is not among the artifacts" if ours is None else ours.reason or mine.error,
         "no default has this precision" if default is None else default.reason or other.error,

@@ -1,8 +1,8 @@
-"""Each toolchain's documented default export of timm's own model: what ours is compared with.
+"""Each toolchain's default export of timm's model, with which our artifacts are compared.
 
-A default is written as the toolchain's getting-started page writes it, with none of our rewrites
-and no tuning. Its input is float32 [1, 3, S, S], normalized, and its output is logits, so it does a
-little less than ours, which take pixels and give probabilities.
+A default follows the toolchain's getting-started page, without our rewrites and without tuning. It
+takes normalized float32 [1, 3, S, S] and returns logits. It does a little less than our artifacts,
+which take pixels and return probabilities.
 """
 
 from collections.abc import Callable
@@ -27,9 +27,9 @@ class DefaultSource:
 
     Attributes:
         network: timm's model, float32, evaluation mode.
-        contract: gives the side and the normalization.
-        calibration: uint8 [N, S, S, 3], or None where there are no images.
-        ours: our float32 artifact of the same format, for a toolchain that refuses timm's graph.
+        contract: Has the side and the normalization.
+        calibration: uint8 [N, S, S, 3], or None if there are no images.
+        ours: Our float32 artifact of the same format, for a toolchain that refuses timm's graph.
     """
 
     network: "nn.Module"
@@ -38,7 +38,7 @@ class DefaultSource:
     ours: Path | None
 
     def example(self) -> "Tensor":
-        """An input: float32 [1, 3, S, S]."""
+        """An example input: float32 [1, 3, S, S]."""
         import torch
 
         return torch.zeros(1, 3, self.contract.side, self.contract.side)
@@ -47,17 +47,17 @@ class DefaultSource:
         """The calibration images, uint8 [N, S, S, 3].
 
         Raises:
-            LesionliteError: if there are none.
+            LesionliteError: There are none.
         """
         if self.calibration is None:
             raise LesionliteError("it needs images to calibrate on: add --data DATA")
         return self.calibration
 
     def batches(self) -> "list[Tensor]":
-        """The calibration images as the network takes them: float32 [1, 3, S, S] each.
+        """The calibration images, normalized: float32 [1, 3, S, S] each.
 
         Raises:
-            LesionliteError: if there are none.
+            LesionliteError: There are none.
         """
         import torch
 
@@ -73,13 +73,13 @@ class Default:
     """One row of the table.
 
     Attributes:
-        format: the format of ours that it stands beside.
-        precision: likewise.
-        tool: who converts, in a word or two.
-        suffix: of its file; `lesionlite.benchmark.peers.foreign` opens it by that.
-        made_by: module and function (DefaultSource, path) -> None that write the file.
-        package: what must be importable; a package that we do not depend on may be absent.
-        note: what a reader of the figures must know of it.
+        format: Of our artifact that it is compared with.
+        precision: Of our artifact that it is compared with.
+        tool: Short name of the converter.
+        suffix: Of its file; `lesionlite.benchmark.peers.foreign` opens it by this.
+        made_by: "module:function"; the function (DefaultSource, path) -> None writes the file.
+        package: Package to import; it may be one that lesionlite does not depend on.
+        note: What a reader must know about the figures.
     """
 
     format: str
@@ -96,7 +96,7 @@ class Default:
         return f"{self.format}-{self.precision}-{self.tool}".replace(" ", "_").replace(",", "")
 
     def write(self, source: DefaultSource, path: Path) -> None:
-        """Convert into `path`; whatever the toolchain throws passes through."""
+        """Write the file; exceptions of the toolchain pass through."""
         module, function = self.made_by.split(":")
         writer: Callable[[DefaultSource, Path], None] = getattr(import_module(module), function)
         with quiet():
@@ -168,7 +168,7 @@ def convert(name: str, path: str, run: str, images: str | None, ours: str | None
 
 
 def to_onnx(source: DefaultSource, path: Path) -> None:
-    """PyTorch's own exporter, as `torch.onnx.export` does it unasked."""
+    """`torch.onnx.export` with its defaults."""
     import torch
 
     program = torch.onnx.export(source.network, (source.example(),), dynamo=True, verbose=False)
@@ -177,14 +177,14 @@ def to_onnx(source: DefaultSource, path: Path) -> None:
 
 
 def to_tflite(source: DefaultSource, path: Path) -> None:
-    """`litert_torch.convert`; it refuses timm's graph in 0.10."""
+    """`litert_torch.convert`; version 0.10 refuses timm's graph."""
     import litert_torch
 
     litert_torch.convert(source.network, (source.example(),)).export(str(path))
 
 
 def through_onnx2tf(source: DefaultSource, path: Path) -> None:
-    """From the default ONNX file on; onnx2tf pins other versions of what we need: optional."""
+    """onnx2tf, from the default ONNX file. Optional, because it pins versions we cannot use."""
     import contextlib
     import tempfile
 
@@ -194,7 +194,7 @@ def through_onnx2tf(source: DefaultSource, path: Path) -> None:
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
         folder = Path(name)
         to_onnx(source, folder / "given.onnx")
-        # It compares its layers on sample images, which it downloads unless they lie here.
+        # onnx2tf compares layers on sample images, and downloads them unless this file exists.
         samples = np.random.default_rng(0).random((20, 128, 128, 3), np.float32)
         np.save("calibration_image_sample_data_20x128x128x3_float32.npy", samples)
         onnx2tf.convert(
@@ -214,7 +214,7 @@ def to_torchscript(source: DefaultSource, path: Path) -> None:
 
 
 def to_executorch(source: DefaultSource, path: Path) -> None:
-    """torch.export, then everything that XNNPACK takes goes to it."""
+    """torch.export, then lower everything that XNNPACK supports."""
     lower_to_xnnpack(source.network, source.example(), path)
 
 
@@ -222,9 +222,9 @@ def lower_to_xnnpack(network: "nn.Module", example: "Tensor", path: Path) -> Non
     """Write a .pte as ExecuTorch's XNNPACK page does.
 
     Args:
-        network: float, or quantized by PT2E.
-        example: its input.
-        path: of the file.
+        network: Float, or quantized by PT2E.
+        example: Its input.
+        path: File to write.
     """
     import torch
 
@@ -236,19 +236,19 @@ def lower_to_xnnpack(network: "nn.Module", example: "Tensor", path: Path) -> Non
 
 
 def to_coreml(source: DefaultSource, path: Path) -> None:
-    """A trace through coremltools; unasked it computes in float16."""
+    """Trace and convert with coremltools, which computes in float16 by default."""
     convert_coreml(source).save(str(path))
 
 
 def to_coreml_fp32(source: DefaultSource, path: Path) -> None:
-    """The same, asked for float32."""
+    """Trace and convert with coremltools, in float32."""
     import coremltools as ct
 
     convert_coreml(source, compute_precision=ct.precision.FLOAT32).save(str(path))
 
 
 def convert_coreml(source: DefaultSource, **settings: Any) -> Any:
-    """The traced network as coremltools converts it; `settings` go to `ct.convert`."""
+    """Trace the network and convert it; `settings` are passed to `ct.convert`."""
     import coremltools as ct
     import torch
 

@@ -11,7 +11,7 @@ from lesionlite.errors import LesionliteError
 
 
 def to_onnx(source: DefaultSource, path: Path) -> None:
-    """ONNX Runtime: `quant_pre_process`, then `quantize_static` with nothing set."""
+    """ONNX Runtime: `quant_pre_process`, then `quantize_static` with its defaults."""
     from onnxruntime.quantization import CalibrationDataReader, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -56,12 +56,12 @@ def to_tflite(source: DefaultSource, path: Path) -> None:
 
 
 def to_torchscript(source: DefaultSource, path: Path) -> None:
-    """FX graph mode with the default qconfig mapping for x86; it cannot trace timm's blocks."""
+    """FX graph mode with the default qconfig mapping for x86. It cannot trace timm's blocks."""
     _through_fx(source, path, ())
 
 
 def to_torchscript_outside_blocks(source: DefaultSource, path: Path) -> None:
-    """The same with those blocks declared untraceable, as the FX guide advises: they stay float."""
+    """FX graph mode with those blocks left out and in float, as the FX guide advises."""
     modules = source.network.modules()
     blocks = {type(module) for module in modules if hasattr(module, "transformer")}
     _through_fx(source, path, tuple(blocks))
@@ -86,7 +86,7 @@ def _through_fx(source: DefaultSource, path: Path, untraceable: tuple[type, ...]
 
 
 def to_executorch(source: DefaultSource, path: Path) -> None:
-    """PT2E with XNNPACKQuantizer's symmetric per-channel configuration, as its page has it."""
+    """PT2E with XNNPACKQuantizer's symmetric per-channel configuration, as on its page."""
     import torch
 
     batches, example = source.batches(), source.example()
@@ -103,7 +103,7 @@ def to_executorch(source: DefaultSource, path: Path) -> None:
 
 
 def to_coreml(source: DefaultSource, path: Path) -> None:
-    """Weights in 8 bits, as coremltools quantizes them unasked, on its default conversion."""
+    """Coremltools' default quantization of weights to 8 bits, after its default conversion."""
     import coremltools as ct
 
     settings = ct.optimize.coreml.OptimizationConfig(

@@ -1,4 +1,4 @@
-"""Open a file that we did not make, only to time it: an input of the right shape will do."""
+"""Open a file of another toolchain to time it, with an input of random numbers."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -10,37 +10,41 @@ import numpy as np
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.benchmark.subject import Timed
 from lesionlite.errors import LesionliteError
+from lesionlite.export.formats import first_line
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 
 
 def foreign(shape: Sequence[int]) -> Opener:
-    """What opens a foreign file in a worker; `shape` as `open_foreign` takes it."""
+    """What opens a foreign file in a worker; `shape` as for `open_foreign`."""
     return Opener("lesionlite.benchmark.peers.foreign:open_foreign", {"shape": list(shape)})
 
 
 def open_foreign(path: Path, threads: int, shape: Sequence[int]) -> Timed:
-    """Open a file of any toolchain by its suffix.
+    """Open a file by its suffix.
 
     Args:
         path: `.onnx`, `.tflite`, `.pt` or `.pte`.
-        threads: that the runtime may use.
-        shape: of the float32 input, for formats that do not keep it (`.pt`).
+        threads: That the runtime may use.
+        shape: Of the float32 input, for formats that do not store it (`.pt`).
 
     Raises:
-        LesionliteError: if nothing here executes files of that suffix, or it is one of ours and
-            not the file that its manifest lists.
+        LesionliteError: No runtime here executes files of that suffix, or it is an artifact of ours
+            and not the file that its manifest lists, or the runtime refuses it.
     """
     if path.suffix not in OPENERS:
         known = ", ".join(OPENERS)
         raise LesionliteError(f"nothing here executes {path.name}; can be timed: {known}")
     refuse_changed(path)
-    with quiet():
-        return OPENERS[path.suffix](path, threads, tuple(shape))
+    try:
+        with quiet():
+            return OPENERS[path.suffix](path, threads, tuple(shape))
+    except Exception as error:  # each runtime has its own
+        raise LesionliteError(f"{path.name} cannot be opened: {first_line(error)}") from error
 
 
 def noise(shape: tuple[int, ...], dtype: Any) -> Any:
-    """An input that no runtime can shortcut: uniform in 0..1, or over the integers' range."""
+    """Random numbers, which no runtime can shortcut: in 0..1, or over the range of the integers."""
     generator = np.random.default_rng(0)
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)

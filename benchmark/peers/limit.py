@@ -1,4 +1,4 @@
-"""The physical limit: the network's multiply-adds over the best matrix-multiply rate measured."""
+"""The physical limit: multiply-adds of the network, at the best measured matrix-multiply rate."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +23,13 @@ TRIALS = 20
 
 @dataclass(frozen=True)
 class Limit:
-    """The least time that the network's products could take here.
+    """The shortest time in which this machine could compute the network's products.
 
     Attributes:
-        milliseconds: multiply-adds over the rate.
-        rate: multiply-adds a second of the fastest product, its tenth percentile of times.
-        kernel: who reached it.
-        unrest: median of its times over their tenth percentile; 1 on a machine left alone.
+        milliseconds: Multiply-adds divided by the rate.
+        rate: Multiply-adds per second of the fastest product, at its tenth percentile of times.
+        kernel: Name of the fastest product.
+        unrest: Median of its times divided by their tenth percentile; about 1 on an idle machine.
     """
 
     milliseconds: float
@@ -42,8 +42,8 @@ def multiply_adds(network: "nn.Module", *inputs: Any) -> int:
     """Multiply-adds of the convolutions and linear layers of one call.
 
     Args:
-        network: any module; products written as functions (`@`) are not counted.
-        inputs: of the call.
+        network: Any module; products written as functions (`@`) are not counted.
+        inputs: Of the call.
     """
     from lesionlite.export.quantize.wiring import LAYERS, watching
 
@@ -51,7 +51,7 @@ def multiply_adds(network: "nn.Module", *inputs: Any) -> int:
 
     def count(layer: Any, given: Any, result: Any) -> None:
         nonlocal total
-        total += result.numel() * layer.weight[0].numel()  # a weight's row makes one output
+        total += result.numel() * layer.weight[0].numel()  # one row of the weight makes one output
 
     layers = {name: count for name, m in network.named_modules() if isinstance(m, LAYERS)}
     with watching(network, layers):
@@ -60,7 +60,7 @@ def multiply_adds(network: "nn.Module", *inputs: Any) -> int:
 
 
 def network_multiply_adds(network: "nn.Module", contract: Contract) -> int:
-    """Multiply-adds of one image in the mobile form, which has fewer than timm's own."""
+    """Multiply-adds for one image in the mobile form, which has fewer than timm's network."""
     from lesionlite.export.forms.table import mobile_form
     from lesionlite.export.source import example
 
@@ -78,7 +78,7 @@ def open_kernel(path: Path, threads: int) -> Timed:
         threads: That the library may use.
 
     Raises:
-        LesionliteError: if this processor or build cannot execute it.
+        LesionliteError: This processor or this build of the library cannot execute it.
     """
     name = path.name
     best: tuple[float, Timed] | None = None
@@ -124,7 +124,7 @@ def limit(products: int, kernels: Sequence[tuple[str, int, Sequence[float]]]) ->
 
 @dataclass(frozen=True)
 class Kernel:
-    """One library's product; `make(threads, M, K, N)` gives a call that executes it."""
+    """A library's product; `make(threads, M, K, N)` returns a function that executes it."""
 
     arithmetic: str  # fp32 or int8
     make: Callable[[int, int, int, int], Callable[[], object]]
@@ -148,7 +148,7 @@ def _torch_int_mm(threads: int, m: int, k: int, n: int) -> Callable[[], object]:
 
 
 def _ort(kind: str, threads: int, m: int, k: int, n: int) -> Callable[[], object]:
-    """One MatMul or MatMulInteger (u8 by s8) node; the right side is a constant, as weights are."""
+    """A MatMul or MatMulInteger (u8 by s8) node; the right side is constant, like weights."""
     from onnx import TensorProto, helper, numpy_helper
 
     from lesionlite.export.to_onnx import open_session

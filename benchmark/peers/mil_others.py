@@ -1,10 +1,10 @@
-"""The Core ML executor on files that lesionlite did not write: networks of timm, random weights.
+"""A developer's check: does the Core ML executor run files that lesionlite did not write?
 
-`python -m lesionlite.benchmark.peers.mil_others [NETWORK...]`. Plain coremltools converts each
-network in a process of its own; `export/mil/` executes the saved file. The result is compared with
-PyTorch: largest difference, and time in units of PyTorch eager's (both are torch in one process, in
-turns: their ratio is fair). With `--artifact FILE --run RUN` the time of our own file comes first,
-in units of the run's.
+`python -m lesionlite.benchmark.peers.mil_others [NETWORK...]` takes networks of timm with random
+weights. coremltools converts each one in a process of its own, and `export/mil/` executes the saved
+file. It is compared with PyTorch: the largest difference, and the time as a multiple of PyTorch's
+in eager mode. Both use torch in one process and take turns, so the ratio is fair. With `--artifact
+FILE --run RUN`, our own file is timed first, as a multiple of its run's time.
 """
 
 import json
@@ -42,14 +42,14 @@ ROUNDS = 10
 
 @dataclass(frozen=True)
 class Tried:
-    """What became of one network.
+    """The result for one network.
 
     Attributes:
-        network: as timm calls it.
-        route: "trace" or "export": what coremltools converted.
-        error: largest |difference of a logit| over the largest |logit|; None if it did not run.
-        ratio: the executor's time for an image over eager's, median of `ROUNDS` turns.
-        reason: why it did not run, or "".
+        network: Name in timm.
+        route: What coremltools converted: "trace" or "export".
+        error: Largest |difference of a logit| divided by the largest |logit|; None if it failed.
+        ratio: The executor's time divided by eager mode's, median of `ROUNDS` turns.
+        reason: Why it failed, or "".
     """
 
     network: str
@@ -60,7 +60,7 @@ class Tried:
 
 
 def attempt(name: str, side: int, seconds: int = 900) -> Tried:
-    """Try one network in a process of its own; whatever goes wrong there is the reason."""
+    """Try one network in a process of its own; an error there becomes the reason."""
     command = [sys.executable, "-P", "-m", MODULE, "--child", name, str(side)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
@@ -95,10 +95,10 @@ def _child(name: str, side: int) -> Tried:
 
 
 def own_ratio(artifact: Path, run: Path) -> float:
-    """The executor's time for an image of our own file over timm's in eager mode, in turns.
+    """The executor's time for our own file divided by the run's time in eager mode, in turns.
 
     Raises:
-        LesionliteError: if one of them cannot be opened.
+        LesionliteError: The artifact or the run cannot be opened.
     """
     from lesionlite.benchmark.candidate import Candidate
     from lesionlite.benchmark.elsewhere.runtimes import REFERENCE, opener_of
@@ -121,7 +121,7 @@ def own_ratio(artifact: Path, run: Path) -> float:
 
 
 def _network(name: str, side: int) -> tuple[Any, Any]:
-    """A network with random weights and statistics, and a random image; side 0 is its own."""
+    """A network with random weights and statistics, and an image; side 0 takes its own side."""
     import torch
 
     from lesionlite.train.model import declare_torchvision_operators
@@ -131,7 +131,7 @@ def _network(name: str, side: int) -> tuple[Any, Any]:
     torch.manual_seed(0)
     network = timm.create_model(name, pretrained=False, num_classes=10).eval()
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):  # those of a new network are the identity
+        if isinstance(module, torch.nn.BatchNorm2d):  # in a new network they are the identity
             assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
@@ -140,7 +140,7 @@ def _network(name: str, side: int) -> tuple[Any, Any]:
 
 
 def _convert(network: Any, image: Any, package: Path) -> str:
-    """Convert by a trace; where coremltools stumbles, by torch.export."""
+    """Convert a trace; if coremltools fails, convert a torch.export program. Returns which."""
     import coremltools as ct
     import torch
 
@@ -154,7 +154,7 @@ def _convert(network: Any, image: Any, package: Path) -> str:
             inputs = [ct.TensorType(name="x", shape=tuple(image.shape))]
             program = ct.convert(torch.jit.trace(network, image), inputs=inputs, **settings)
             route = "trace"
-        except Exception:  # e.g. `aten::Int` of a size, with numpy 2.4 (see the design's facts)
+        except Exception:  # e.g. for `aten::Int` of a size, with numpy 2.4
             exported = torch.export.export(network, (image,)).run_decompositions({})
             program = ct.convert(exported, **settings)
             route = "export"
@@ -175,7 +175,7 @@ class Networks:
     networks: Positional[tuple[str, ...]] = NETWORKS
     """Names that timm knows."""
     side: int = 0
-    """Input side; 0 is each network's own, at most 224."""
+    """Input side; 0 takes each network's own, at most 224."""
     artifact: Path | None = None
     """A Core ML file of ours, to time beside PyTorch."""
     run_folder: Annotated[Path | None, arg(name="run")] = None
@@ -183,16 +183,16 @@ class Networks:
     json: Json = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be meant.
+        """Refuse settings that cannot work.
 
         Raises:
-            LesionliteError: naming the flag, its value, and what it may be.
+            LesionliteError: It names the flag, its value, and the values allowed.
         """
         refuse_types(self)
         refuse_settings(self, [("side", 0 <= self.side <= 1024, "from 0 to 1024")])
 
     def run(self) -> Outcome:
-        """Try them all, and show what became of each."""
+        """Try all networks, and show the result of each."""
         rows = []
         ratio = None
         if self.artifact is not None and self.run_folder is not None:
@@ -211,7 +211,7 @@ class Networks:
 
 
 def main() -> int:
-    """The command: 0, 1, 2 for what the user can mend, or 130 for Ctrl-C."""
+    """Run the command; returns the exit code of `respond`."""
     if sys.argv[1:2] == ["--child"]:
         print(json.dumps(asdict(_child(sys.argv[2], int(sys.argv[3])))))
         return 0

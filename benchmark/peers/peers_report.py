@@ -1,4 +1,4 @@
-"""The comparison with the defaults as peers.json for programs and peers.md for people."""
+"""The comparison with the defaults, as peers.json for programs and peers.md for people."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from lesionlite.outputs import writing_into
 from lesionlite.tables import markdown_lines, terminal_table
 from lesionlite.verdicts import PEERS_JSON, PEERS_MD
 
-BUSY = 1.3  # of `Limit.unrest`: beyond it something else had the processor
+BUSY = 1.3  # above this `Limit.unrest`, another program used the processor
 
 
 def write(document: Document, folder: Path) -> None:
@@ -25,7 +25,7 @@ def _word(value: float | None, form: str) -> str:
 
 
 def _cells(row: Document) -> list[str]:
-    """What the terminal's table shows of a row."""
+    """The cells of a row in the table."""
     sizes = [row["size_bytes"], row["default_size_bytes"]]
     spread = row["spread"]
     return [
@@ -44,7 +44,7 @@ COLUMNS = ("ours", "default", "ours ms", "def. ms", "ratio", "quartiles", "/limi
 
 
 def show(document: Document) -> None:
-    """Print the comparison for a person, in 80 columns."""
+    """Print the comparison in 80 columns."""
     for threads in document["limit"]["by_threads"]:
         rows = [row for row in document["rows"] if str(row["threads"]) == threads]
         cells = [_cells(row) for row in rows]
@@ -60,7 +60,7 @@ WORK_COLUMNS = ("file", "operations", "M mult.-adds", "MB moved", "max rank", "n
 
 
 def _work_rows(document: Document) -> list[list[str]]:
-    """Core ML's counts, ours over the default's."""
+    """Rows of the counted work of Core ML files: ours/default."""
     table = []
     for row in document["rows"]:
         if row["work"] is None:
@@ -83,7 +83,7 @@ def _work_rows(document: Document) -> list[list[str]]:
 
 
 def sentences(document: Document) -> list[str]:
-    """The limits, the other ratios, why figures are blank, and what must be known of them."""
+    """Sentences: the limits, other ratios, why figures are blank, and notes."""
     words = []
     for threads, limits in document["limit"]["by_threads"].items():
         parts = [
@@ -118,7 +118,7 @@ def sentences(document: Document) -> list[str]:
 
 
 def markdown(document: Document) -> str:
-    """The comparison for people to keep."""
+    """The text of peers.md."""
     here = document["limit"]["machine"]
     timed = [[str(r["threads"]), *_cells(r)] for r in document["rows"] if r["threads"]]
     work = _work_rows(document)

@@ -1,4 +1,4 @@
-"""Time our files, other makers' files and matrix products together, each in its own process."""
+"""Time our files, the default exports and matrix products in turns, each in its own process."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -23,13 +23,13 @@ def counts(path: Path) -> str:
 
 @dataclass(frozen=True)
 class File:
-    """One file of the comparison, or why there is none.
+    """One file of the comparison, or the reason why there is none.
 
     Attributes:
-        path: where it is, or would be.
-        size_bytes: None if it could not be made.
-        work: counted, where it cannot be timed.
-        reason: why there is no file or no work.
+        path: The file, whether it exists or not.
+        size_bytes: None if the file could not be made.
+        work: Counted work, for a file that cannot be timed.
+        reason: Why there is no file or no work.
     """
 
     path: Path
@@ -39,18 +39,18 @@ class File:
 
     @property
     def timed(self) -> bool:
-        """Whether something here can execute it."""
+        """Whether a runtime here can execute it."""
         return self.size_bytes is not None and not counts(self.path)
 
 
 @dataclass(frozen=True)
 class Round:
-    """What was measured with one number of threads.
+    """Measurements with one number of threads.
 
     Attributes:
-        threads: each runtime's.
-        turns: by the path of our file or of a default's.
-        limits: by arithmetic, fp32 and int8.
+        threads: Of each runtime.
+        turns: By path of the file.
+        limits: By arithmetic, fp32 and int8.
     """
 
     threads: int
@@ -63,10 +63,10 @@ def time_round(
 ) -> Round:
     """Time everything that can be executed, in turns.
 
-    What cannot be opened, or stops, is in the result with its error.
+    A file that cannot be opened, or that stops, is in the result with its error.
 
     Raises:
-        LesionliteError: if no matrix product can be measured.
+        LesionliteError: No matrix product can be measured.
     """
     openers = {file.path: OURS for file in ours if file.timed}
     openers |= {file.path: foreign(query.shape) for file in defaults if file.timed}
@@ -93,12 +93,12 @@ def time_round(
 
 @dataclass(frozen=True)
 class Query:
-    """What every candidate is asked.
+    """The input of every candidate.
 
     Attributes:
-        images: .npy file with uint8 [1, S, S, 3], for our files.
-        shape: of other makers' float32 input, [1, 3, S, S].
-        multiply_adds: of the network, for the limit.
+        images: .npy file, uint8 [1, S, S, 3], for our files.
+        shape: Of the defaults' float32 input, [1, 3, S, S].
+        multiply_adds: Of the network, for the limit.
     """
 
     images: Path
@@ -107,7 +107,7 @@ class Query:
 
 
 def _open_all(candidates: Mapping[Path, Candidate], images: Path, threads: int) -> dict[Path, str]:
-    """Open and warm up; the errors of those that could not be."""
+    """Open and warm up all candidates; the errors of those that failed."""
     errors = {}
     with progress() as bar:
         task = bar.add_task("opening", total=len(candidates), note="")

@@ -1,8 +1,7 @@
-"""Our artifacts beside each toolchain's default export of the same network, timed in one run.
+"""Compare our artifacts with each toolchain's default export of the same network.
 
-`lesionlite peers ARTIFACTS --run RUN [--data DATA]`.
-Every file is open in a process of its own and they take turns in bursts: ours, the defaults, and
-the matrix products that set the physical limit; once with each number of threads.
+Every file is open in a process of its own. Our files, the defaults, and the matrix products that
+set the physical limit take turns in short bursts, once per number of threads.
 """
 
 import tempfile
@@ -47,17 +46,17 @@ def peers(
     """Compare the artifacts of a folder with the toolchains' defaults.
 
     Args:
-        artifacts: folder that `export` wrote.
-        run: the run that they were made from.
-        data: data folder whose train/ calibrates the 8-bit defaults; without it they are refused.
-        config: protocol.
-        out: folder; the default exports are left in its `defaults`.
+        artifacts: Folder that `export` wrote.
+        run: The run that they were made from.
+        data: Data folder whose train/ calibrates the 8-bit defaults; None leaves them out.
+        config: Protocol.
+        out: Folder; the default exports stay in its subfolder `defaults`.
 
     Returns:
-        The comparison; it is not written yet.
+        The comparison, not yet written.
 
     Raises:
-        LesionliteError: no artifacts, no run, artifacts of another run, or no limit to measure.
+        LesionliteError: No artifacts, no run, artifacts of another run, or no limit to measure.
     """
     inputs = {"RUN": run, "DATA": data, "ARTIFACTS": artifacts}
     if out.resolve() == artifacts.resolve():
@@ -95,7 +94,7 @@ def _peers(
 
 
 def _ours(artifacts: Path, run: Path, config: PeersConfig) -> Ours:
-    """Our artifacts by format and precision, as the manifest lists them."""
+    """The artifacts of the manifest, by format and precision."""
     known = dict.fromkeys([*FORMATS, *(row.format for row in DEFAULTS.values())])
     for name in config.formats:
         if name not in known:
@@ -113,7 +112,7 @@ def _ours(artifacts: Path, run: Path, config: PeersConfig) -> Ours:
 
 
 def _file(path: Path) -> File:
-    """The file as it is, with its work if it cannot be timed."""
+    """A file, with its counted work if it cannot be timed."""
     if not path.exists():
         return File(path, None, reason=f"there is no {path.name}")
     work, reason = _work(path, counter) if (counter := counts(path)) else (None, "")
@@ -131,9 +130,10 @@ def _work(path: Path, counter: str) -> tuple[Work | None, str]:
 def _calibration_files(
     artifacts: Path, data: Path | None, selected: list[Default], contract: Contract, images: int
 ) -> list[Path]:
-    """Some of the images that calibrated ours, spread over their list.
+    """Some of our calibration images, spread over their list.
 
-    Ranges do not change how long a file takes, and PT2E's default observers take minutes for 300.
+    Few are enough: ranges do not change how long a file takes, and PT2E's default observers need
+    minutes for 300 images.
     """
     if data is None or not any(PRECISIONS[row.precision].calibrated for row in selected):
         return []
@@ -155,7 +155,7 @@ def _calibration_files(
 def _convert_all(
     selected: list[Default], ours: Ours, run: Path, images: Path | None, folder: Path
 ) -> dict[str, File]:
-    """Write every default export in a process of its own; a refusal is noted, not raised."""
+    """Write every default export in a process of its own; an error becomes the file's reason."""
     made = {}
     with progress() as bar:
         task = bar.add_task("default exports", total=len(selected), note="")

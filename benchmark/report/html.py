@@ -1,4 +1,4 @@
-"""report.html: the verdict as one file that needs nothing else, for a phone and for the dark."""
+"""report.html: one file without outside resources, readable on phones and in dark mode."""
 
 from dataclasses import dataclass
 from math import ceil, floor, log10
@@ -11,7 +11,7 @@ Document = dict[str, Any]
 
 
 def html(document: Document) -> str:
-    """The HTML of what `report.json` holds."""
+    """The HTML of a report's document."""
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
@@ -41,13 +41,13 @@ def html(document: Document) -> str:
 
 
 def _shares(confusion: list[list[int]]) -> list[list[tuple[int, float]]]:
-    """Counts with their share of the row, of the true class."""
+    """Each count, and its share of the images of the true class."""
     return [[(n, n / max(1, sum(row))) for n in row] for row in confusion]
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One artifact in a chart, in its pixels; low and high are the ends of its interval."""
+    """One artifact in a chart, in pixels; `low` and `high` are the ends of its interval."""
 
     x: float
     y: float
@@ -58,7 +58,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """Weighted F1 against what it costs, ready to draw inside `FRAME`."""
+    """Weighted F1 against a cost, ready to draw inside `FRAME`."""
 
     title: str
     marks: list[Mark]
@@ -71,7 +71,7 @@ FRAME = {"width": 480, "height": 270, "left": 52, "right": 468, "top": 10, "bott
 
 
 def _charts(reference: Document, rows: list[Document]) -> list[Chart]:
-    """Against latency (of what was timed) and against size."""
+    """One chart against latency, for what was timed, and one against size."""
     timed = [(row["latency_ms"]["p50"], row) for row in rows if row["latency_ms"]]
     sized = [(row["size_bytes"] / 1e6, row) for row in rows]
     charts = (("median latency, ms", timed), ("file size, MB", sized))
@@ -79,7 +79,7 @@ def _charts(reference: Document, rows: list[Document]) -> list[Chart]:
 
 
 def _chart(title: str, points: list[tuple[float, Document]], reference: float) -> Chart:
-    """Costs on a logarithmic scale."""
+    """One chart, with costs on a logarithmic scale."""
     ends = [reference + row["delta_interval"][end] for _, row in points for end in ("low", "high")]
     low, high = min(ends, default=0), max(ends, default=1)
     margin = 0.06 * (high - low) or 0.01

@@ -1,4 +1,4 @@
-"""What a benchmark found, and its reports: for programs, spreadsheets, terminals and browsers."""
+"""The results of a benchmark, and the reports written from them."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
 from lesionlite.benchmark.latency import QUIET, SETTLED, Latency
 from lesionlite.benchmark.parity import Parity, tolerances, too_few
 from lesionlite.benchmark.report.html import html
-from lesionlite.benchmark.report.text import csv_text, markdown
+from lesionlite.benchmark.report.markdown import csv_text, markdown
 from lesionlite.benchmark.resize import Drift, verdicts
 from lesionlite.benchmark.statistics import RESAMPLES, SEED
 from lesionlite.export.formats import FORMATS
@@ -29,12 +29,12 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Result:
-    """One artifact's line: its verdict, and what it was judged by.
+    """One artifact: its verdict and its measurements.
 
-    `status` is pass, fail or unverified; `reason` says why not pass. `parity` is None if it could
-    not be executed, `latency` if it has no native runtime here. `sweep` is the median latency in
-    milliseconds by other numbers of threads; `peak_memory_bytes` that of a fresh process after
-    loading and one query. `native` is False if a reference executor executed it.
+    `status` is pass, fail or unverified, and `reason` says why it is not pass. `parity` is None if
+    the artifact could not be executed, `latency` if no native runtime executes it here. `sweep` has
+    the median latency in milliseconds for other numbers of threads. `peak_memory_bytes` is of a new
+    process, after loading and one query. `native` is False if a reference executor executed it.
     """
 
     artifact: str
@@ -52,7 +52,7 @@ class Result:
     native: bool = True
 
     def document(self) -> Document:
-        """The row as `report.json` holds it."""
+        """The row of `report.json`."""
         parity = asdict(self.parity) if self.parity else dict.fromkeys(Parity.__annotations__)
         return {
             **{key: getattr(self, key) for key in ("artifact", "format", "precision", "runtime")},
@@ -68,14 +68,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark found."""
+    """The results of a benchmark."""
 
     reference: Document
     rows: tuple[Result, ...]
     labels: tuple[str, ...]
     config: BenchmarkConfig
     note: str
-    restless: tuple[str, ...] = ()  # never settled while warming up
+    restless: tuple[str, ...] = ()  # artifacts whose times did not settle in the warm-up
     drifts: tuple[Drift, ...] = ()
     elsewhere: tuple[CrossRuntimeCheck, ...] = ()
     phone: tuple[PhoneRow, ...] = ()
@@ -83,9 +83,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether every artifact passes, those aside that may stay unverified.
+        """Whether every artifact passes, or is unverified and allowed to be.
 
-        And that nothing fails elsewhere, or became worse than in an older report.
+        Also, no other runtime or core fails, and nothing became worse than in an older report.
         """
         allowed = self.config.allow_unverified
         if any(row.status == "fail" for row in self.elsewhere):
@@ -96,7 +96,7 @@ class Report:
         )
 
     def document(self) -> Document:
-        """The whole as a JSON document; `report.schema.json` beside this module describes it."""
+        """The contents of `report.json`; `report.schema.json` in this folder describes them."""
         return {
             "passed": self.passed,
             "note": self.note,
@@ -116,7 +116,7 @@ class Report:
         }
 
     def _method(self) -> list[str]:
-        """How it was measured."""
+        """How the results were measured."""
         here, config = machine(self.config.threads), self.config
         queries, seconds = config.protocol()
         return [
@@ -141,7 +141,7 @@ class Report:
         return {"tolerated": verdicts(self.drifts), "rows": [asdict(row) for row in self.drifts]}
 
     def _caveats(self) -> list[str]:
-        """What the figures do not prove."""
+        """What the results do not prove."""
         words = [self._too_few()] if self._too_few() else []
         for kind in dict.fromkeys(FORMATS[row.format] for row in self.rows if not row.native):
             words.append(
@@ -179,17 +179,17 @@ class Report:
 
 
 def refuse_reports(folder: Path) -> None:
-    """Refuse a folder with a report of the user's own.
+    """Refuse a folder that holds a report of the user.
 
     Raises:
-        LesionliteError: naming the file.
+        LesionliteError: It names the file.
     """
     for name in REPORTS:
         refuse_foreign(folder / name)
 
 
 def _gate(config: BenchmarkConfig) -> str:
-    """What was tolerated, in a sentence."""
+    """The tolerances, in a sentence."""
     each = [
         f"{name} " + ", ".join(f"{value:g}" for value in tolerances(row, config))
         for name, row in PRECISIONS.items()
@@ -206,7 +206,7 @@ def _gate(config: BenchmarkConfig) -> str:
 
 
 def machine(threads: int) -> Document:
-    """The machine that latencies were measured on."""
+    """The machine on which latencies were measured."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -217,7 +217,7 @@ def machine(threads: int) -> Document:
 
 
 def _processor() -> str:
-    """Its name; Linux tells only in /proc/cpuinfo."""
+    """The processor's name. Linux has it in /proc/cpuinfo only."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text().splitlines():
