@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, NoReturn, TypedDict, TypeVar, Union, get_args, get_origin
 
 from lesionlite.documents import describe
 from lesionlite.errors import LesionliteError, unknown_choice
@@ -45,6 +47,35 @@ def read_flags(
     settings |= {"prog": prog, "config": (marker,)}
     with _rules():
         return _read(kind, arguments, prog, settings)
+
+
+@cache
+def given_flags(kind: type) -> Any:
+    """A TypedDict of a dataclass's fields, for tyro: it then holds only the flags that were given.
+
+    For settings whose defaults depend on a flag. Help shows the dataclass's own defaults. Switches
+    are always there, because tyro names them by their default (`--cache`, `--no-cache`).
+    """
+    from tyro.conf import arg
+    from tyro.constructors import MISSING_NONPROP, ConstructorRegistry, StructTypeInfo
+
+    spec = ConstructorRegistry.get_struct_spec(StructTypeInfo.make(kind, MISSING_NONPROP))
+    assert spec is not None
+    kinds: dict[str, Any] = {
+        row.name: Annotated[
+            row.type,
+            arg(help=row.helptext, help_behavior_hint=f"(default: {row.default})"),
+        ]
+        for row in spec.fields
+    }
+    made: Any = TypedDict(kind.__name__, kinds, total=False)  # type: ignore[misc]
+    made.__doc__ = kind.__doc__
+    return made
+
+
+def switches(kind: type) -> dict[str, Any]:
+    """The switches of a dataclass of settings, as they are by default."""
+    return {row.name: row.default for row in fields(kind) if isinstance(row.default, bool)}
 
 
 def _read(kind: type[T], arguments: Sequence[str], prog: str, settings: dict[str, Any]) -> T:

@@ -8,7 +8,7 @@ from lesionlite import cli
 from lesionlite.contract import MAX_SIDE, Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.recipes import RECIPES
+from lesionlite.train.recipes import RECIPES, recipe
 
 NUMBERS = [f.name for f in fields(TrainConfig) if type(f.default) in (int, float)]
 
@@ -48,7 +48,7 @@ def test_settings_are_refused_with_their_reason(change: dict[str, object], said:
 
 
 def test_what_the_settings_allow_is_a_contract() -> None:
-    for config in (*RECIPES.values(), TrainConfig(side=MAX_SIDE), TrainConfig(side=32)):
+    for config in (*map(recipe, RECIPES), TrainConfig(side=MAX_SIDE), TrainConfig(side=32)):
         Contract(("a", "b"), config.side, config.resize, config.resize_side)
 
 

@@ -12,14 +12,14 @@ MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. The defaults follow the paper (Regmi and Xu); `recipes.py` has others."""
+    """How to train. The defaults are the paper's (Regmi and Xu)."""
 
     recipe: str = "paper"
-    """Named settings that the other flags begin as. paper: as in the article (side 256, batch 100,
-    rate 3e-3). authors: as in their published code (batch 32, rate 3e-4, centre crop of 292, 1.5
-    times the images an epoch, rotation). recommended: what did best on real images, see
-    docs/results.md (sampler alone, moving average of the weights, batch 32, rate 1.5e-3). demo:
-    minutes on two cores, from scratch; what a build without DATA takes."""
+    """Named settings, which the other flags then change. paper: the article's (side 256, batch 100,
+    rate 3e-3). authors: their published code's (batch 32, rate 3e-4, centre crop of 292, 1.5 times
+    the images per epoch, rotation). recommended: the best on real images, see docs/results.md
+    (sampler alone, batch 32, rate 1.5e-3, rotation). demo: minutes on two cores, from scratch;
+    `build` without DATA uses it. The defaults shown below are the paper's."""
     model: str = "mobilevitv2_100"
     """The timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
     weights: str = "timm"
@@ -97,7 +97,13 @@ class TrainConfig:
             LesionliteError: naming the setting, its value, and what it may be.
         """
         refuse_types(self)
+        label = type(self).recipe
         rules = (
+            (
+                "recipe",
+                self.recipe == label,
+                f"{label} here; lesionlite.recipe({self.recipe!r}) has the settings of that name",
+            ),
             (
                 "side",
                 32 <= self.side <= MAX_SIDE and self.side % 32 == 0,
