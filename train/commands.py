@@ -100,8 +100,8 @@ class Audit:
 
         if self.out is not None:
             refuse_list_place(self.out, self.data, self.groups)
-        dataset, looks, _ = inspected(read_dataset(self.data), self.skip_bad)
-        found = audit(self.data, dataset, looks, self.groups)
+        dataset, signatures, _ = inspected(read_dataset(self.data), self.skip_bad)
+        found = audit(self.data, dataset, signatures, self.groups)
         for leak in found.leaks[:SHOWN]:
             say(f"{leak.image}  like  {leak.like}  ({leak.reason})")
         if len(found.leaks) > SHOWN:

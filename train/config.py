@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE
+from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE, Contract
 from lesionlite.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
 
 # Far beyond what is of use: a number that was meant otherwise shall not fill the memory.
@@ -144,3 +144,12 @@ class TrainConfig:
             ("seed", 0 <= self.seed <= MAX_SEED, SEED),
         )
         refuse_settings(self, rules)
+
+    def contract(self, labels: tuple[str, ...], note: str = "") -> Contract:
+        """The contract of a network that these settings train.
+
+        Args:
+            labels: class names in the order of the outputs.
+            note: see `Contract`.
+        """
+        return Contract(labels, self.side, self.resize, self.resize_side, note=note)
