@@ -12,7 +12,7 @@ from lesionlite.console import say
 from lesionlite.export.config import ExportConfig
 from lesionlite.settings import refuse_settings, refuse_types
 from lesionlite.train.commands import TrainingFlags, no_flags, training_of
-from lesionlite.train.config import TrainConfig
+from lesionlite.train.config import RARE_FLAGS, TrainConfig
 
 Run = Annotated[Path, arg(name="run")]
 
@@ -113,6 +113,8 @@ class Build:
     Without DATA, 14-class images of no medical meaning are drawn, and the training flags default
     to a short demonstration. Exits with 1 unless every artifact passes.
     """
+
+    RARE_FLAGS = RARE_FLAGS
 
     data: Positional[Path | None] = None
     """Data folder with train/, val/ and test/; leave it out to draw images."""

@@ -1,7 +1,7 @@
 """Command lines read into dataclasses by tyro; what it refuses becomes one sentence."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
@@ -82,7 +82,9 @@ def _read(kind: type[T], arguments: Sequence[str], prog: str, settings: dict[str
     import tyro
 
     if asks_for_help(arguments):
-        _print_help(tyro.extras.get_parser(kind, **settings))
+        helper = tyro.extras.get_parser(kind, **settings)
+        _move_rare_flags(helper, getattr(kind, "RARE_FLAGS", {}))
+        _print_help(helper)
         raise SystemExit(0)
     try:
         made: T = tyro.cli(kind, args=list(arguments), console_outputs=False, **settings)
@@ -205,6 +207,22 @@ def _wanted(kind: Any) -> str:
         each = describe(parts[0])
         return f"one or more of these: {each}"
     return describe(kind)
+
+
+def _move_rare_flags(parser: Any, groups: Mapping[str, Sequence[str]]) -> None:
+    """Show flags in groups of their own, after the common ones.
+
+    Args:
+        parser: whose help is to be printed.
+        groups: field names by the group's title.
+    """
+    for title, names in groups.items():
+        flags = {f"--{prefix}{n.replace('_', '-')}" for n in names for prefix in ("", "no-")}
+        rare = parser.add_argument_group(title)
+        for group in parser._action_groups[:-1]:
+            moved = [a for a in group._group_actions if flags & set(a.option_strings)]
+            rare._group_actions += moved
+            group._group_actions[:] = [a for a in group._group_actions if a not in moved]
 
 
 def _print_help(parser: Any) -> None:

@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from lesionlite.command import SHOWN, Json, Outcome
 from lesionlite.console import say
 from lesionlite.flags import given_flags, switches
-from lesionlite.train.config import TrainConfig
+from lesionlite.train.config import RARE_FLAGS, TrainConfig
 from lesionlite.train.data.folders import find_named, sentences
 from lesionlite.train.data.prepare import PrepareConfig, prepare
 from lesionlite.train.recipes import with_changes
@@ -124,6 +124,7 @@ class Train:
     """Run folder to write: weights, contract.json, train.json, metrics.jsonl, curves.png."""
     resume: bool = False
     """Go on with an interrupted run in --out."""
+    RARE_FLAGS = RARE_FLAGS
     training: TrainingFlags = field(default_factory=no_flags)
     json: Json = False
 

@@ -9,6 +9,18 @@ from lesionlite.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, re
 # Far beyond what is of use: a number that was meant otherwise shall not fill the memory.
 MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
 
+RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
+    "image size": ("side", "resize", "resize_side"),
+    "optimizer": ("weight_decay", "warmup", "clip", "patience", "layer_decay", "ema"),
+    "class balance": ("imbalance", "beta", "draws"),
+    "augmentation and regularization": (
+        *("crop", "rotation", "jitter", "label_smoothing", "drop_path"),
+    ),
+    "machine and files": (
+        *("weights_ema", "cache", "workers", "seed", "device", "bf16", "skip_bad", "coverage"),
+    ),
+}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
