@@ -1,4 +1,4 @@
-"""What a training run is told, as one frozen record. Standard library only."""
+"""The settings of a training run, as one frozen record. Standard library only."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE, Contract
 from lesionlite.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
 
-# Far beyond what is of use: a number that was meant otherwise shall not fill the memory.
+# Far above any useful value: a mistyped number must not fill the memory.
 MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
 
 RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
@@ -49,21 +49,21 @@ class TrainConfig:
     resize_side: int = 0
     """The shorter side before the crop, for `shortest`; 0 means side."""
     epochs: int = 60
-    """Most epochs; 0 makes a run of the weights as they are."""
+    """Maximum number of epochs; 0 saves the starting weights as a run."""
     batch: int = 100
-    """Images per step; of all processes together where torchrun starts several, which share it."""
+    """Images per step, shared by all processes that torchrun starts."""
     lr: float = 3e-3
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.05
-    """Decoupled weight decay; norms and biases are left alone."""
+    """Decoupled weight decay; norms and biases get none."""
     warmup: float = 0.05
-    """Share of the steps in which the learning rate rises; a cosine to zero follows."""
+    """Share of the steps in which the learning rate rises; then it falls to zero along a cosine."""
     clip: float = 1.0
     """Largest norm of the gradient."""
     patience: int = 10
     """Stop after this many epochs without a better weighted F1 on validation."""
     imbalance: Literal["dual", "sampler", "loss", "none"] = "dual"
-    """What is done about rare classes: drawn more often, weighted more in the loss, or both."""
+    """Rare classes are drawn more often (sampler), weigh more in the loss (loss), or both (dual)."""
     beta: float = 0.999
     """Beta of the Effective-Number-of-Samples loss weights."""
     draws: float = 1.0
@@ -75,7 +75,7 @@ class TrainConfig:
     jitter: float = 0.1
     """Largest random change of brightness, contrast and saturation: of a factor, away from 1."""
     label_smoothing: float = 0.0
-    """Share of the target that goes to all classes alike."""
+    """Share of the target that is spread evenly over all classes."""
     drop_path: float = 0.0
     """Probability of skipping a residual branch in training, rising to this in the last block."""
     layer_decay: float = 1.0
