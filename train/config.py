@@ -57,13 +57,13 @@ class TrainConfig:
     weight_decay: float = 0.05
     """Decoupled weight decay; norms and biases get none."""
     warmup: float = 0.05
-    """Share of the steps in which the learning rate rises; then it falls to zero along a cosine."""
+    """Share of the steps in which the learning rate rises; it then falls along a cosine to zero."""
     clip: float = 1.0
     """Largest norm of the gradient."""
     patience: int = 10
     """Stop after this many epochs without a better weighted F1 on validation."""
     imbalance: Literal["dual", "sampler", "loss", "none"] = "dual"
-    """Rare classes are drawn more often (sampler), weigh more in the loss (loss), or both (dual)."""
+    """Rare classes are drawn more often (sampler), weigh more in the loss (loss), both (dual)."""
     beta: float = 0.999
     """Beta of the Effective-Number-of-Samples loss weights."""
     draws: float = 1.0
