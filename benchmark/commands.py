@@ -11,8 +11,8 @@ from lesionlite.command import Json, Outcome
 from lesionlite.console import say
 from lesionlite.export.config import ExportConfig
 from lesionlite.settings import refuse_settings, refuse_types
-from lesionlite.train.commands import default_training
-from lesionlite.train.config import TrainConfig
+from lesionlite.train.commands import TrainingFlags, no_flags, training_of
+from lesionlite.train.config import RARE_FLAGS, TrainConfig
 from lesionlite.verdicts import PEERS_MD, REPORT_HTML
 
 Run = Annotated[Path, arg(name="run")]
@@ -117,6 +117,8 @@ class Build:
     default to a short demonstration. Exits with 1 unless every artifact passes.
     """
 
+    RARE_FLAGS = RARE_FLAGS
+
     data: Positional[Path | None] = None
     """Data folder with train/, val/ and test/; without it, images are drawn."""
     out: Path = Path("dist/build")
@@ -125,7 +127,7 @@ class Build:
     """An existing run to use, instead of training."""
     images: int = 2800
     """How many images to draw if there is no DATA."""
-    training: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
+    training_flags: TrainingFlags = field(default_factory=no_flags)
     exporting: OmitArgPrefixes[ExportConfig] = field(default_factory=ExportConfig)
     benchmarking: OmitArgPrefixes[BenchmarkConfig] = field(default_factory=BenchmarkConfig)
     json: Json = False
@@ -138,6 +140,11 @@ class Build:
         """
         refuse_types(self)
         refuse_settings(self, [("images", 1 <= self.images <= 1_000_000, "from 1 to 1000000")])
+
+    @property
+    def training(self) -> TrainConfig:
+        """How to train: the demo's settings where images are drawn, unless a flag differs."""
+        return training_of(self.training_flags, "demo" if self.data is None else "paper")
 
     def run(self) -> Outcome:
         """Build, and show the report."""

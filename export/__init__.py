@@ -2,6 +2,6 @@
 
 import sys
 
-from lesionlite import Step
+from lesionlite import CallablePackage
 
-sys.modules[__name__].__class__ = Step
+sys.modules[__name__].__class__ = CallablePackage

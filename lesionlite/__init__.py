@@ -52,7 +52,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-class Step(ModuleType):
+class CallablePackage(ModuleType):
     """A package that is called as the function of its name: `lesionlite.train(data, out)`.
 
     Python binds an imported package to its parent, where it would hide that function.

@@ -99,22 +99,9 @@ def _parse(arguments: Sequence[str]) -> "Command":
     _refuse_no_command(arguments)
     _refuse_torchrun(arguments)
     from lesionlite.flags import read_flags
-    from lesionlite.train.commands import take_defaults
-    from lesionlite.train.recipes import named_in, recipe
 
     kind: Any = getattr(import_module(COMMANDS[arguments[0]][0]), arguments[0].capitalize())
-
-    def parse() -> "Command":
-        command: Command = read_flags(kind, arguments[1:], f"lesionlite {arguments[0]}")
-        return command
-
-    named = named_in(arguments)
-    take_defaults(recipe(named or "paper"))
-    command = parse()
-    # Whether a build has a data folder is known only now; without one it trains the demo.
-    if arguments[0] == "build" and not named and getattr(command, "data", ...) is None:
-        take_defaults(recipe("demo"))
-        command = parse()
+    command: Command = read_flags(kind, arguments[1:], f"lesionlite {arguments[0]}")
     return command
 
 

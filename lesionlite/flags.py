@@ -1,11 +1,13 @@
 """Command lines read into dataclasses by tyro; what it refuses becomes one sentence."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, NoReturn, TypedDict, TypeVar, Union, get_args, get_origin
 
 from lesionlite.documents import describe
 from lesionlite.errors import LesionliteError, unknown_choice
@@ -47,11 +49,42 @@ def read_flags(
         return _read(kind, arguments, prog, settings)
 
 
+@cache
+def given_flags(kind: type) -> Any:
+    """A TypedDict of a dataclass's fields, for tyro: it then holds only the flags that were given.
+
+    For settings whose defaults depend on a flag. Help shows the dataclass's own defaults. Switches
+    are always there, because tyro names them by their default (`--cache`, `--no-cache`).
+    """
+    from tyro.conf import arg
+    from tyro.constructors import MISSING_NONPROP, ConstructorRegistry, StructTypeInfo
+
+    spec = ConstructorRegistry.get_struct_spec(StructTypeInfo.make(kind, MISSING_NONPROP))
+    assert spec is not None
+    kinds: dict[str, Any] = {
+        row.name: Annotated[
+            row.type,
+            arg(help=row.helptext, help_behavior_hint=f"(default: {row.default})"),
+        ]
+        for row in spec.fields
+    }
+    made: Any = TypedDict(kind.__name__, kinds, total=False)  # type: ignore[misc]
+    made.__doc__ = kind.__doc__
+    return made
+
+
+def switches(kind: type) -> dict[str, Any]:
+    """The switches of a dataclass of settings, as they are by default."""
+    return {row.name: row.default for row in fields(kind) if isinstance(row.default, bool)}
+
+
 def _read(kind: type[T], arguments: Sequence[str], prog: str, settings: dict[str, Any]) -> T:
     import tyro
 
     if asks_for_help(arguments):
-        _print_help(tyro.extras.get_parser(kind, **settings))
+        helper = tyro.extras.get_parser(kind, **settings)
+        _move_rare_flags(helper, getattr(kind, "RARE_FLAGS", {}))
+        _print_help(helper)
         raise SystemExit(0)
     try:
         made: T = tyro.cli(kind, args=list(arguments), console_outputs=False, **settings)
@@ -174,6 +207,22 @@ def _wanted(kind: Any) -> str:
         each = describe(parts[0])
         return f"one or more of these: {each}"
     return describe(kind)
+
+
+def _move_rare_flags(parser: Any, groups: Mapping[str, Sequence[str]]) -> None:
+    """Show flags in groups of their own, after the common ones.
+
+    Args:
+        parser: whose help is to be printed.
+        groups: field names by the group's title.
+    """
+    for title, names in groups.items():
+        flags = {f"--{prefix}{n.replace('_', '-')}" for n in names for prefix in ("", "no-")}
+        rare = parser.add_argument_group(title)
+        for group in parser._action_groups[:-1]:
+            moved = [a for a in group._group_actions if flags & set(a.option_strings)]
+            rare._group_actions += moved
+            group._group_actions[:] = [a for a in group._group_actions if a not in moved]
 
 
 def _print_help(parser: Any) -> None:

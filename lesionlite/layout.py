@@ -1,4 +1,4 @@
-"""What a run folder holds."""
+"""The names of the files in a data folder and in a run folder."""
 
 import os
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from typing import Any
 from lesionlite.documents import as_record, read_json
 from lesionlite.errors import LesionliteError
 
+DATASET, SPLIT_TABLE = "dataset.json", "split.csv"  # beside the splits of a data folder
+
 WEIGHTS, CONTRACT, SETTINGS = "model.safetensors", "contract.json", "train.json"
 DATA = "data.json"  # which images it was trained on
 METRICS, CURVES = "metrics.jsonl", "curves.png"
@@ -15,6 +17,7 @@ LAST, PREVIOUS = "last.pt", "previous.pt"  # checkpoints of a run that is under 
 SCORES, CONFUSION = "test.json", "confusion.png"
 TABLES, TABLES_JSON = "tables.md", "tables.json"
 RELIABILITY, LOSS_WEIGHTS = "reliability.png", "weights.png"
+EXPLANATIONS = "explanations.json"  # beside the pictures that `explain` draws
 OF_TRAINING = (
     *(WEIGHTS, CONTRACT, SETTINGS, DATA, METRICS, CURVES, LAST, PREVIOUS, SCORES, CONFUSION),
 )

@@ -33,7 +33,7 @@ from lesionlite.mobile_app_stub.serve import SITE, build_site, serving
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import load_inputs
 from lesionlite.train.data.splits import read_split
-from lesionlite.train.data.synthetic import LOOKS, draw, draw_dataset
+from lesionlite.train.data.synthetic import DRAWN, draw, draw_dataset
 from lesionlite.train.model import load_run
 from lesionlite.train.results import train_and_test
 from tests.web_page import READY, Visit, says
@@ -162,7 +162,7 @@ def photos(shared: Shared) -> list[Path]:
         folder.mkdir()
         rng = np.random.default_rng(1)
         for index in range(100):
-            image = Image.fromarray(np.asarray(draw(index % len(LOOKS), rng, 240), np.uint8))
+            image = Image.fromarray(np.asarray(draw(index % len(DRAWN), rng, 240), np.uint8))
             wide, high = (int(n) for n in rng.integers(150, 640, 2))
             exif = Image.Exif()
             exif[0x0112] = (1, 6, 8, 3)[index % 4]

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 import lesionlite
 from lesionlite import cli
 from lesionlite.errors import LesionliteError
-from lesionlite.train.data.audit import Look, audit, inspected, look, read_groups
+from lesionlite.train.data.audit import Signature, audit, inspected, read_groups, signature_of
 from lesionlite.train.data.splits import Dataset, Split, read_dataset
 from lesionlite.train.fit import fit
 from tests.conftest import TINY
@@ -129,7 +129,7 @@ def audited(train: list[str], test: list[str], groups: dict[str, str]) -> set[st
     files = [f for s in (dataset.train, dataset.val, dataset.test) if s for f in s.files]
     flat = np.zeros((32, 32), np.float32)
     apart = np.random.default_rng(0).integers(0, 2**63, (len(files), 8), np.uint64)
-    looks = {file: Look(hashes, flat) for file, hashes in zip(files, apart, strict=True)}
+    looks = {file: Signature(hashes, flat) for file, hashes in zip(files, apart, strict=True)}
     import tempfile
 
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as stream:
@@ -142,13 +142,13 @@ def audited(train: list[str], test: list[str], groups: dict[str, str]) -> set[st
 def test_turned_images_have_the_hashes_of_the_image() -> None:
     generator = np.random.default_rng(0)
     image = Image.fromarray(generator.integers(0, 256, (32, 32, 3), np.uint8)).resize((200, 150))
-    mine, turned = look(image), look(image.transpose(Image.Transpose.ROTATE_180))
+    mine, turned = signature_of(image), signature_of(image.transpose(Image.Transpose.ROTATE_180))
     assert int(np.bitwise_count(mine.hashes[2] ^ turned.hashes[0])) <= 4
     assert int(np.bitwise_count(mine.hashes[0] ^ turned.hashes[0])) > 10
 
 
 def small(folder: Path, *names: str) -> Path:
-    """A data folder of images that look unlike one another."""
+    """A data folder of images that signature_of unlike one another."""
     for index, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         noise = np.random.default_rng(index).integers(0, 256, (6, 6, 3), np.uint8)

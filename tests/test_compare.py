@@ -1,19 +1,12 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from lesionlite.errors import LesionliteError
-from lesionlite.train.commands import take_defaults
-from lesionlite.train.recipes import recipe
 from lesionlite.train.trials.compare import Compare, compared, main
 from tests.conftest import TINY
-
-
-@pytest.fixture(autouse=True)
-def defaults():  # type: ignore[no-untyped-def]
-    yield
-    take_defaults(recipe("paper"))
 
 
 def test_the_table_holds_mean_and_spread() -> None:
@@ -24,11 +17,13 @@ def test_the_table_holds_mean_and_spread() -> None:
 
 
 def test_a_plan_varies_one_setting_and_the_seed(tmp_path: Path) -> None:
-    plan = Compare(tmp_path, tmp_path, "label-smoothing", ("0", "0.1"), 2, config=TINY).plan()
+    plan = Compare(
+        tmp_path, tmp_path, "label-smoothing", ("0", "0.1"), 2, training=asdict(TINY)
+    ).plan()
     assert [path.name for path in plan] == ["0-0", "0.1-0", "0-1", "0.1-1"]
     assert [c.label_smoothing for c in plan.values()] == [0, 0.1, 0, 0.1]
     assert [c.seed for c in plan.values()] == [0, 0, 1, 1]
-    plan = Compare(tmp_path, tmp_path, "cache", ("True", "False"), 1, config=TINY).plan()
+    plan = Compare(tmp_path, tmp_path, "cache", ("True", "False"), 1, training=asdict(TINY)).plan()
     assert [c.cache for c in plan.values()] == [True, False]
     with pytest.raises(LesionliteError, match="did you mean 'imbalance'"):
         Compare(tmp_path, tmp_path, "imbalanc", ("none",)).plan()

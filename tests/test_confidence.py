@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from lesionlite.contract import Contract
 from lesionlite.train.confidence import (
@@ -10,7 +11,6 @@ from lesionlite.train.confidence import (
     SUREST,
     fit_confidence,
     fit_temperature,
-    softmax,
 )
 
 Case = tuple[np.ndarray, np.ndarray]
@@ -21,7 +21,7 @@ def overconfident() -> Case:
     """Logits that are three times too large for how often they are right."""
     generator = np.random.default_rng(0)
     honest = generator.normal(size=(4000, 5)) * 2
-    drawn = (softmax(honest).cumsum(1) > generator.random((4000, 1))).argmax(1)
+    drawn = (softmax(honest, axis=1).cumsum(1) > generator.random((4000, 1))).argmax(1)
     return 3 * honest, drawn
 
 

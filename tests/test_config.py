@@ -7,8 +7,8 @@ import pytest
 from lesionlite import cli
 from lesionlite.contract import MAX_SIDE, Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.train.config import TrainConfig
-from lesionlite.train.recipes import RECIPES
+from lesionlite.train.config import RARE_FLAGS, TrainConfig
+from lesionlite.train.recipes import RECIPES, recipe
 
 NUMBERS = [f.name for f in fields(TrainConfig) if type(f.default) in (int, float)]
 
@@ -48,7 +48,7 @@ def test_settings_are_refused_with_their_reason(change: dict[str, object], said:
 
 
 def test_what_the_settings_allow_is_a_contract() -> None:
-    for config in (*RECIPES.values(), TrainConfig(side=MAX_SIDE), TrainConfig(side=32)):
+    for config in (*map(recipe, RECIPES), TrainConfig(side=MAX_SIDE), TrainConfig(side=32)):
         Contract(("a", "b"), config.side, config.resize, config.resize_side)
 
 
@@ -60,3 +60,15 @@ def test_help_of_a_flag_that_switches_off_reads_after_it(
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "--no-cache Decode training images in every epoch" in said
     assert "--no-weights-ema Of a FILE that holds weights and their moving average" in said
+
+
+def test_help_shows_the_common_flags_first(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("train", "build"):
+        with pytest.raises(SystemExit):
+            cli._parse([command, "--help"])
+        said = capsys.readouterr().out
+        rare = said.index(" image size ")
+        assert all(said.index(f"--{name} ") < rare for name in ("recipe", "epochs", "batch", "lr"))
+        for names in RARE_FLAGS.values():
+            for name in names:
+                assert said.index(f"{name.replace('_', '-')} ", rare) > rare

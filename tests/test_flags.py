@@ -11,7 +11,6 @@ from lesionlite.benchmark.elsewhere import browser
 from lesionlite.benchmark.peers import mil_others
 from lesionlite.benchmark.peers import run as peers
 from lesionlite.flags import read_flags
-from lesionlite.train.recipes import named_in
 from lesionlite.train.trials import compare, survival
 
 
@@ -110,8 +109,3 @@ def test_a_flag_takes_the_word_none_as_before() -> None:
     kind = importlib.import_module("lesionlite.benchmark.config").BenchmarkConfig
     assert read_flags(kind, ["--max-f1-loss", "None"], "x").max_f1_loss is None
     assert read_flags(kind, ["--max-f1-loss", "0.5"], "x").max_f1_loss == 0.5
-
-
-def test_the_last_recipe_counts() -> None:
-    assert named_in(["--recipe", "demo", "--recipe=paper"]) == "paper"
-    assert named_in(["x", "--", "--recipe", "demo"]) is None

@@ -5,10 +5,11 @@ import pytest
 
 from lesionlite import cli
 from lesionlite.errors import LesionliteError
+from lesionlite.flags import switches
 from lesionlite.train.augment import EpochSampler
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.splits import Split
-from lesionlite.train.recipes import RECIPES, named_in, recipe
+from lesionlite.train.recipes import RECIPES, recipe
 
 
 def test_the_papers_settings() -> None:
@@ -23,8 +24,10 @@ def test_the_papers_settings() -> None:
 
 
 def test_recipes_are_frozen_and_named() -> None:
-    for name, config in RECIPES.items():
-        assert config.recipe == name
+    for name, kind in RECIPES.items():
+        config = recipe(name)
+        assert config.recipe == name and type(config) is kind
+        assert switches(kind) == switches(TrainConfig)  # else a flag's name would depend on it
         with pytest.raises(FrozenInstanceError):
             config.lr = 1.0  # type: ignore[misc]
     with pytest.raises(LesionliteError, match="no recipe 'papre' .did you mean 'paper'"):
@@ -52,9 +55,27 @@ def test_help_explains_them_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"{name}:" in said for name in RECIPES)
 
 
-def test_where_the_recipe_is_named() -> None:
-    assert named_in(["a", "--recipe", "x"]) == named_in(["--recipe=x", "b"]) == "x"
-    assert named_in(["--recipes", "x"]) is None and named_in(["--recipe"]) == ""
+def test_a_flag_that_repeats_the_papers_setting_still_changes_a_recipe() -> None:
+    command = ["train", "data", "--out", "run", "--recipe", "demo", "--side", "256", "--no-cache"]
+    config = cli._parse(command).config  # type: ignore[attr-defined]
+    assert config == replace(recipe("demo"), side=256, cache=False)
+
+
+def test_the_last_recipe_counts_and_a_value_after_two_dashes_is_none() -> None:
+    last = cli._parse(["train", "x", "--out", "y", "--recipe", "demo", "--recipe=authors"])
+    assert last.config == recipe("authors")  # type: ignore[attr-defined]
+    plain = cli._parse(["build", "--", "--recipe"])
+    assert plain.data == Path("--recipe")  # type: ignore[attr-defined]
+    assert plain.training == recipe("paper")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["authors", "demo", "best", 3])
+def test_no_settings_bear_the_name_of_another_recipe(name: str) -> None:
+    with pytest.raises(LesionliteError, match=r"--recipe is .*; it must be"):
+        TrainConfig(recipe=name)
+    with pytest.raises(LesionliteError, match=r"--recipe is .*; it must be"):
+        replace(recipe("recommended"), recipe=name)
+    assert replace(recipe("authors"), lr=0.1).recipe == "authors"
 
 
 def test_an_epoch_may_be_longer_and_all_images_alike() -> None:

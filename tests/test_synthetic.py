@@ -6,7 +6,7 @@ import pytest
 from lesionlite.errors import LesionliteError
 from lesionlite.train.data.prepare import CLASSES
 from lesionlite.train.data.splits import read_dataset
-from lesionlite.train.data.synthetic import LOOKS, NOTE, counts, draw, draw_dataset
+from lesionlite.train.data.synthetic import DRAWN, NOTE, counts, draw, draw_dataset
 
 
 def test_the_same_seed_draws_the_same_pixels() -> None:
@@ -20,7 +20,7 @@ def test_counts_have_a_long_tail() -> None:
     numbers = counts(2400)
     assert abs(sum(numbers) - 2400) < 30
     assert 8 < max(numbers) / min(numbers) < 16
-    assert len(numbers) == len(LOOKS) == len(CLASSES)
+    assert len(numbers) == len(DRAWN) == len(CLASSES)
 
 
 def test_the_folder_is_marked_and_drawn_once(drawn: Path) -> None:

@@ -11,7 +11,7 @@ from lesionlite.console import say
 from lesionlite.documents import as_record
 from lesionlite.errors import LesionliteError
 from lesionlite.files import replacing
-from lesionlite.layout import LAST, PREVIOUS
+from lesionlite.layout import LAST, PREVIOUS, WEIGHTS
 from lesionlite.outputs import list_as_ours
 from lesionlite.train.history import read_history
 
@@ -85,7 +85,7 @@ def newest(run: Path, device: torch.device) -> dict[str, Any] | None:
     if files:
         raise LesionliteError(
             f"no checkpoint in {run} is whole; delete the folder and train anew (the best network "
-            "so far, if any, is in its model.safetensors)"
+            f"so far, if any, is in its {WEIGHTS})"
         )
     return None
 

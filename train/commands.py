@@ -1,28 +1,43 @@
 """`lesionlite prepare`, `audit`, `train`, `profile` and `explain`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Annotated, Any
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from lesionlite.command import SHOWN, Json, Outcome
 from lesionlite.console import say
-from lesionlite.train.config import TrainConfig
+from lesionlite.flags import given_flags, switches
+from lesionlite.train.config import RARE_FLAGS, TrainConfig
 from lesionlite.train.data.folders import find_named, sentences
 from lesionlite.train.data.prepare import PrepareConfig, prepare
+from lesionlite.train.recipes import with_changes
 
-_defaults = {"training": TrainConfig()}
+TrainingFlags = Annotated[
+    dict[str, Any], OmitArgPrefixes, arg(constructor_factory=partial(given_flags, TrainConfig))
+]
+"""The training flags that the user gave. `--recipe`, which may be one of them, decides the rest."""
 
 
-def default_training() -> TrainConfig:
-    """What the training flags default to; see `take_defaults`."""
-    return _defaults["training"]
+def no_flags() -> dict[str, Any]:
+    """What `TrainingFlags` holds when no flag was given: the switches."""
+    return switches(TrainConfig)
 
 
-def take_defaults(config: TrainConfig) -> None:
-    """Let the training flags default to these settings; flags that the user gave win."""
-    _defaults["training"] = config
+def training_of(flags: Mapping[str, Any], default: str = "paper") -> TrainConfig:
+    """The settings that training flags ask for.
+
+    Args:
+        flags: see `TrainingFlags`.
+        default: the recipe if they name none.
+
+    Raises:
+        LesionliteError: there is no such recipe, or a setting cannot work.
+    """
+    return with_changes(flags.get("recipe", default), flags)
 
 
 def named_images(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -85,8 +100,8 @@ class Audit:
 
         if self.out is not None:
             refuse_list_place(self.out, self.data, self.groups)
-        dataset, looks, _ = inspected(read_dataset(self.data), self.skip_bad)
-        found = audit(self.data, dataset, looks, self.groups)
+        dataset, signatures, _ = inspected(read_dataset(self.data), self.skip_bad)
+        found = audit(self.data, dataset, signatures, self.groups)
         for leak in found.leaks[:SHOWN]:
             say(f"{leak.image}  like  {leak.like}  ({leak.reason})")
         if len(found.leaks) > SHOWN:
@@ -109,8 +124,14 @@ class Train:
     """Run folder to write: weights, contract.json, train.json, metrics.jsonl, curves.png."""
     resume: bool = False
     """Go on with an interrupted run in --out."""
-    config: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
+    RARE_FLAGS = RARE_FLAGS
+    training: TrainingFlags = field(default_factory=no_flags)
     json: Json = False
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings that the flags ask for."""
+        return training_of(self.training)
 
     def run(self) -> Outcome:
         """Train, and show the table of the test split if there is one."""
@@ -138,8 +159,13 @@ class Profile:
 
     data: Positional[Path]
     """Folder with train/ and val/, each with one folder per class."""
-    config: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
+    training: TrainingFlags = field(default_factory=no_flags)
     json: Json = False
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings that the flags ask for."""
+        return training_of(self.training)
 
     def run(self) -> Outcome:
         """Measure, and show the rates."""

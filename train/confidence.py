@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from lesionlite.metrics import calibration_error, reliability
 
@@ -61,7 +62,7 @@ def fit_confidence(logits: Floats, truth: NDArray[np.int64], coverage: float) ->
         coverage: share of the images that shall get an answer.
     """
     temperature = fit_temperature(logits, truth)
-    before, after = softmax(logits), softmax(logits / temperature)
+    before, after = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
     right = logits.argmax(1) == truth
     confidence = after.max(1).astype(np.float32)
     # As a phone reads it out of the contract: rounded down, so that none falls out by rounding.
@@ -94,10 +95,3 @@ def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float:
 
     found = minimize_scalar(loss, bounds=tuple(np.log((COLDEST, HOTTEST))), method="bounded")
     return float(round(np.exp(found.x), 4))
-
-
-def softmax(logits: Floats) -> Floats:
-    """Probabilities [N, C] of logits [N, C]."""
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    probabilities: Floats = exponentials / exponentials.sum(1, keepdims=True)
-    return probabilities

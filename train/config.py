@@ -1,25 +1,37 @@
-"""What a training run is told, as one frozen record. Standard library only."""
+"""The settings of a training run, as one frozen record. Standard library only."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE
+from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE, Contract
 from lesionlite.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
 
-# Far beyond what is of use: a number that was meant otherwise shall not fill the memory.
+# Far above any useful value: a mistyped number must not fill the memory.
 MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
+
+RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
+    "image size": ("side", "resize", "resize_side"),
+    "optimizer": ("weight_decay", "warmup", "clip", "patience", "layer_decay", "ema"),
+    "class balance": ("imbalance", "beta", "draws"),
+    "augmentation and regularization": (
+        *("crop", "rotation", "jitter", "label_smoothing", "drop_path"),
+    ),
+    "machine and files": (
+        *("weights_ema", "cache", "workers", "seed", "device", "bf16", "skip_bad", "coverage"),
+    ),
+}
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. The defaults follow the paper (Regmi and Xu); `recipes.py` has others."""
+    """How to train. The defaults are the paper's (Regmi and Xu)."""
 
     recipe: str = "paper"
-    """Named settings that the other flags begin as. paper: as in the article (side 256, batch 100,
-    rate 3e-3). authors: as in their published code (batch 32, rate 3e-4, centre crop of 292, 1.5
-    times the images an epoch, rotation). recommended: what did best on real images, see
-    docs/results.md (sampler alone, moving average of the weights, batch 32, rate 1.5e-3). demo:
-    minutes on two cores, from scratch; what a build without DATA takes."""
+    """Named settings, which the other flags then change. paper: the article's (side 256, batch 100,
+    rate 3e-3). authors: their published code's (batch 32, rate 3e-4, centre crop of 292, 1.5 times
+    the images per epoch, rotation). recommended: the best on real images, see docs/results.md
+    (sampler alone, batch 32, rate 1.5e-3, rotation). demo: minutes on two cores, from scratch;
+    `build` without DATA uses it. The defaults shown below are the paper's."""
     model: str = "mobilevitv2_100"
     """The timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
     weights: str = "timm"
@@ -37,21 +49,21 @@ class TrainConfig:
     resize_side: int = 0
     """The shorter side before the crop, for `shortest`; 0 means side."""
     epochs: int = 60
-    """Most epochs; 0 makes a run of the weights as they are."""
+    """Maximum number of epochs; 0 saves the starting weights as a run."""
     batch: int = 100
-    """Images per step; of all processes together where torchrun starts several, which share it."""
+    """Images per step, shared by all processes that torchrun starts."""
     lr: float = 3e-3
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.05
-    """Decoupled weight decay; norms and biases are left alone."""
+    """Decoupled weight decay; norms and biases get none."""
     warmup: float = 0.05
-    """Share of the steps in which the learning rate rises; a cosine to zero follows."""
+    """Share of the steps in which the learning rate rises; it then falls along a cosine to zero."""
     clip: float = 1.0
     """Largest norm of the gradient."""
     patience: int = 10
     """Stop after this many epochs without a better weighted F1 on validation."""
     imbalance: Literal["dual", "sampler", "loss", "none"] = "dual"
-    """What is done about rare classes: drawn more often, weighted more in the loss, or both."""
+    """Rare classes are drawn more often (sampler), weigh more in the loss (loss), both (dual)."""
     beta: float = 0.999
     """Beta of the Effective-Number-of-Samples loss weights."""
     draws: float = 1.0
@@ -63,7 +75,7 @@ class TrainConfig:
     jitter: float = 0.1
     """Largest random change of brightness, contrast and saturation: of a factor, away from 1."""
     label_smoothing: float = 0.0
-    """Share of the target that goes to all classes alike."""
+    """Share of the target that is spread evenly over all classes."""
     drop_path: float = 0.0
     """Probability of skipping a residual branch in training, rising to this in the last block."""
     layer_decay: float = 1.0
@@ -97,7 +109,13 @@ class TrainConfig:
             LesionliteError: naming the setting, its value, and what it may be.
         """
         refuse_types(self)
+        label = type(self).recipe
         rules = (
+            (
+                "recipe",
+                self.recipe == label,
+                f"{label} here; lesionlite.recipe({self.recipe!r}) has the settings of that name",
+            ),
             (
                 "side",
                 32 <= self.side <= MAX_SIDE and self.side % 32 == 0,
@@ -138,3 +156,12 @@ class TrainConfig:
             ("seed", 0 <= self.seed <= MAX_SEED, SEED),
         )
         refuse_settings(self, rules)
+
+    def contract(self, labels: tuple[str, ...], note: str = "") -> Contract:
+        """The contract of a network that these settings train.
+
+        Args:
+            labels: class names in the order of the outputs.
+            note: see `Contract`.
+        """
+        return Contract(labels, self.side, self.resize, self.resize_side, note=note)

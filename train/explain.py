@@ -15,14 +15,13 @@ from lesionlite.console import say, track
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.files import write_json
-from lesionlite.layout import is_run
+from lesionlite.layout import EXPLANATIONS, is_run
 from lesionlite.outputs import writing_into
 from lesionlite.train.data.folders import find_images, sentences
 from lesionlite.train.data.images import Pixels, decode
 from lesionlite.train.figures import draw_heat
 from lesionlite.train.model import load_run, predict_logits
 
-EXPLANATIONS = "explanations.json"
 FINE = 7  # cells across, as the last maps of the networks in the paper have at 224 pixels
 
 

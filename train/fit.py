@@ -9,7 +9,7 @@ from lesionlite.console import say
 from lesionlite.contract import Contract
 from lesionlite.documents import to_json
 from lesionlite.errors import LesionliteError
-from lesionlite.layout import CONTRACT, OF_TRAINING, SCORES, read_settings
+from lesionlite.layout import CONTRACT, DATASET, OF_TRAINING, SCORES, read_settings
 from lesionlite.outputs import refuse_foreign, writing_into
 from lesionlite.train import checkpoint
 from lesionlite.train.config import TrainConfig
@@ -50,8 +50,8 @@ class TrainResult:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What is found out before training begins."""
+class _Checked:
+    """What the checks before training found."""
 
     dataset: Dataset
     domains: Domains
@@ -80,47 +80,34 @@ def fit(
     weights = Path(config.weights) if Path(config.weights).is_file() else None
     with ExitStack() as stack:
         by_first(ranks, lambda: stack.enter_context(writing_into(run, DATA=data, weights=weights)))
-        return _fit(data, run, config, resume, ranks)
-
-
-def _fit(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Ranks) -> TrainResult:
-    def look() -> _Look:
-        _check_run_folder(run, config, resume)
-        _check_batch(config, ranks)
-        return _look_at_data(data, run, config, ranks)
-
-    found = by_first(ranks, look)
+        found = by_first(ranks, lambda: _check(data, run, config, resume, ranks))
+        if found.saved.get("finished"):
+            say(f"{run} is trained already")
+            by_first(ranks, lambda: checkpoint.discard(run))
+            epochs, best = found.saved.get("epochs_run", 0), found.saved.get("best_val_weighted_f1")
+        else:
+            trainer = Trainer(found.dataset, found.contract, config, run, ranks)
+            if resume:
+                trainer.restore()
+            trainer.fit(begin=lambda: write_memory(run, found.memory))
+            epochs, best = trainer.epoch, None if trainer.best_f1 < 0 else trainer.best_f1
     skipped = tuple(str(file) for file in found.bad)
-    if found.saved.get("finished"):
-        say(f"{run} is trained already")
-        by_first(ranks, lambda: checkpoint.discard(run))
-        epochs, best = found.saved.get("epochs_run", 0), found.saved.get("best_val_weighted_f1")
-        return TrainResult(run, epochs, best, skipped, found.dataset, found.domains)
-    trainer = Trainer(found.dataset, found.contract, config, run, ranks)
-    if resume:
-        trainer.restore()
-    trainer.fit(begin=lambda: write_memory(run, found.memory))
-    best = None if trainer.best_f1 < 0 else trainer.best_f1
-    return TrainResult(run, trainer.epoch, best, skipped, found.dataset, found.domains)
+    return TrainResult(run, epochs, best, skipped, found.dataset, found.domains)
 
 
-def _look_at_data(data: Path, run: Path, config: TrainConfig, ranks: Ranks) -> _Look:
-    """All that is read of the data folder; says what a person should know of it.
+def _check(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Ranks) -> _Checked:
+    """Check the run folder, the settings and the data; tell the user what to know about the data.
 
-    What the end of a training needs is checked here, too: domains, and that all can be written.
+    This includes what only the end of the training needs: domains, and texts that can be written.
     """
+    _check_run_folder(run, config, resume)
+    _check_batch(config, ranks)
     dataset, domains = read_dataset(data), read_domains(data)
-    contract = Contract(
-        labels=dataset.labels,
-        side=config.side,
-        resize=config.resize,
-        resize_side=config.resize_side,
-        note=dataset.note,
-    )
+    contract = config.contract(dataset.labels, dataset.note)
     _refuse_unwritable(data, [dataset.note, domains])
     for label in dataset.empty_classes():
         say(f"{label} has no training image; it stays a class of the contract")
-    dataset, looks, bad = inspected(dataset, config.skip_bad)
+    dataset, signatures, bad = inspected(dataset, config.skip_bad)
     fewest = min(len(dataset.train), len(dataset.val))
     if fewest < ranks.world:
         raise LesionliteError(
@@ -129,8 +116,8 @@ def _look_at_data(data: Path, run: Path, config: TrainConfig, ranks: Ranks) -> _
         )
     memory = remember(dataset, data)
     _refuse_other_data(run, config, memory)
-    say(audit(data, dataset, looks).sentence())
-    return _Look(dataset, domains, tuple(bad), contract, memory, read_settings(run))
+    say(audit(data, dataset, signatures).sentence())
+    return _Checked(dataset, domains, tuple(bad), contract, memory, read_settings(run))
 
 
 def _refuse_unwritable(data: Path, texts: object) -> None:
@@ -139,7 +126,7 @@ def _refuse_unwritable(data: Path, texts: object) -> None:
         to_json(texts).encode()
     except UnicodeEncodeError as error:
         raise LesionliteError(
-            f"{data / 'dataset.json'} holds a character that no text file can hold "
+            f"{data / DATASET} holds a character that no text file can hold "
             f"({error.object[error.start]!r}); remove it from its note and its domains"
         ) from None
 

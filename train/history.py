@@ -13,7 +13,7 @@ from lesionlite.layout import METRICS
 
 
 @dataclass(frozen=True)
-class _Row:
+class _EpochRow:
     epoch: int
     train_loss: float
     val_loss: float | None  # none where validation has only classes that training lacks
@@ -41,6 +41,7 @@ def read_history(run: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         source = f"{file}, line {number}"
         row = parse_json(line, source)
-        as_record(row, _Row, source, extra=True, advice="delete the file, or take it from a copy")
+        advice = "delete the file, or take it from a copy"
+        as_record(row, _EpochRow, source, extra=True, advice=advice)
         rows.append(dict(row))
     return rows

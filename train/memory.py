@@ -110,7 +110,7 @@ def other_settings(saved: Mapping[str, Any], config: TrainConfig) -> list[str]:
     One that the file lacks is newer than the run, which was trained as its default says.
     """
     current = json.loads(json.dumps(asdict(config)))
-    defaults = {row.name: row.default for row in fields(config)}
+    defaults = {row.name: row.default for row in fields(TrainConfig)}
     return [key for key, value in current.items() if saved.get(key, defaults[key]) != value]
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from lesionlite.console import say
 from lesionlite.contract import Contract
@@ -21,7 +22,6 @@ from lesionlite.layout import (
 from lesionlite.metrics import Scores, score
 from lesionlite.outputs import writing_into
 from lesionlite.tables import Table, class_table, overall_table, write_tables
-from lesionlite.train.confidence import softmax
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import load_inputs
 from lesionlite.train.data.splits import (
@@ -76,7 +76,7 @@ def evaluate_run(run: Path, split: Split, domains: Domains) -> Scores:
     network, contract = load_run(run)
     pixels = load_inputs(split.files, contract, "reading test images")
     logits = all_logits(network, pixels, contract, description="testing") / contract.temperature
-    scores = score(softmax(logits), np.asarray(split.targets), contract.labels, domains)
+    scores = score(softmax(logits, axis=1), np.asarray(split.targets), contract.labels, domains)
     for missing in write_scores(run, scores, contract.note):
         say(missing)
     return scores

@@ -21,7 +21,7 @@ from lesionlite.export.run import export
 from lesionlite.files import replacing, sha256_file, write_json
 from lesionlite.outputs import writing_into
 from lesionlite.train.data.images import Pixels
-from lesionlite.train.data.synthetic import LOOKS, draw
+from lesionlite.train.data.synthetic import DRAWN, draw
 
 IMAGES, THREADS = 8, 2
 HOW_TO = (
@@ -71,7 +71,7 @@ def add_golden(folder: Path) -> None:
 def draw_golden(side: int) -> Pixels:
     """The images, uint8 [8, side, side, 3]; every call draws the same."""
     generator = np.random.default_rng(0)
-    labels = [index * len(LOOKS) // IMAGES for index in range(IMAGES)]
+    labels = [index * len(DRAWN) // IMAGES for index in range(IMAGES)]
     return np.stack([np.asarray(draw(label, generator, side), np.uint8) for label in labels])
 
 

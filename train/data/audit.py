@@ -16,11 +16,11 @@ from PIL import Image
 from lesionlite.console import say
 from lesionlite.errors import LesionliteError
 from lesionlite.files import write_text
+from lesionlite.layout import SPLIT_TABLE
 from lesionlite.train.data.images import inspect
 from lesionlite.train.data.rows import group_name, match_images, read_table
 from lesionlite.train.data.splits import Dataset, Split, leave_out
 
-GROUPS_CSV = "split.csv"  # what `prepare` leaves in a data folder
 IMAGE_COLUMNS = ("image", "image_id", "file")
 GROUP_COLUMNS = ("group", "lesion_id", "patient_id")
 COLUMNS = ("image", "like", "class", "reason")  # of the list of leaks
@@ -31,7 +31,7 @@ CHUNK = 512
 
 
 @dataclass(frozen=True)
-class Look:
+class Signature:
     """What is remembered of an image.
 
     Attributes:
@@ -61,7 +61,7 @@ class Leak:
 
 
 @dataclass(frozen=True)
-class Audit:
+class AuditResult:
     """What was found.
 
     Attributes:
@@ -98,7 +98,7 @@ class Audit:
         return {**asdict(self), "per_class": self.per_class()}
 
 
-def look(image: Image.Image) -> Look:
+def signature_of(image: Image.Image) -> Signature:
     """What is compared of an image; the hashes are `imagehash.phash`'s (of a cosine transform)."""
     import imagehash
 
@@ -107,7 +107,7 @@ def look(image: Image.Image) -> Look:
     bits = [imagehash.phash(Image.fromarray(turned)).hash.flatten() for turned in _turns(grey)]
     centred = grey.astype(np.float32) - grey.mean()
     thumbnail = centred / max(float(np.linalg.norm(centred)), 1e-6)
-    return Look(np.packbits(bits, axis=1).view(np.uint64)[:, 0], thumbnail)
+    return Signature(np.packbits(bits, axis=1).view(np.uint64)[:, 0], thumbnail)
 
 
 def _turns(grey: NDArray[Any]) -> list[NDArray[Any]]:
@@ -154,32 +154,34 @@ def read_groups(table: Path, files: Sequence[Path], folder: Path) -> dict[Path, 
 
 
 def audit(
-    folder: Path, dataset: Dataset, looks: Mapping[Path, Look], groups: Path | None = None
-) -> Audit:
+    folder: Path, dataset: Dataset, signatures: Mapping[Path, Signature], groups: Path | None = None
+) -> AuditResult:
     """Find what is on both sides of a split.
 
     Args:
         folder: the data folder.
         dataset: what is in it.
-        looks: of every image, by file.
+        signatures: of every image, by file.
         groups: CSV, see `read_groups`; by default the data folder's split.csv, if it has one.
 
     Raises:
         LesionliteError: a CSV of groups that cannot be read.
     """
-    if groups is None and (folder / GROUPS_CSV).is_file():
-        groups = folder / GROUPS_CSV
+    if groups is None and (folder / SPLIT_TABLE).is_file():
+        groups = folder / SPLIT_TABLE
     splits = dataset.splits()
     files = [file for split in splits for file in split.files]
     known = read_groups(groups, files, folder) if groups else {}
     leaks: list[Leak] = []
     for earlier, later in combinations(splits, 2):
         leaks += _by_group(folder, earlier, later, known)
-        leaks += _by_look(folder, earlier, later, looks)
-    return Audit(len(files), len(known), tuple(leaks))
+        leaks += _by_look(folder, earlier, later, signatures)
+    return AuditResult(len(files), len(known), tuple(leaks))
 
 
-def inspected(dataset: Dataset, skip_bad: bool) -> tuple[Dataset, dict[Path, Look], list[Path]]:
+def inspected(
+    dataset: Dataset, skip_bad: bool
+) -> tuple[Dataset, dict[Path, Signature], list[Path]]:
     """Decode everything once: the images that can be, what is compared of them, and the others.
 
     Raises:
@@ -189,7 +191,7 @@ def inspected(dataset: Dataset, skip_bad: bool) -> tuple[Dataset, dict[Path, Loo
     splits = dataset.splits()
     for sentence in (sentence for split in splits for sentence in split.left_out):
         say(sentence)
-    looks, bad = inspect([file for split in splits for file in split.files], look)
+    signatures, bad = inspect([file for split in splits for file in split.files], signature_of)
     train, val, *test = leave_out(splits, bad, skip_bad)
     lost = dataset.train.emptied(train)
     if lost:
@@ -202,7 +204,7 @@ def inspected(dataset: Dataset, skip_bad: bool) -> tuple[Dataset, dict[Path, Loo
     for name, before, after in zip(("val", "test"), splits[1:], (val, *test), strict=False):
         for label in before.emptied(after):
             say(f"{name}/ has no image of {label} left that can be decoded")
-    return Dataset(train, val, test[0] if test else None, dataset.note), looks, list(bad)
+    return Dataset(train, val, test[0] if test else None, dataset.note), signatures, list(bad)
 
 
 def _first_of(split: Split, label: str) -> Path:
@@ -251,7 +253,7 @@ def _refuse_other_file(file: Path) -> None:
         )
 
 
-def write_csv(found: Audit, file: Path) -> None:
+def write_csv(found: AuditResult, file: Path) -> None:
     """Every leak as a row: image, like, class, reason.
 
     Raises:
@@ -276,21 +278,21 @@ def _by_group(
 
 
 def _by_look(
-    folder: Path, earlier: Split, later: Split, looks: Mapping[Path, Look]
+    folder: Path, earlier: Split, later: Split, signatures: Mapping[Path, Signature]
 ) -> Iterator[Leak]:
-    hashes = np.array([looks[file].hashes[0] for file in earlier.files])
+    hashes = np.array([signatures[file].hashes[0] for file in earlier.files])
     for start in range(0, len(later.files), CHUNK):
         files = later.files[start : start + CHUNK]
-        turns = np.stack([looks[file].hashes for file in files])  # [files, 8]
+        turns = np.stack([signatures[file].hashes for file in files])  # [files, 8]
         apart = np.min([np.bitwise_count(t[:, None] ^ hashes) for t in turns.T], axis=0)
         for at, to in zip(*np.nonzero(apart <= DISTANCE), strict=True):
             a, b = files[at], earlier.files[to]
-            if _likeness(looks[a], looks[b]) >= ALIKE:
+            if _likeness(signatures[a], signatures[b]) >= ALIKE:
                 label = later.labels[later.targets[start + at]]
                 yield _leak(folder, a, b, label, f"near-duplicate, {apart[at, to]} bits")
 
 
-def _likeness(a: Look, b: Look) -> float:
+def _likeness(a: Signature, b: Signature) -> float:
     """Largest correlation of the thumbnails, one of them turned or mirrored."""
     return max(float((turned * b.thumbnail).sum()) for turned in _turns(a.thumbnail))
 

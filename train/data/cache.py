@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from lesionlite.console import say
 from lesionlite.contract import Contract
@@ -20,8 +21,8 @@ DAYS = 30
 
 
 def cache_folder() -> Path:
-    """Where things lie that can be made again: $XDG_CACHE_HOME/lesionlite, else in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lesionlite"
+    """The folder for files that can be made again: ~/.cache/lesionlite on Linux."""
+    return user_cache_path("lesionlite", appauthor=False)
 
 
 def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:

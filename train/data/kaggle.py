@@ -21,7 +21,7 @@ from lesionlite.train.data.rows import (
     ham_rows,
     isic_lesions,
 )
-from lesionlite.train.data.sources import CLASSES, MSLD_CLASSES, Sample, Source, many
+from lesionlite.train.data.sources import CLASSES, MSLD_CLASSES, RawSource, Sample, many
 
 HANDLE = re.compile(r"[\w-]+/[\w-]+(/versions/\d+)?")
 ISIC_NAME = re.compile(r"ISIC_\d{7}")
@@ -85,7 +85,7 @@ def local_folder(given: str) -> Path:
         ) from error
 
 
-def lesions_of(ham: Source | None, isic: Source | None) -> dict[str, str]:
+def lesions_of(ham: RawSource | None, isic: RawSource | None) -> dict[str, str]:
     """The lesion of each image that HAM10000's or ISIC 2019's metadata knows.
 
     Raises:
@@ -98,7 +98,7 @@ def lesions_of(ham: Source | None, isic: Source | None) -> dict[str, str]:
 
 
 def merged(
-    source: Source, taken: Collection[str], lesions: Mapping[str, str]
+    source: RawSource, taken: Collection[str], lesions: Mapping[str, str]
 ) -> tuple[list[Sample], list[str]]:
     """The samples of the merge, and what must be said about them.
 
@@ -142,7 +142,7 @@ def _group_of(name: str, label: str, lesions: Mapping[str, str]) -> tuple[str, s
     )
 
 
-def _class_of(source: Source, path: Path) -> str:
+def _class_of(source: RawSource, path: Path) -> str:
     label = FOLDERS.get(_plain(path.parent.name))
     if label is None:
         problem = unknown_choice("class", path.parent.name, CLASSES)
@@ -152,7 +152,7 @@ def _class_of(source: Source, path: Path) -> str:
     return label
 
 
-def _about_its_split(source: Source, samples: list[Sample]) -> str:
+def _about_its_split(source: RawSource, samples: list[Sample]) -> str:
     """Say that the published split is not kept, and why."""
     homes: dict[str, set[str]] = {}
     for sample in samples:

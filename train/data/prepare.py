@@ -13,6 +13,7 @@ from lesionlite.console import track
 from lesionlite.documents import read_json
 from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.files import fingerprint, replacing, write_json
+from lesionlite.layout import DATASET, SPLIT_TABLE
 from lesionlite.train.data.divide import divide
 from lesionlite.train.data.folders import class_name
 from lesionlite.train.data.kaggle import lesions_of, local_folder, merged
@@ -20,8 +21,8 @@ from lesionlite.train.data.rows import group_name, image_name, read_table
 from lesionlite.train.data.sources import (
     CLASSES,
     DOMAINS,
+    RawSource,
     Sample,
-    Source,
     dermoscopic,
     many,
     open_sources,
@@ -167,7 +168,7 @@ def _prepare(config: PrepareConfig) -> Summary:
     return Summary(config.out, counts, empty, tuple(notes), up_to_date)
 
 
-def _divided(config: PrepareConfig, sources: Sequence[Source]) -> tuple[list[Sample], list[str]]:
+def _divided(config: PrepareConfig, sources: Sequence[RawSource]) -> tuple[list[Sample], list[str]]:
     """The samples of all sources in splits of our own, and what must be said about them."""
     by_flag = {source.flag: source for source in sources}
     ham, isic = by_flag.get("--ham10000"), by_flag.get("--isic2019")
@@ -184,7 +185,7 @@ def _divided(config: PrepareConfig, sources: Sequence[Source]) -> tuple[list[Sam
     return [replace(sample, split=homes[sample.group]) for sample in samples], notes
 
 
-def _given(table: Path, sources: Sequence[Source]) -> tuple[list[Sample], list[str]]:
+def _given(table: Path, sources: Sequence[RawSource]) -> tuple[list[Sample], list[str]]:
     """The rows of a given split with their files, and what must be said about them."""
     files: dict[str, Path] = {}
     for source in reversed(sources):
@@ -246,7 +247,7 @@ def _already(out: Path, mark: str, rows: Sequence[Sample]) -> bool:
     """Whether `out` is what this run would write; LesionliteError if it holds something else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
-    document = read_json(out / "dataset.json")
+    document = read_json(out / DATASET)
     other: Sample | None = None
     if isinstance(document, dict) and document.get("fingerprint") == mark:
         # at once for a hard link or a copy of the same size and time, else by the content
@@ -276,11 +277,11 @@ def _write(rows: Sequence[Sample], config: PrepareConfig, document: Mapping[str,
         for row in track(rows, "prepare", len(rows)):
             linked = _place(row.path, temporary / _target(row), config.copy)
             refused += not linked and not config.copy
-        with (temporary / "split.csv").open("w", encoding="utf-8", newline="") as stream:
+        with (temporary / SPLIT_TABLE).open("w", encoding="utf-8", newline="") as stream:
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(COLUMNS)
             table.writerows((_target(row), row.label, row.group, row.split) for row in rows)
-        write_json(temporary / "dataset.json", document)
+        write_json(temporary / DATASET, document)
     return refused
 
 

@@ -73,7 +73,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Source:
+class RawSource:
     """A raw collection.
 
     Attributes:
@@ -117,7 +117,7 @@ def _is_copy(path: Path) -> bool:
     return any(AUGMENTED.fullmatch(part) for part in path.parent.resolve().parts)
 
 
-def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = False) -> Source:
+def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = False) -> RawSource:
     """Find the images anywhere below `folder`.
 
     MSLD v2.0 repeats every image in each of its folds, so identical copies count once.
@@ -152,10 +152,10 @@ def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = Fal
                 f"{flag}: {first} and {path} are different images of one name; rename "
                 "or remove one, or name a folder with the original images only"
             )
-    return Source(flag, folder, files, repeats, augmented, left_out)
+    return RawSource(flag, folder, files, repeats, augmented, left_out)
 
 
-def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[Source], list[str]]:
+def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[RawSource], list[str]]:
     """Open each folder (flag, path, prefix of names); also what must be said about left-out files.
 
     Raises:
@@ -181,7 +181,7 @@ def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[Source]
     return sources, notes
 
 
-def _must_serve(source: Source, flags: Set[str]) -> None:
+def _must_serve(source: RawSource, flags: Set[str]) -> None:
     """Refuse a source without images unless its tables serve another one."""
     none = f"{source.flag}: there is no image below {source.folder}"
     if source.augmented:
@@ -199,7 +199,7 @@ def _must_serve(source: Source, flags: Set[str]) -> None:
         )
 
 
-def _lesions(isic: Source) -> dict[str, str]:
+def _lesions(isic: RawSource) -> dict[str, str]:
     # Without images of its own ISIC 2019 only lends labels, and HAM10000 knows its own lesions.
     path = isic.needed_table(ISIC_TABLE) if isic.files else isic.table(ISIC_TABLE)
     return isic_lesions(path) if path else {}
@@ -210,7 +210,7 @@ def _absent_files(table: str, wanted: Iterable[str], files: Mapping[str, Path]) 
     return [f"{many(absent, 'image')} named in {table} not found"] if absent else []
 
 
-def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], list[str]]:
+def dermoscopic(ham: RawSource | None, isic: RawSource | None) -> tuple[list[Sample], list[str]]:
     """The samples of HAM10000 and ISIC 2019, each image once, and what must be said about them.
 
     ISIC 2019's label wins where it has one, because it divides HAM10000's `akiec`.
@@ -251,7 +251,7 @@ def dermoscopic(ham: Source | None, isic: Source | None) -> tuple[list[Sample], 
     return samples, notes + _absent_files(ISIC_TRUTH, listed, files)
 
 
-def photographs(source: Source) -> list[Sample]:
+def photographs(source: RawSource) -> list[Sample]:
     """The samples of a folder named as MSLD v2.0 is: CODE_GGG_NN.jpg, class, patient, image.
 
     Raises:

@@ -11,10 +11,10 @@ from lesionlite.console import say
 from lesionlite.documents import as_record, read_json
 from lesionlite.errors import LesionliteError
 from lesionlite.files import need_folder
+from lesionlite.layout import DATASET
 from lesionlite.train.data.folders import class_name, find_classes, find_images, sentences
 from lesionlite.train.data.images import find_bad
 
-ABOUT = "dataset.json"
 Domains = dict[str, list[str]]
 """The classes of each domain, e.g. of dermoscopy and of photographs."""
 
@@ -166,10 +166,10 @@ def read_about(folder: Path) -> About:
     Raises:
         LesionliteError: if its note or its domains are something else, or it is damaged.
     """
-    document = read_json(folder / ABOUT)
+    document = read_json(folder / DATASET)
     if document is None:
         return About()
-    return as_record(document, About, str(folder / ABOUT), True, "mend it or remove it")
+    return as_record(document, About, str(folder / DATASET), True, "mend it or remove it")
 
 
 def read_domains(folder: Path) -> Domains:
@@ -178,7 +178,7 @@ def read_domains(folder: Path) -> Domains:
     Raises:
         LesionliteError: if it holds something else.
     """
-    own = (folder / ABOUT).exists() or (folder / "train").is_dir()
+    own = (folder / DATASET).exists() or (folder / "train").is_dir()
     domains = read_about(folder if own else folder.parent).domains
     return {name: [class_name(label) for label in labels] for name, labels in domains.items()}
 

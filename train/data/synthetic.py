@@ -17,6 +17,7 @@ from lesionlite.console import track
 from lesionlite.documents import read_json
 from lesionlite.errors import LesionliteError
 from lesionlite.files import replacing, write_json
+from lesionlite.layout import DATASET
 from lesionlite.train.data.prepare import CLASSES
 
 NOTE = "drawn images, of no medical meaning"
@@ -25,7 +26,7 @@ SHARES = {"train": 0.4, "val": 0.1, "test": 0.5}
 
 
 @dataclass(frozen=True)
-class Look:
+class DrawnClass:
     """How one class is drawn: colours as RGB 0..255, shape and texture by name."""
 
     skin: tuple[int, int, int]
@@ -35,21 +36,21 @@ class Look:
 
 
 _PALE, _PINK, _TAN, _BROWN = (232, 205, 190), (235, 175, 165), (214, 172, 138), (178, 128, 96)
-LOOKS = (
-    Look(_PALE, (200, 120, 110), "blob", "flakes"),
-    Look(_PALE, (205, 140, 150), "ring", "veins"),
-    Look(_TAN, (150, 100, 70), "blob", "dots"),
-    Look(_PINK, (200, 60, 60), "many", "plain"),
-    Look(_BROWN, (120, 70, 90), "many", "ring"),
-    Look(_PALE, (170, 110, 90), "blob", "centre"),
-    Look(_PINK, (220, 90, 80), "few", "plain"),
-    Look(_TAN, (214, 172, 138), "none", "plain"),
-    Look(_PINK, (205, 80, 90), "rash", "plain"),
-    Look(_TAN, (110, 70, 50), "disc", "plain"),
-    Look(_TAN, (70, 45, 45), "blob", "patches"),
-    Look(_BROWN, (210, 170, 130), "many", "ring"),
-    Look(_PALE, (190, 120, 115), "blob", "crust"),
-    Look(_PALE, (170, 30, 60), "disc", "lobes"),
+DRAWN = (
+    DrawnClass(_PALE, (200, 120, 110), "blob", "flakes"),
+    DrawnClass(_PALE, (205, 140, 150), "ring", "veins"),
+    DrawnClass(_TAN, (150, 100, 70), "blob", "dots"),
+    DrawnClass(_PINK, (200, 60, 60), "many", "plain"),
+    DrawnClass(_BROWN, (120, 70, 90), "many", "ring"),
+    DrawnClass(_PALE, (170, 110, 90), "blob", "centre"),
+    DrawnClass(_PINK, (220, 90, 80), "few", "plain"),
+    DrawnClass(_TAN, (214, 172, 138), "none", "plain"),
+    DrawnClass(_PINK, (205, 80, 90), "rash", "plain"),
+    DrawnClass(_TAN, (110, 70, 50), "disc", "plain"),
+    DrawnClass(_TAN, (70, 45, 45), "blob", "patches"),
+    DrawnClass(_BROWN, (210, 170, 130), "many", "ring"),
+    DrawnClass(_PALE, (190, 120, 115), "blob", "crust"),
+    DrawnClass(_PALE, (170, 30, 60), "disc", "lobes"),
 )
 
 
@@ -65,7 +66,7 @@ def counts(images: int) -> list[int]:
 
 def draw(label: int, rng: np.random.Generator, side: int = 144) -> Image.Image:
     """Draw one image of class `label`, an RGB square of `side` pixels."""
-    look = LOOKS[label]
+    look = DRAWN[label]
     scale = 2  # drawn larger, then shrunk: smooth edges
     size = side * scale
     skin = _vary(look.skin, rng, 14)
@@ -113,7 +114,10 @@ def _outline(
 
 
 def _draw_spot(
-    image: Image.Image, look: Look, place: tuple[float, float, float], rng: np.random.Generator
+    image: Image.Image,
+    look: DrawnClass,
+    place: tuple[float, float, float],
+    rng: np.random.Generator,
 ) -> None:
     """Draw one spot on a patch of its own, pasted through a soft-edged mask."""
     x, y, radius = place
@@ -239,7 +243,7 @@ def draw_dataset(folder: Path, images: int, seed: int = 0) -> Path:
         LesionliteError: if `folder` holds something else.
     """
     record = {"labels": list(CLASSES), "note": NOTE, "images": images, "seed": seed, "version": 2}
-    if read_json(folder / "dataset.json") == record:
+    if read_json(folder / DATASET) == record:
         return folder
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise LesionliteError(f"{folder} holds other images; delete it or choose another folder")
@@ -256,7 +260,7 @@ def draw_dataset(folder: Path, images: int, seed: int = 0) -> Path:
             target = temporary / split / CLASSES[label]
             target.mkdir(parents=True, exist_ok=True)
             draw(label, rng).save(target / f"drawn_{label:02d}_{split}_{index:04d}.png")
-        write_json(temporary / "dataset.json", record)
+        write_json(temporary / DATASET, record)
     return folder
 
 

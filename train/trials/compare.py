@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import Positional
 
 from lesionlite.command import Json, Outcome
 from lesionlite.console import respond, say, track
@@ -26,12 +26,11 @@ from lesionlite.layout import SCORES, is_run, read_settings
 from lesionlite.outputs import list_as_ours, refuse_foreign, writing_into
 from lesionlite.settings import THREADS, are_threads, refuse_settings, refuse_types
 from lesionlite.tables import Table, write_tables
-from lesionlite.train.commands import default_training, take_defaults
+from lesionlite.train.commands import TrainingFlags, no_flags, training_of
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.audit import inspected
 from lesionlite.train.data.splits import read_dataset
 from lesionlite.train.memory import Memory, is_finished_with, other_settings, remember
-from lesionlite.train.recipes import named_in, recipe
 
 Measures = dict[str, float]
 
@@ -52,7 +51,7 @@ class Compare:
     """Runs of each value: seeds 0, 1, 2, ..."""
     jobs: int = 1
     """Runs at a time; they share the cores out."""
-    config: OmitArgPrefixes[TrainConfig] = field(default_factory=default_training)
+    training: TrainingFlags = field(default_factory=no_flags)
     json: Json = False
 
     def __post_init__(self) -> None:
@@ -68,6 +67,11 @@ class Compare:
             ("jobs", are_threads(self.jobs), THREADS),
         )
         refuse_settings(self, rules)
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings that all runs share."""
+        return training_of(self.training)
 
     def run(self) -> Outcome:
         """Train what is missing, and show the table."""
@@ -237,7 +241,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
 
     def parse() -> Compare:
-        take_defaults(recipe(named_in(given) or "paper"))
         return read_flags(Compare, given, "python -m lesionlite.train.trials.compare")
 
     return respond(given, parse)

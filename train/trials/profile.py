@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from lesionlite.console import say
-from lesionlite.contract import Contract
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.splits import read_dataset
 from lesionlite.train.loop import Trainer
@@ -66,9 +65,7 @@ def profile(data: Path, config: TrainConfig, seconds: float = 20.0) -> Rates:
         LesionliteError: bad data or settings.
     """
     dataset = read_dataset(data)
-    contract = Contract(
-        dataset.labels, config.side, resize=config.resize, resize_side=config.resize_side
-    )
+    contract = config.contract(dataset.labels)
     config = replace(config, weights="none", epochs=1000)
     with TemporaryDirectory() as scratch:
         trainer = Trainer(dataset, contract, config, Path(scratch))
