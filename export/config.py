@@ -10,11 +10,7 @@ from lesionlite.export.metadata import Metadata, describe
 from lesionlite.export.precision import PRECISIONS, find_precision
 from lesionlite.settings import MAX_SEED, SEED, refuse_settings, refuse_types
 
-RULES = (
-    "mse",
-    "percentile",
-    "min-max",
-)  # in the order of their functions in quantize/ranges.py
+RULES = ("mse", "percentile", "min-max")  # the names in `CHOOSERS` of quantize/ranges.py
 
 
 # More calibration images than that no plan becomes better by, and all are held in memory.

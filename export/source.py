@@ -11,7 +11,7 @@ from lesionlite.export.quantize.plan import Plan
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from lesionlite.export.forms.attention import Spelling
+    from lesionlite.export.forms.attention import Variant
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Source:
             raise ValueError("a calibrated precision needs a quantization plan")
         return self.quantization
 
-    def form(self, spelling: "Spelling", precision: str = "fp32") -> "nn.Module":
+    def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
         """The mobile form as a runtime wants it spelled; 8-bit arithmetic is spelled out, too."""
         from lesionlite.export.forms.mobilevitv2 import MobileForm
         from lesionlite.export.quantize.quantized_form import quantize
         from lesionlite.export.quantize.wiring import trace
 
-        form = MobileForm(self.network, self.contract, spelling)
+        form = MobileForm(self.network, self.contract, variant)
         if not PRECISIONS[precision].calibrated:
             return form
-        return quantize(form, self.plan, trace(form, example(self.contract)), spelling.signed)
+        return quantize(form, self.plan, trace(form, example(self.contract)), variant.signed)
 
 
 def example(contract: Contract) -> "Tensor":
