@@ -33,14 +33,13 @@ from lesionlite.export.quantize.calibration import calibration_files
 from lesionlite.export.toolchains import versions
 from lesionlite.export.verify import verify
 from lesionlite.files import fingerprint, need_folder, sha256_file, write_json
-from lesionlite.layout import CONTRACT, SCORES, SETTINGS, WEIGHTS, is_run, read_settings
+from lesionlite.layout import CONTRACT, DATASET, SCORES, SETTINGS, WEIGHTS, is_run, read_settings
 from lesionlite.outputs import writing_into
 from lesionlite.train import checkpoint
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.folders import find_images
 from lesionlite.train.data.images import find_bad
 from lesionlite.train.data.splits import (
-    ABOUT,
     Dataset,
     Split,
     evaluation_split,
@@ -174,7 +173,7 @@ def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
 
 def data_listing(data: Path) -> str:
     """A fingerprint of the images and of dataset.json: names, sizes, times of change."""
-    files: Sequence[Path] = [*find_images(data).files, data / ABOUT]
+    files: Sequence[Path] = [*find_images(data).files, data / DATASET]
     rows = [
         (file.relative_to(data).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
         for file in files

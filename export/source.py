@@ -11,7 +11,7 @@ from lesionlite.export.quantize.plan import Plan
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from lesionlite.export.forms.attention import Spelling
+    from lesionlite.export.forms.attention import Variant
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Source:
             raise ValueError("a calibrated precision needs a quantization plan")
         return self.quantization
 
-    def form(self, spelling: "Spelling", precision: str = "fp32") -> "nn.Module":
-        """The mobile form, written as a runtime wants it, and quantized if the precision is."""
+    def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
+        """The mobile form in a runtime's variant, and quantized if the precision is."""
         from lesionlite.export.forms.table import mobile_form
         from lesionlite.export.quantize.quantized_form import quantize
         from lesionlite.export.quantize.wiring import trace
 
-        form: nn.Module = mobile_form(self.network, self.contract, spelling)
+        form: nn.Module = mobile_form(self.network, self.contract, variant)
         if not PRECISIONS[precision].calibrated:
             return form
-        return quantize(form, self.plan, trace(form, example(self.contract)), spelling.signed)
+        return quantize(form, self.plan, trace(form, example(self.contract)), variant.signed)
 
 
 def example(contract: Contract) -> "Tensor":

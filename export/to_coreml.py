@@ -12,7 +12,7 @@ from lesionlite.export.format import Runner
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
 from lesionlite.export.mlpackage import model_file, pin
-from lesionlite.export.quantize.affine import FEW_WEIGHTS
+from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source
 from lesionlite.train.data.images import Pixels

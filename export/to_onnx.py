@@ -11,7 +11,7 @@ import numpy as np
 from lesionlite.contract import Contract
 from lesionlite.export.format import Runner
 from lesionlite.export.metadata import Metadata
-from lesionlite.export.quantize.affine import FEW_WEIGHTS, to_int8
+from lesionlite.export.quantize.quant_params import FEW_WEIGHTS, to_int8
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
 from lesionlite.export.toolchains import versions

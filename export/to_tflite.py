@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lesionlite.contract import Contract
 from lesionlite.export.format import Runner
 from lesionlite.export.metadata import Metadata
-from lesionlite.export.quantize.affine import FEW_WEIGHTS
+from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
 from lesionlite.export.tflite_metadata import LABELS, build, embed

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lesionlite.export.format import Runner
-from lesionlite.export.quantize.affine import Affine
 from lesionlite.export.quantize.plan import Plan
+from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
 from lesionlite.train.data.images import Pixels
@@ -119,12 +119,12 @@ def _to_w8a8(form: "nn.Module", plan: Plan, image: Any) -> "nn.Module":
 
 
 def _quantized_layer(
-    layer: Any, shift: tuple[float, ...], source: Affine, result: Affine
+    layer: Any, shift: tuple[float, ...], source: QuantParams, result: QuantParams
 ) -> "nn.Module":
     import torch
     from torch import Tensor, nn
 
-    from lesionlite.export.quantize.affine import weight_scales
+    from lesionlite.export.quantize.quant_params import weight_scales
 
     scales = weight_scales(layer.weight).double()
     zeros = torch.zeros(len(scales), dtype=torch.int64)

@@ -14,7 +14,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export import to_executorch
 from lesionlite.export.execute.predictor import load
 from lesionlite.export.formats import read_contract
-from lesionlite.export.forms.attention import GROUPED, NCHW, Spelling
+from lesionlite.export.forms.attention import GROUPED, NCHW, Variant
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.metadata import Metadata
 from lesionlite.export.quiet import quiet
@@ -42,15 +42,15 @@ def pieces(file: bytes) -> Counter[str]:
     return found
 
 
-def form(spelling: Spelling) -> MobileForm:
+def form(variant: Variant) -> MobileForm:
     torch.manual_seed(0)
     with torch.no_grad():
-        return MobileForm(build_network("mobilevitv2_050", 3).eval(), CONTRACT, spelling)
+        return MobileForm(build_network("mobilevitv2_050", 3).eval(), CONTRACT, variant)
 
 
-def written(spelling: Spelling) -> bytes:
+def written(variant: Variant) -> bytes:
     with quiet():
-        return to_pte(form(spelling), CONTRACT, Metadata())
+        return to_pte(form(variant), CONTRACT, Metadata())
 
 
 def test_all_but_the_cast_is_one_delegate(artifacts: Path) -> None:

@@ -15,8 +15,8 @@ from lesionlite.export.formats import FORMATS, format_of, read_contract
 from lesionlite.export.manifest import MANIFEST, read_manifest
 from lesionlite.export.mil.execute import read_function
 from lesionlite.export.precision import PRECISIONS, find_precision
-from lesionlite.export.quantize.affine import FEW_WEIGHTS
 from lesionlite.export.quantize.plan import PLAN, Plan
+from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.run import export
 from lesionlite.export.to_onnx import OPSET
 from lesionlite.export.to_tflite import open_interpreter

@@ -13,7 +13,7 @@ from lesionlite.export.forms.attention import (
     STREAM_SCALE,
     TORCH,
     Normalize,
-    Spelling,
+    Variant,
     fold_affine,
     fold_batchnorm,
     group,
@@ -43,13 +43,13 @@ def trained_like(name: str, classes: int = 5) -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("spelling", [NCHW, NHWC, GROUPED, ORT, TORCH])
+@pytest.mark.parametrize("variant", [NCHW, NHWC, GROUPED, ORT, TORCH])
 @pytest.mark.parametrize(
     ("name", "side"),
     [("mobilevitv2_050", 64), ("mobilevitv2_075", 224), ("mobilevitv2_100", 96)]
     + [("mobilevitv2_150", 128), ("mobilevitv2_200", 32)],
 )
-def test_it_is_exact(name: str, side: int, spelling: Spelling) -> None:
+def test_it_is_exact(name: str, side: int, variant: Variant) -> None:
     contract = Contract(
         labels=tuple("abcde"),
         side=side,
@@ -62,7 +62,7 @@ def test_it_is_exact(name: str, side: int, spelling: Spelling) -> None:
     pixels = image.permute(0, 3, 1, 2).double()
     mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in _norm(contract))
     expected = network((pixels / 255 - mean) / std)
-    form = MobileForm(network, contract, spelling)
+    form = MobileForm(network, contract, variant)
     assert expected.abs().max() > 0.1
     torch.testing.assert_close(form.logits(pixels) * 1.3, expected, rtol=0, atol=1e-9)
     torch.testing.assert_close(form(image), (expected / 1.3).softmax(-1), rtol=0, atol=1e-9)

@@ -11,14 +11,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from lesionlite.errors import LesionliteError
-from lesionlite.export.config import ExportConfig
+from lesionlite.export.config import RULES, ExportConfig
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.attention import GROUPED, NCHW, NHWC, ORT, TORCH
 from lesionlite.export.forms.mobilevitv2 import MobileForm
-from lesionlite.export.quantize.affine import Affine, weight_scales
 from lesionlite.export.quantize.plan import PLAN, PLAN_FIGURE, Plan
+from lesionlite.export.quantize.quant_params import QuantParams, weight_scales
 from lesionlite.export.quantize.quantized_form import QuantizedLayer, Rounding, quantize, swap
 from lesionlite.export.quantize.ranges import (
+    CHOOSERS,
     Values,
     choose_grids,
     min_max,
@@ -33,7 +34,7 @@ from lesionlite.export.quantize.search import (
     make_plan,
     unit,
 )
-from lesionlite.export.quantize.sensitivity import divergence, mean_shifts, sensitivities
+from lesionlite.export.quantize.sensitivity import bias_corrections, divergence, sensitivities
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.train.model import load_run
 
@@ -50,16 +51,16 @@ def plan(form: MobileForm, images: np.ndarray) -> Plan:
 
 
 def test_a_grid_holds_zero_and_reaches_its_ends() -> None:
-    grid = Affine.covering(-1.0, 3.0)
+    grid = QuantParams.covering(-1.0, 3.0)
     assert grid.low == pytest.approx(-1, abs=grid.scale) and grid.high == pytest.approx(3, abs=0.02)
     x = torch.tensor([-9.0, -1.0, 0.0, 0.001, 1.5, 9.0])
     rounded = grid.round(x)
     assert rounded[2] == 0 and rounded[0] == grid.low and rounded[-1] == pytest.approx(grid.high)
     assert (rounded - x)[1:-1].abs().max() <= grid.scale
-    assert Affine.covering(2.0, 3.0).low == 0  # padding must stay exact
+    assert QuantParams.covering(2.0, 3.0).low == 0  # padding must stay exact
     for wrong in ((0.0, 3), (float("nan"), 3), (0.1, 256)):
         with pytest.raises(LesionliteError):
-            Affine(*wrong)
+            QuantParams(*wrong)
 
 
 def test_wiring_names_each_tensor_once(form: MobileForm, wiring: Wiring) -> None:
@@ -75,11 +76,11 @@ def test_wiring_names_each_tensor_once(form: MobileForm, wiring: Wiring) -> None
     assert conv.macs == weight.numel() * 32 * 32  # of a 64-pixel image, after the stem
 
 
-@pytest.mark.parametrize("spelling", [NHWC, GROUPED, ORT, TORCH])
-def test_every_spelling_has_the_same_layers(run: Path, wiring: Wiring, spelling: object) -> None:
+@pytest.mark.parametrize("variant", [NHWC, GROUPED, ORT, TORCH])
+def test_every_spelling_has_the_same_layers(run: Path, wiring: Wiring, variant: object) -> None:
     network, contract = load_run(run)
     other = trace(
-        MobileForm(network, contract, spelling),  # type: ignore[arg-type]
+        MobileForm(network, contract, variant),  # type: ignore[arg-type]
         torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8),
     )
     assert other.layers.keys() == wiring.layers.keys()
@@ -94,7 +95,7 @@ def test_ranges_by_squared_error_beat_those_of_the_extremes() -> None:
     sample[0] = 60.0
     values = Values(float(sample.min()), float(sample.max()), sample)
 
-    def error(grid: Affine, behind: object = None) -> float:
+    def error(grid: QuantParams, behind: object = None) -> float:
         f = F.silu if behind else (lambda x: x)
         return float((f(grid.round(sample)) - f(sample)).square().mean())
 
@@ -103,6 +104,10 @@ def test_ranges_by_squared_error_beat_those_of_the_extremes() -> None:
     assert error(mse(values, "")) < error(min_max(values, ""))
     values = Values(-60.0, float(sample[1:].max()), torch.cat([sample[1:], torch.tensor([-60.0])]))
     assert mse(values, "SiLU").low > -30  # a SiLU does not see what lies far below zero
+
+
+def test_every_rule_of_the_command_line_has_a_function() -> None:
+    assert set(CHOOSERS) == set(RULES)
 
 
 def test_a_plan_reads_back_as_it_was_written(plan: Plan, tmp_path: Path) -> None:
@@ -148,14 +153,14 @@ def test_layers_that_are_not_needed_in_float_go_back(
     pixels = torch.from_numpy(images)
     grids = choose_grids(wiring, observe(form, wiring, images, 0), "mse")
     bad = wiring.layers["blocks.3.conv3_1x1.conv"].input
-    grids[bad] = Affine(40 * grids[bad].scale, grids[bad].zero_point)
+    grids[bad] = QuantParams(40 * grids[bad].scale, grids[bad].zero_point)
     layers = tuple(wiring.layers)
     whole = replace(
         plan,
         layers=layers,
         activations=tuple(wiring.silus()),
         grids=grids,
-        corrections=mean_shifts(form, wiring, grids, layers, pixels),
+        corrections=bias_corrections(form, wiring, grids, layers, pixels),
     )
     needed = ["blocks.3.conv3_1x1.conv", "blocks.3.conv2_kxk.conv"]
     alone = ["blocks.5.conv1_1x1.conv", "blocks.5.conv2_kxk.conv"]  # with a SiLU between them
@@ -176,7 +181,7 @@ def test_sensitivity_notices_a_layer_on_a_bad_grid(
     grids = choose_grids(wiring, observe(form, wiring, images, 0), "mse")
     before = sensitivities(form, wiring, grids, sample)
     bad = wiring.layers["blocks.3.conv3_1x1.conv"].input
-    after = sensitivities(form, wiring, {**grids, bad: Affine(3.0, 10)}, sample)
+    after = sensitivities(form, wiring, {**grids, bad: QuantParams(3.0, 10)}, sample)
     assert after["blocks.3.conv3_1x1.conv"] > 10 * before["blocks.3.conv3_1x1.conv"]
     assert after["head"] == before["head"]
     logits = torch.randn(4, 3)
@@ -188,8 +193,8 @@ def test_a_bias_correction_restores_the_mean(
 ) -> None:
     name = "blocks.0.conv1_1x1.conv"
     wire, batch = wiring.layers[name], torch.from_numpy(images)
-    grids = {wire.input: Affine(0.05, 6), wire.output: Affine(0.05, 128)}
-    shift = mean_shifts(form, wiring, grids, (name,), batch)[name]
+    grids = {wire.input: QuantParams(0.05, 6), wire.output: QuantParams(0.05, 128)}
+    shift = bias_corrections(form, wiring, grids, (name,), batch)[name]
     seen: list[torch.Tensor] = []
     layer = form.get_submodule(name)
     handle = layer.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
@@ -212,7 +217,7 @@ def test_the_quantized_form_is_near_the_float_one_and_a_bad_grid_is_not(
     assert 0 < (rounded(batch) - exact).abs().max() < 0.2
     torch.testing.assert_close(form(batch), exact)  # the form itself is left alone
     tensor = wiring.layers["blocks.1.conv3_1x1.conv"].input
-    bad = replace(plan, grids={**plan.grids, tensor: Affine(5.0, 1)})
+    bad = replace(plan, grids={**plan.grids, tensor: QuantParams(5.0, 1)})
     assert (quantize(form, bad, wiring)(batch) - exact).abs().max() > 0.02
 
 

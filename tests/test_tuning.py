@@ -9,11 +9,11 @@ import torch
 
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.quantize import search
-from lesionlite.export.quantize.affine import Affine
 from lesionlite.export.quantize.plan import Plan
+from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quantize.ranges import choose_grids, observe
 from lesionlite.export.quantize.search import logits
-from lesionlite.export.quantize.sensitivity import mean_shifts
+from lesionlite.export.quantize.sensitivity import bias_corrections
 from lesionlite.export.quantize.tuning import LearnedRounding, tune
 from lesionlite.export.quantize.wiring import Wiring
 
@@ -22,13 +22,13 @@ from lesionlite.export.quantize.wiring import Wiring
 def plan(form: MobileForm, wiring: Wiring, images: np.ndarray) -> Plan:
     """All in 8 bits, every grid ten times too coarse."""
     chosen = choose_grids(wiring, observe(form, wiring, images, 0), "mse")
-    grids = {name: Affine(10 * grid.scale, grid.zero_point) for name, grid in chosen.items()}
+    grids = {name: QuantParams(10 * grid.scale, grid.zero_point) for name, grid in chosen.items()}
     layers = tuple(wiring.layers)
     return Plan(
         layers=layers,
         activations=tuple(wiring.silus()),
         grids=grids,
-        corrections=mean_shifts(form, wiring, grids, layers, torch.from_numpy(images)),
+        corrections=bias_corrections(form, wiring, grids, layers, torch.from_numpy(images)),
         sensitivity={},
         macs={name: wire.macs for name, wire in wiring.layers.items()},
     )
@@ -70,7 +70,9 @@ def test_tuning_that_does_harm_is_not_kept(
 
     def harmful(*given: Any) -> Plan:
         rates.append(given[-1])
-        grids = {name: Affine(9 * grid.scale, grid.zero_point) for name, grid in plan.grids.items()}
+        grids = {
+            name: QuantParams(9 * grid.scale, grid.zero_point) for name, grid in plan.grids.items()
+        }
         return replace(plan, grids=grids)
 
     monkeypatch.setattr(search, "tune", harmful)
@@ -91,7 +93,7 @@ def test_layers_in_float_keep_their_bias_and_their_grids(
 
 
 def test_a_learned_rounding_rounds_as_the_fixed_one_does() -> None:
-    grid = Affine(0.1, 100)
+    grid = QuantParams(0.1, 100)
     x = torch.linspace(-20, 20, 999).reshape(1, -1)
     torch.testing.assert_close(LearnedRounding(grid)(x), grid.round(x))
     assert LearnedRounding(grid).learned().zero_point == 100

@@ -1,6 +1,6 @@
 """The parts of the mobile form that runtimes want written differently: its norms and attention.
 
-All spellings compute the same function (see `mobilevitv2.py`); tests hold each of them to timm's
+All variants compute the same function (see `mobilevitv2.py`); tests hold each of them to timm's
 network in float64.
 """
 
@@ -16,7 +16,7 @@ STREAM_SCALE = 1 / 16  # a power of two: exact
 
 
 @dataclass(frozen=True)
-class Spelling:
+class Variant:
     """How the form is written down for one runtime.
 
     Attributes:
@@ -38,14 +38,14 @@ class Spelling:
     signed: bool = True
 
 
-NCHW = Spelling()
+NCHW = Variant()
 # ONNX Runtime takes int8 activations on Arm only. Elsewhere it first makes them uint8, but not
 # where two operations read one (x and the sigmoid of a SiLU): the convolution before it then runs
 # in float. Seen in 1.32, QDQS8ToU8Transformer.
-ORT = Spelling(channels_last=True, norm="instance", signed=False)
-NHWC = Spelling(channels_last=True)
-TORCH = Spelling(channels_last=True, norm="group")
-GROUPED = Spelling(grouped=True, norm="in steps", cast_first=True)
+ORT = Variant(channels_last=True, norm="instance", signed=False)
+NHWC = Variant(channels_last=True)
+TORCH = Variant(channels_last=True, norm="group")
+GROUPED = Variant(grouped=True, norm="in steps", cast_first=True)
 
 
 def fold_batchnorm(conv: nn.Conv2d, norm: Any) -> nn.Conv2d:
@@ -116,10 +116,10 @@ MOMENTS = {"at once": _mean_at_once, "in steps": _mean_in_steps}
 class Normalize(nn.Module):
     """GroupNorm(1) of the scaled stream, without scale and shift: zero mean, unit variance."""
 
-    def __init__(self, eps: float, spelling: Spelling = NCHW) -> None:
+    def __init__(self, eps: float, variant: Variant = NCHW) -> None:
         super().__init__()
         self.eps = eps * STREAM_SCALE**2
-        self.norm = spelling.norm
+        self.norm = variant.norm
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
@@ -133,19 +133,19 @@ class Normalize(nn.Module):
 
 
 class Projections(nn.Module):
-    """What every spelling of separable self-attention has: the norm and four 1x1 convolutions."""
+    """What every variant of separable self-attention has: the norm and four 1x1 convolutions."""
 
-    def __init__(self, norm: nn.GroupNorm, attn: Any, spelling: Spelling) -> None:
+    def __init__(self, norm: nn.GroupNorm, attn: Any, variant: Variant) -> None:
         super().__init__()
         folded = fold_affine(norm, attn.qkv_proj)
         dim = attn.embed_dim
         assert folded.bias is not None
         query, key, value = folded.weight.split([1, dim, dim])
         _, key_bias, value_bias = folded.bias.split([1, dim, dim])
-        self.norm = Normalize(norm.eps, spelling)
+        self.norm = Normalize(norm.eps, variant)
         self.query = like(folded, query, None)
         pointwise = like(folded, key, key_bias)
-        self.key = as_linear(pointwise) if spelling.channels_last else pointwise
+        self.key = as_linear(pointwise) if variant.channels_last else pointwise
         self.value = like(folded, value, value_bias)
         self.act = nn.ReLU()
         self.out_proj = into_stream(attn.out_proj)
@@ -167,10 +167,10 @@ class Attention(Projections):
     MASKED = -1e4  # exp(-1e4) is 0 even in float64, and float16 can hold it
 
     def __init__(
-        self, norm: nn.GroupNorm, attn: Any, height: int, width: int, spelling: Spelling
+        self, norm: nn.GroupNorm, attn: Any, height: int, width: int, variant: Variant
     ) -> None:
-        super().__init__(norm, attn, spelling)
-        self.height, self.width, self.channels_last = height, width, spelling.channels_last
+        super().__init__(norm, attn, variant)
+        self.height, self.width, self.channels_last = height, width, variant.channels_last
         rows, columns = torch.arange(height) % PATCH, torch.arange(width) % PATCH
         phi = (rows[:, None] * PATCH + columns[None, :]).flatten()
         place = F.one_hot(phi, PATCH**2).to(self.value.weight.dtype).T.contiguous()
@@ -206,9 +206,9 @@ class GroupedAttention(Projections):
     count: Tensor
 
     def __init__(
-        self, norm: nn.GroupNorm, attn: Any, height: int, width: int, spelling: Spelling
+        self, norm: nn.GroupNorm, attn: Any, height: int, width: int, variant: Variant
     ) -> None:
-        super().__init__(norm, attn, spelling)
+        super().__init__(norm, attn, variant)
         self.pixels = height * width // PATCH**2
         # A tensor, because XNNPACK's delegate leaves a product with a number outside.
         count = torch.full((1, 1, 1, 1), self.pixels, dtype=self.value.weight.dtype)

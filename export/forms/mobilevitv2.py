@@ -30,7 +30,7 @@ from lesionlite.export.forms.attention import (
     Attention,
     GroupedAttention,
     Normalize,
-    Spelling,
+    Variant,
     fold_affine,
     fold_batchnorm,
     group,
@@ -42,9 +42,9 @@ from lesionlite.export.forms.attention import (
 class FeedForward(nn.Module):
     """Norm, 1x1 convolution, SiLU, 1x1 convolution."""
 
-    def __init__(self, norm: nn.GroupNorm, mlp: Any, spelling: Spelling) -> None:
+    def __init__(self, norm: nn.GroupNorm, mlp: Any, variant: Variant) -> None:
         super().__init__()
-        self.norm = Normalize(norm.eps, spelling)
+        self.norm = Normalize(norm.eps, variant)
         self.fc1 = fold_affine(norm, mlp.fc1)
         self.act = nn.SiLU()
         self.fc2 = into_stream(mlp.fc2)
@@ -57,11 +57,11 @@ class FeedForward(nn.Module):
 class TransformerLayer(nn.Module):
     """One pre-norm layer: attention and feed-forward, each with its residual."""
 
-    def __init__(self, layer: Any, height: int, width: int, spelling: Spelling) -> None:
+    def __init__(self, layer: Any, height: int, width: int, variant: Variant) -> None:
         super().__init__()
-        kind = GroupedAttention if spelling.grouped else Attention
-        self.attn = kind(layer.norm1, layer.attn, height, width, spelling)
-        self.mlp = FeedForward(layer.norm2, layer.mlp, spelling)
+        kind = GroupedAttention if variant.grouped else Attention
+        self.attn = kind(layer.norm1, layer.attn, height, width, variant)
+        self.mlp = FeedForward(layer.norm2, layer.mlp, variant)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
@@ -104,17 +104,17 @@ class MobileBlock(nn.Module):
     An odd side is resized to the next even one first, as timm does (side 224 gives 7 -> 8).
     """
 
-    def __init__(self, block: Any, height: int, width: int, spelling: Spelling) -> None:
+    def __init__(self, block: Any, height: int, width: int, variant: Variant) -> None:
         super().__init__()
         even = height + height % PATCH, width + width % PATCH
         self.size = even if even != (height, width) else None
-        self.even, self.grouped = even, spelling.grouped
+        self.even, self.grouped = even, variant.grouped
         self.conv_kxk = ConvAct(block.conv_kxk)
         self.conv_1x1 = into_stream(block.conv_1x1)
         self.transformer = nn.Sequential(
-            *[TransformerLayer(layer, even[0], even[1], spelling) for layer in block.transformer]
+            *[TransformerLayer(layer, even[0], even[1], variant) for layer in block.transformer]
         )
-        self.norm = Normalize(block.norm.eps, spelling)
+        self.norm = Normalize(block.norm.eps, variant)
         projection = fold_batchnorm(block.conv_proj.conv, block.conv_proj.bn)
         self.conv_proj = fold_affine(block.norm, projection)
 
@@ -138,13 +138,13 @@ class MobileForm(nn.Module):
 
     mean: Tensor | None
 
-    def __init__(self, network: Any, contract: Contract, spelling: Spelling = NCHW) -> None:
+    def __init__(self, network: Any, contract: Contract, variant: Variant = NCHW) -> None:
         """Rewrite `network`, which stays as it is.
 
         Args:
             network: timm's `mobilevitv2_*` in evaluation mode, any float dtype.
             contract: gives the side, the normalization and the temperature.
-            spelling: how norms and attention are written, for the runtime's sake.
+            variant: how norms and attention are written, for the runtime's sake.
 
         Raises:
             LesionliteError: if the network is not a MobileViTv2.
@@ -161,7 +161,7 @@ class MobileForm(nn.Module):
         for stage in network.stages:
             for block in stage:
                 if hasattr(block, "transformer"):
-                    new: Any = MobileBlock(block, height, width, spelling)
+                    new: Any = MobileBlock(block, height, width, variant)
                     height, width = new.size or (height, width)
                 else:
                     new = Bottleneck(block)
@@ -173,7 +173,7 @@ class MobileForm(nn.Module):
         self.head.weight = nn.Parameter(network.head.fc.weight / contract.temperature, False)
         self.head.bias = nn.Parameter(network.head.fc.bias / contract.temperature, False)
         self.dtype = self.head.weight.dtype  # FX traces no module's parameter through its dtype
-        self.cast_first = spelling.cast_first
+        self.cast_first = variant.cast_first
         self.requires_grad_(False).eval()
 
     def logits(self, image: Tensor) -> Tensor:

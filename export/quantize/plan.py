@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lesionlite.documents import read_record
-from lesionlite.export.quantize.affine import Affine
+from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.files import write_text
 
 PLAN, PLAN_FIGURE = "plan.json", "plan.png"
@@ -33,7 +33,7 @@ class Plan:
 
     layers: tuple[str, ...]
     activations: tuple[str, ...]
-    grids: dict[str, Affine]
+    grids: dict[str, QuantParams]
     corrections: dict[str, tuple[float, ...]]
     sensitivity: dict[str, float]
     macs: dict[str, int]

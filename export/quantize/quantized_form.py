@@ -14,18 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.ao.quantization.fx import _decomposed  # noqa: F401 (registers the operations)
 
-from lesionlite.export.quantize.affine import LEVELS, Affine, to_int8
 from lesionlite.export.quantize.plan import Plan
+from lesionlite.export.quantize.quant_params import LEVELS, QuantParams, to_int8
 from lesionlite.export.quantize.wiring import Wiring
 
 # A sigmoid lies between 0 and 1. TFLite's integer LOGISTIC fixes this grid; 1 becomes 255/256.
-SIGMOID = Affine(1 / 256, 0)
+SIGMOID = QuantParams(1 / 256, 0)
 
 
 class Rounding(nn.Module):
     """Rounds a tensor to a grid."""
 
-    def __init__(self, grid: Affine, signed: bool) -> None:
+    def __init__(self, grid: QuantParams, signed: bool) -> None:
         super().__init__()
         self.grid, self.signed = grid, signed
 
@@ -91,7 +91,7 @@ class QuantizedLayer(nn.Module):
 class QuantizedSiLU(nn.Module):
     """x * sigmoid(x) in 8-bit integers: the sigmoid is rounded, and then the product."""
 
-    def __init__(self, result: Affine, signed: bool) -> None:
+    def __init__(self, result: QuantParams, signed: bool) -> None:
         super().__init__()
         self.sigmoid = Rounding(SIGMOID, signed)
         self.result = Rounding(result, signed)
@@ -105,7 +105,7 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
     """A copy of the mobile form with the plan's layers and activations in 8 bits.
 
     Args:
-        form: `MobileForm` that the plan was made for, in any spelling.
+        form: `MobileForm` that the plan was made for, in any variant.
         plan: which layers, and their grids.
         wiring: of this form.
         signed: store activations as int8 (else uint8); the grid is the same.

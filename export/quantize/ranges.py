@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lesionlite.export.config import RULES
-from lesionlite.export.quantize.affine import Affine
+from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quantize.wiring import Hook, Wiring, watching
 from lesionlite.train.data.images import Pixels
 
@@ -66,19 +65,19 @@ def observe(form: nn.Module, wiring: Wiring, images: Pixels, seed: int) -> dict[
     return {name: Values(low[name], high[name], torch.cat(kept[name])) for name in kept}
 
 
-def min_max(values: Values, activation: str) -> Affine:
+def min_max(values: Values, activation: str) -> QuantParams:
     """Everything seen is on the grid."""
-    return Affine.covering(values.low, values.high)
+    return QuantParams.covering(values.low, values.high)
 
 
-def percentile(values: Values, activation: str) -> Affine:
+def percentile(values: Values, activation: str) -> QuantParams:
     """All but the outermost 0.01 % at either end is on the grid."""
     ends = torch.tensor([1 - PERCENTILE / 100, PERCENTILE / 100])
     low, high = values.sample.quantile(ends).tolist()
-    return Affine.covering(low, high)
+    return QuantParams.covering(low, high)
 
 
-def mse(values: Values, activation: str) -> Affine:
+def mse(values: Values, activation: str) -> QuantParams:
     """The grid of least squared error, measured behind the activation that follows.
 
     Behind a SiLU, values far below zero make no difference, so that the grid need not hold them
@@ -90,16 +89,21 @@ def mse(values: Values, activation: str) -> Affine:
     exact = behind(values.sample)
 
     def error(ends: tuple[float, float]) -> float:
-        rounded = Affine.covering(values.low * ends[0], values.high * ends[1]).round(values.sample)
+        rounded = QuantParams.covering(values.low * ends[0], values.high * ends[1]).round(
+            values.sample
+        )
         return float((behind(rounded) - exact).square().mean())
 
     lows = SHARES + (0.0,) if values.low < 0 else (1.0,)
     best = min(product(lows, SHARES), key=error)
-    return Affine.covering(values.low * best[0], values.high * best[1])
+    return QuantParams.covering(values.low * best[0], values.high * best[1])
 
 
-def choose_grids(wiring: Wiring, values: dict[str, Values], rule: str) -> dict[str, Affine]:
+CHOOSERS = {"mse": mse, "percentile": percentile, "min-max": min_max}
+
+
+def choose_grids(wiring: Wiring, values: dict[str, Values], rule: str) -> dict[str, QuantParams]:
     """A grid for every tensor, by one of `lesionlite.export.config.RULES`."""
-    choose = dict(zip(RULES, (mse, percentile, min_max), strict=True))[rule]
+    choose = CHOOSERS[rule]
     behind = wiring.behind()
     return {name: choose(held, behind.get(name, "")) for name, held in values.items()}

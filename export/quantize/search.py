@@ -25,7 +25,7 @@ from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quantized_form import quantize
 from lesionlite.export.quantize.ranges import BATCH, choose_grids, observe
-from lesionlite.export.quantize.sensitivity import divergence, mean_shifts, sensitivities
+from lesionlite.export.quantize.sensitivity import bias_corrections, divergence, sensitivities
 from lesionlite.export.quantize.tuning import tune
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.train.data.images import Pixels
@@ -66,7 +66,7 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
         layers=layers,
         activations=tuple(wiring.silus()),
         grids=grids,
-        corrections=mean_shifts(form, wiring, grids, layers, images),
+        corrections=bias_corrections(form, wiring, grids, layers, images),
         sensitivity=sensitivities(form, wiring, grids, _some(images, PROBED)),
         macs={name: wire.macs for name, wire in wiring.layers.items()},
         rule=config.ranges,

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from lesionlite.console import track
 from lesionlite.export.forms.mobilevitv2 import MobileForm
-from lesionlite.export.quantize.affine import Affine
+from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quantize.quantized_form import QuantizedLayer, QuantizedSiLU, Rounding, swap
 from lesionlite.export.quantize.ranges import BATCH
 from lesionlite.export.quantize.wiring import Hook, Wiring, watching
@@ -48,7 +48,7 @@ class Probe:
 
 @torch.no_grad()
 def sensitivities(
-    form: MobileForm, wiring: Wiring, grids: dict[str, Affine], images: Tensor
+    form: MobileForm, wiring: Wiring, grids: dict[str, QuantParams], images: Tensor
 ) -> dict[str, float]:
     """Divergence by every layer and SiLU alone, by name; images are uint8 [N, S, S, 3]."""
     probe = Probe(form, images)
@@ -70,10 +70,10 @@ def sensitivities(
     return found
 
 
-def mean_shifts(
+def bias_corrections(
     form: MobileForm,
     wiring: Wiring,
-    grids: dict[str, Affine],
+    grids: dict[str, QuantParams],
     layers: tuple[str, ...],
     images: Tensor,
 ) -> dict[str, tuple[float, ...]]:

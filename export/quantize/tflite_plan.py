@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite.export.quantize.affine import Affine
 from lesionlite.export.quantize.plan import Plan
+from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quantize.quantized_form import SIGMOID
 from lesionlite.export.quantize.wiring import Wiring
 
@@ -107,7 +107,7 @@ def quantize(content: bytes, form: Any, plan: Plan, wiring: Wiring) -> bytes:
         name = TFLOperationName(model.code(operator))
         recipe.add_static_config(f"^t{operator.outputs[0]};?$", name, 8, 8)
 
-    def on_grid(tensor: int, grid: Affine) -> None:
+    def on_grid(tensor: int, grid: QuantParams) -> None:
         ranges[f"t{tensor}"] = {
             "min": np.full((1, 1, 1, 1), grid.low, np.float32),
             "max": np.full((1, 1, 1, 1), grid.high, np.float32),

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesionlite.console import track
-from lesionlite.export.quantize.affine import LEVELS, Affine
 from lesionlite.export.quantize.plan import Plan
+from lesionlite.export.quantize.quant_params import LEVELS, QuantParams
 from lesionlite.export.quantize.quantized_form import Rounding, quantize
 from lesionlite.export.quantize.ranges import BATCH
 from lesionlite.export.quantize.wiring import Wiring
@@ -30,7 +30,7 @@ class LearnedRounding(nn.Module):
 
     zero_point: Tensor
 
-    def __init__(self, grid: Affine) -> None:
+    def __init__(self, grid: QuantParams) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor([grid.scale]).log())
         self.register_buffer("zero_point", torch.tensor([float(grid.zero_point)]))
@@ -43,9 +43,9 @@ class LearnedRounding(nn.Module):
         )
         return rounded
 
-    def learned(self) -> Affine:
+    def learned(self) -> QuantParams:
         """The grid that it has arrived at."""
-        return Affine(float(self.log_scale.detach().exp()), int(self.zero_point))
+        return QuantParams(float(self.log_scale.detach().exp()), int(self.zero_point))
 
 
 @torch.enable_grad()

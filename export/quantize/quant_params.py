@@ -16,7 +16,7 @@ FEW_WEIGHTS = 2048
 
 
 @dataclass(frozen=True)
-class Affine:
+class QuantParams:
     """The grid that a tensor of activations is rounded to, as unsigned 8-bit integers.
 
     Attributes:
@@ -40,7 +40,7 @@ class Affine:
             raise LesionliteError(f"a zero point is {self.zero_point}; it must be 0 to {LEVELS}")
 
     @classmethod
-    def covering(cls, low: float, high: float) -> "Affine":
+    def covering(cls, low: float, high: float) -> "QuantParams":
         """The finest grid that holds 0 and reaches from `low` to `high`."""
         low, high = min(low, 0.0), max(high, 0.0)
         scale = max((high - low) / LEVELS, 1e-8)
