@@ -71,8 +71,8 @@ def test_a_wrong_line_is_told_in_one_sentence(
         (survival, survival.Survival, "x --kills -1", "--kills is -1"),
         (compare, compare.Compare, "x --out y --vary lr --values", "--values is empty"),
         (compare, compare.Compare, "x --out y --vary lr --values 1 --jobs 0", "--jobs is 0"),
-        (browser, browser.Options, "a b --run c --data d --seconds nan", "--seconds is NaN"),
-        (mil_others, mil_others.Options, "--side 5000", "--side is 5000"),
+        (browser, browser.Browser, "a b --run c --data d --seconds nan", "--seconds is NaN"),
+        (mil_others, mil_others.Networks, "--side 5000", "--side is 5000"),
         (peers, None, "a --run b --threads 0", "--threads is 0"),
     ],
 )

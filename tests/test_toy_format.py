@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lesionlite.benchmark.elsewhere import arm
-from lesionlite.benchmark.elsewhere.verdict import Task
+from lesionlite.benchmark.elsewhere.check import Task
 from lesionlite.errors import LesionliteError
 from lesionlite.export.format import Format
 from lesionlite.export.formats import FORMATS, GROUP, with_installed
