@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
 from lesionlite.export.forms.attention import (
     GROUPED,
     NCHW,
@@ -79,6 +80,18 @@ def test_a_wrong_weight_is_noticed() -> None:
     form.blocks[4].transformer[0].attn.key.bias += 0.01
     pixels = torch.rand(1, 3, 64, 64, dtype=torch.float64) * 255
     assert (form.logits(pixels) - network(pixels / 255)).abs().max() > 1e-9
+
+
+@pytest.mark.parametrize("where", ["convolution", "feed-forward"])
+def test_an_activation_it_is_not_written_for_is_refused(where: str) -> None:
+    network = build_network("mobilevitv2_050", 5).eval()
+    block = network.stages[2][1]
+    if where == "convolution":
+        block.conv_kxk.bn.act = nn.Hardswish()
+    else:
+        block.transformer[0].mlp.act = nn.Hardswish()
+    with pytest.raises(LesionliteError, match="activation Hardswish.* SiLU"):
+        MobileForm(network, Contract(labels=tuple("abcde"), side=64))
 
 
 def test_grouping_brings_equal_places_together_and_is_undone() -> None:

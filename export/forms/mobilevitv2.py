@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesionlite.contract import Contract
+from lesionlite.errors import LesionliteError
 from lesionlite.export.forms.attention import (
     NCHW,
     PATCH,
@@ -39,6 +40,21 @@ from lesionlite.export.forms.attention import (
 )
 
 
+def same_activation(act: nn.Module) -> nn.Module:
+    """A new module for one of timm's: SiLU, or none.
+
+    Raises:
+        LesionliteError: it is another; this form would compute a different function.
+    """
+    for known in (nn.SiLU, nn.Identity):
+        if isinstance(act, known):
+            return known()
+    raise LesionliteError(
+        f"the network has the activation {type(act).__name__}, but the mobile form of MobileViTv2 "
+        "is written for SiLU, timm's default; train the network without another activation"
+    )
+
+
 class FeedForward(nn.Module):
     """Norm, 1x1 convolution, SiLU, 1x1 convolution."""
 
@@ -46,7 +62,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.norm = Normalize(norm.eps, variant)
         self.fc1 = fold_affine(norm, mlp.fc1)
-        self.act = nn.SiLU()
+        self.act = same_activation(mlp.act)
         self.fc2 = into_stream(mlp.fc2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,7 +91,7 @@ class ConvAct(nn.Module):
     def __init__(self, block: Any) -> None:
         super().__init__()
         self.conv = fold_batchnorm(block.conv, block.bn)
-        self.act = nn.SiLU() if isinstance(block.bn.act, nn.SiLU) else nn.Identity()
+        self.act = same_activation(block.bn.act)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C', H', W']."""
@@ -147,7 +163,7 @@ class MobileForm(nn.Module):
             variant: how norms and attention are written, for the runtime's sake.
 
         Raises:
-            LesionliteError: if the network is not a MobileViTv2.
+            LesionliteError: an activation is neither SiLU nor absent.
         """
         super().__init__()
         self.stem = ConvAct(network.stem)
