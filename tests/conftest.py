@@ -36,7 +36,7 @@ from lesionlite.train.data.splits import read_split
 from lesionlite.train.data.synthetic import DRAWN, draw, draw_dataset
 from lesionlite.train.model import load_run
 from lesionlite.train.results import train_and_test
-from tests.web_page import READY, Visit, says
+from tests.mobile_app_stub.web_page import READY, Visit, says
 
 TINY = TrainConfig(
     model="mobilevitv2_050",

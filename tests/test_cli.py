@@ -17,8 +17,7 @@ from PIL import Image
 import lesionlite
 from lesionlite import cli
 from lesionlite.layout import METRICS
-
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 
 def run_cli(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -16,8 +16,7 @@ import pytest
 from lesionlite.console import progress, respond, say, storage_problem
 from lesionlite.errors import LesionliteError
 from lesionlite.export.quiet import quiet
-
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 
 @dataclass

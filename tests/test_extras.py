@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lesionlite.export.formats import FORMATS
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TRAINING = ["--weights", "none", "--model", "mobilevitv2_050", "--side", "32", "--epochs", "1"]
 EXPORTING = ["--formats", "torchscript", "--precisions", "fp32"]

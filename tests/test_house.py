@@ -6,13 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from lesionlite import cli
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lesionlite"
 LAYERS = ("shared", "train", "export", "mobile_app_stub", "benchmark", "top")
 """From the ground up: what every room shares, the rooms, and what users call."""

@@ -12,6 +12,7 @@ from lesionlite import outputs
 from lesionlite.errors import LesionliteError
 from lesionlite.files import inside, need_folder, replacing, write_text
 from lesionlite.outputs import HALF, MARK, OLD, is_ours, ours_in, refuse_overlap, writing_into
+from tests.paths import ROOT
 
 
 def test_only_what_is_listed_is_replaced(tmp_path: Path) -> None:
@@ -98,9 +99,8 @@ def test_a_second_process_is_refused_and_a_dead_one_holds_nothing(
         "import sys, time; from pathlib import Path; from lesionlite.outputs import writing_into\n"
         "with writing_into(Path(sys.argv[1])): print('in', flush=True); time.sleep(60)"
     )
-    root = Path(__file__).parents[1]
     other = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], cwd=root, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert other.stdout is not None and other.stdout.readline() == "in\n"
     with (

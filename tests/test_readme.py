@@ -16,8 +16,8 @@ from lesionlite import cli
 from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.precision import PRECISIONS
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 DOCUMENTS = {
     str(file.relative_to(ROOT)): file.read_text()

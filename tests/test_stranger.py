@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Shared
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 ROOMS = ("train", "export", "benchmark", "mobile_app_stub")
 DECOYS = (*ROOMS, "statistics", "json", "contract", "errors", "cli")
 HIT = 77

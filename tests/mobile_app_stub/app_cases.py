@@ -1,0 +1,199 @@
+"""What the apps' cores must agree with: cases made by the reference, for tests in their languages.
+
+`python -m tests.mobile_app_stub.app_cases` writes mobile_app_stub/cases.json; test_app_cases.py
+compares that file with what this module makes.
+"""
+
+import base64
+import json
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from lesionlite.contract import Contract
+from lesionlite.train.data.images import to_input
+from tests.paths import ROOT
+
+CASES = ROOT / "mobile_app_stub" / "cases.json"
+LABELS = ("one", "two", "three", "four")
+BASE = Contract(LABELS, side=32, unsure_below=0.5, note="drawn")
+
+
+def make() -> dict[str, Any]:
+    """All cases, as cases.json holds them."""
+    return {
+        "contracts": _contracts(),
+        "geometry": _geometry(),
+        "inputs": _inputs(),
+        "ranking": _rankings(),
+        "golden": _golden(),
+    }
+
+
+def _contracts() -> list[dict[str, Any]]:
+    """Contracts, and the field that the refusal of a bad one must name."""
+    good = asdict(BASE)
+    bad: list[tuple[str, Any]] = [
+        ("version", 2),
+        ("labels", ["one"]),
+        ("labels", ["one", "one"]),
+        ("labels", ["one", ""]),
+        ("side", 33),
+        ("side", 0),
+        ("resize", "pad"),
+        ("resize_side", 31),
+        ("interpolation", "lanczos"),
+        ("antialias", False),  # resampling without it is what the apps leave out
+        ("unsure_below", 1.0),
+        ("unsure_below", -0.1),
+    ]
+    cases = [{"contract": good, "problem": None}]
+    cases += [{"contract": {**good, "a_later_field": 1}, "problem": None}]
+    area = {**good, "interpolation": "area", "antialias": False}
+    cases += [{"contract": area, "problem": None}]
+    cases += [{"contract": {**good, name: value}, "problem": name} for name, value in bad]
+    cases.append({"contract": {**good, "side": 48, "resize_side": 48}, "problem": "side"})
+    for name in ("labels", "side", "resize", "interpolation", "unsure_below", "version"):
+        without = {key: value for key, value in good.items() if key != name}
+        cases.append({"contract": without, "problem": name})
+    return cases
+
+
+def _geometry() -> list[dict[str, Any]]:
+    """Sizes after resizing and where the crop begins, halves rounded to even among them."""
+    shortest = replace(BASE, resize="shortest", resize_side=36)
+    cases = []
+    larger = replace(shortest, side=64, resize_side=73)
+    for contract in (BASE, shortest, replace(shortest, resize_side=32), larger):
+        for width, height in (
+            (100, 60),
+            (60, 100),
+            (32, 32),
+            (8, 9),
+            (72, 73),
+            (73, 72),
+            (4000, 1),
+        ):
+            scaled = (contract.side, contract.side)
+            if contract.resize == "shortest":
+                scale = contract.resize_side / min(width, height)
+                scaled = tuple(
+                    max(contract.resize_side, round(length * scale)) for length in (width, height)
+                )
+            crop = [(length - contract.side) // 2 for length in scaled]
+            size = {"width": width, "height": height, "contract": asdict(contract)}
+            cases.append({**size, "scaled": list(scaled), "crop": crop})
+    return cases
+
+
+def _inputs() -> list[dict[str, Any]]:
+    """Images of noise and what `to_input` makes of them: larger, smaller, one way, every filter."""
+    rng = np.random.default_rng(0)
+    shortest = replace(BASE, resize="shortest", resize_side=37)
+    cases = []
+    for contract in (BASE, shortest):
+        for interpolation in ("nearest", "bilinear", "bicubic", "area"):
+            for width, height in ((75, 50), (32, 61), (21, 29)):
+                image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+                chosen = replace(contract, interpolation=interpolation)
+                cases.append(
+                    {
+                        "width": width,
+                        "height": height,
+                        "pixels": _base64(image),
+                        "contract": asdict(chosen),
+                        "expected": _base64(to_input(image, chosen)),
+                    }
+                )
+    return cases
+
+
+def _base64(pixels: "np.ndarray[Any, Any]") -> str:
+    return base64.b64encode(pixels.tobytes()).decode()
+
+
+def _rankings() -> list[dict[str, Any]]:
+    """Top three by falling probability, equal ones in the order of the labels."""
+    cases = []
+    for probabilities in (
+        [0.1, 0.6, 0.05, 0.25],
+        [0.25, 0.25, 0.25, 0.25],
+        [0.0, 0.5, 0.5, 0.0],
+        [0.3, 0.0, 0.2, 0.5],
+        [0.49, 0.02, 0.49, 0.0],
+    ):
+        order = sorted(range(len(LABELS)), key=lambda index: -probabilities[index])[:3]
+        cases.append(
+            {
+                "probabilities": probabilities,
+                "contract": asdict(BASE),
+                "top": [[LABELS[index], probabilities[index]] for index in order],
+                "unsure": max(probabilities) < BASE.unsure_below,
+            }
+        )
+    two = replace(BASE, labels=("yes", "no"))
+    ranked = [["no", 0.75], ["yes", 0.25]]
+    cases.append(
+        {
+            "probabilities": [0.25, 0.75],
+            "contract": asdict(two),
+            "top": ranked,
+            "unsure": False,
+        }
+    )
+    return cases
+
+
+def _golden() -> list[dict[str, Any]]:
+    """Answers within the tolerance, just outside, not finite, and too few."""
+    expected = [[0.5, 0.25, 0.125, 0.125], [0.0, 1.0, 0.0, 0.0]]
+    golden = {
+        "how_to": "",
+        "labels": list(LABELS),
+        "images": ["0.png", "1.png"],
+        "artifacts": {
+            "model.bin": {
+                "sha256": "0" * 64,
+                "tolerance": 0.0625,
+                "runtime": "none",
+                "probabilities": expected,
+            }
+        },
+    }
+
+    def case(found: list[list[float | None]]) -> dict[str, Any]:
+        values = [
+            abs((math.nan if a is None else a) - b)
+            for rows in zip(found, expected, strict=True)
+            for a, b in zip(*rows, strict=True)
+        ]
+        finite = all(math.isfinite(value) for value in values)
+        largest = max(values) if finite else None
+        return {
+            "golden": golden,
+            "artifact": "model.bin",
+            "found": found,
+            "passed": finite and max(values) <= 0.0625,
+            "largest": largest,
+        }
+
+    at_the_edge = [[0.5625, 0.1875, 0.125, 0.125], expected[1]]
+    beyond = [expected[0], [0.0, 0.9375, 0.0, 0.0625 + 2**-20]]
+    shuffled = [expected[0], [1.0, 0.0, 0.0, 0.0]]
+    not_finite = [[None, 0.25, 0.125, 0.125], expected[1]]
+    return [case(f) for f in (expected, at_the_edge, beyond, shuffled, not_finite)]
+
+
+def text() -> str:
+    """What the file holds: a line per case, so that a change can be read."""
+    parts = []
+    for name, cases in make().items():
+        lines = ",\n".join("    " + json.dumps(case) for case in cases)
+        parts.append(f'  "{name}": [\n{lines}\n  ]')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+if __name__ == "__main__":
+    CASES.write_text(text(), encoding="utf-8")
