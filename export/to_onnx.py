@@ -1,6 +1,5 @@
 """ONNX, for ONNX Runtime on phones, desktops and in browsers."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from math import prod
 from pathlib import Path
@@ -115,22 +114,16 @@ def _give_each_weight_its_zero_point(model: Any) -> None:
     from onnx import TensorProto
 
     stored = {item.name: item for item in model.graph.initializer}
-    for node in _dequantized(model):
-        own = TensorProto()
-        own.CopyFrom(stored[node.input[2]])
-        own.name = node.input[2] = f"{node.output[0]}.zero_point"
-        model.graph.initializer.append(own)
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in stored:
+            own = TensorProto()
+            own.CopyFrom(stored[node.input[2]])
+            own.name = node.input[2] = f"{node.output[0]}.zero_point"
+            model.graph.initializer.append(own)
     read = {name for node in model.graph.node for name in node.input}
     for item in stored.values():
         if item.name not in read:
             model.graph.initializer.remove(item)
-
-
-def _dequantized(model: Any) -> list[Any]:
-    """The nodes that dequantize a stored weight with a zero point."""
-    stored = {item.name for item in model.graph.initializer}
-    nodes = (node for node in model.graph.node if node.op_type == "DequantizeLinear")
-    return [node for node in nodes if len(node.input) == 3 and node.input[0] in stored]
 
 
 def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
@@ -159,7 +152,7 @@ def load(path: Path, threads: int) -> Runner:
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
     try:
-        return runner(*open_session(path, threads, options={EXACT: "1"}))
+        return runner(*open_session(path, threads, exact=True))
     except Fail:  # two weights share a zero point: a file of an older lesionlite
         return runner(*open_session(path, threads))
 
@@ -174,22 +167,21 @@ def runner(session: Any, runtime: str) -> Runner:
 
 
 def open_session(
-    model: Path | bytes, threads: int, fuse: bool = True, options: Mapping[str, str] | None = None
+    model: Path | bytes, threads: int, fuse: bool = True, exact: bool = False
 ) -> tuple[Any, str]:
     """A session of ONNX Runtime's CPU provider for any model, and the runtime's version.
 
-    Without `fuse` every node is executed as the file has it. `options` are entries of the session's
-    configuration.
+    Without `fuse` every node is executed as the file has it. For `exact` see `EXACT`.
     """
     import onnxruntime
 
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.log_severity_level = 4  # what fails is raised, too
-    for name, value in (options or {}).items():
-        settings.add_session_config_entry(name, value)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what fails is raised, too
+    if exact:
+        options.add_session_config_entry(EXACT, "1")
     if not fuse:
-        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     given = model if isinstance(model, bytes) else str(model)
-    session = onnxruntime.InferenceSession(given, settings, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     return session, f"onnxruntime {onnxruntime.__version__}"

@@ -67,9 +67,9 @@ def _mediapipe(path: Path, threads: int, contract: Contract) -> Runner:
 
 
 def _one_thread(path: Path, threads: int, contract: Contract) -> Runner:
-    from lesionlite.export.to_onnx import open_session, runner
+    from lesionlite.export.to_onnx import load
 
-    return runner(*open_session(path, 1))
+    return load(path, 1)
 
 
 def _unfused(path: Path, threads: int, contract: Contract) -> Runner:
