@@ -12,6 +12,7 @@ from typing import Any
 
 from lesionlite.benchmark.beforehand import refuse_beforehand, refuse_images
 from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.evaluation_set import EvaluationSet
 from lesionlite.benchmark.places import (
     ARTIFACTS,
     RUN,
@@ -38,7 +39,7 @@ from lesionlite.outputs import writing_into
 from lesionlite.train import checkpoint
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.folders import find_images
-from lesionlite.train.data.images import find_bad
+from lesionlite.train.data.images import Pixels, find_bad
 from lesionlite.train.data.splits import (
     Dataset,
     Split,
@@ -96,6 +97,10 @@ class _Build:
     def names(self, model: str) -> dict[str, str]:
         """The artifacts that will be made: precision by file name."""
         return {artifact_name(model, row, p): p for row, p in self.exporting.pairs()}
+
+    def read(self, split: Split, contract: Contract) -> Pixels:
+        """The pixels of the test images, decoded once: the benchmark finds them on disk."""
+        return EvaluationSet(self.out / SCRATCH, split, contract).pixels()
 
 
 def build(
@@ -209,7 +214,7 @@ def _train(plan: _Build, run: Path, config: TrainConfig, memory: Memory, why: st
     apart = other_settings(read_settings(run), config) or not before or difference(before, memory)
     if apart:
         set_aside(run, why)
-    result, _ = train_and_test(plan.data, run, config, resume=checkpoint.exists(run))
+    result, _ = train_and_test(plan.data, run, config, checkpoint.exists(run), plan.read)
     plan.steps.done("test", _test_key(plan, run))
     dataset = result.dataset
     return dataset.val if dataset.test is None else dataset.test
@@ -222,7 +227,7 @@ def _keep(plan: _Build, run: Path, config: TrainConfig) -> None:
     key = _test_key(plan, run)
     say(f"train: inputs unchanged, kept {run}")
     if not (plan.steps.is_done("test", key) and (run / SCORES).exists()):
-        score_test_split(plan.data, run, config)
+        score_test_split(plan.data, run, config, plan.read)
         plan.steps.done("test", key)
 
 

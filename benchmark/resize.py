@@ -39,10 +39,12 @@ def resizers(contract: Contract) -> list[str]:
     return [name for name in (*RESAMPLERS, JPEG) if name != resampler_of(contract)]
 
 
-def resized(files: Sequence[Path], contract: Contract, resizer: str) -> Iterable[Pixels]:
-    """The images, resized by one of `resizers`."""
+def resized(
+    files: Sequence[Path], contract: Contract, resizer: str, pixels: Pixels
+) -> Iterable[Pixels]:
+    """The images, resized by one of `resizers`; `pixels` are resized as the contract says."""
     if resizer == JPEG:
-        return map(_through_jpeg, decode(files, contract))
+        return map(_through_jpeg, pixels)
     return decode(files, contract, resizer)
 
 

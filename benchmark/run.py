@@ -182,7 +182,8 @@ def _drifts(
     found = []
     classes = len(evaluation.labels)
     for name in resizers(contract):
-        file = evaluation.write(name, resized(split.files, contract, name), name)
+        inputs = resized(split.files, contract, name, evaluation.pixels())
+        file = evaluation.write(name, inputs, name)
         for one in judged:
             if one.candidate is None or one.answers is None:
                 continue

@@ -1,5 +1,6 @@
 """What a network scores on labelled images, written beside it."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from lesionlite.metrics import Scores, score
 from lesionlite.outputs import writing_into
 from lesionlite.tables import Table, class_table, overall_table, write_tables
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.data.images import load_inputs
+from lesionlite.train.data.images import Pixels, load_inputs
 from lesionlite.train.data.splits import (
     Domains,
     Split,
@@ -38,13 +39,21 @@ from lesionlite.train.history import read_history
 from lesionlite.train.model import all_logits, load_run
 from lesionlite.train.ranks import joined
 
+Read = Callable[[Split, Contract], Pixels]
+
+
+def read_pixels(split: Split, contract: Contract) -> Pixels:
+    """The images of a split as the network takes them, uint8 [N, S, S, 3]."""
+    return load_inputs(split.files, contract, "reading test images")
+
 
 def train_and_test(
-    data: Path, run: Path, config: TrainConfig, resume: bool = False
+    data: Path, run: Path, config: TrainConfig, resume: bool = False, read: Read = read_pixels
 ) -> tuple[TrainResult, Scores | None]:
     """Train (see `fit`), then score the best checkpoint on the test split if there is one.
 
-    Processes that torchrun started share the training; only the first one has scores.
+    Processes that torchrun started share the training; only the first one has scores. `read` gives
+    the pixels of the test images: whoever needs them again can keep them.
     """
     with joined() as ranks:
         result = fit(data, run, config, resume, ranks)
@@ -53,7 +62,7 @@ def train_and_test(
         return result, None
     try:
         with writing_into(run, DATA=data):
-            return result, evaluate_run(run, test, result.domains)
+            return result, evaluate_run(run, test, result.domains, read)
     except LesionliteError as error:
         raise LesionliteError(
             f"{run} is trained, but its test split could not be scored: {error}; then "
@@ -61,21 +70,25 @@ def train_and_test(
         ) from error
 
 
-def score_test_split(data: Path, run: Path, config: TrainConfig) -> Scores | None:
+def score_test_split(
+    data: Path, run: Path, config: TrainConfig, read: Read = read_pixels
+) -> Scores | None:
     """Score a run on a data folder's test split; None if it has none."""
     test = read_dataset(data).test
     if test is None:
         return None
     (test,), _ = drop_bad([test], config.skip_bad)
     with writing_into(run, DATA=data):
-        return evaluate_run(run, test, read_domains(data))
+        return evaluate_run(run, test, read_domains(data), read)
 
 
-def evaluate_run(run: Path, split: Split, domains: Domains) -> Scores:
+def evaluate_run(run: Path, split: Split, domains: Domains, read: Read = read_pixels) -> Scores:
     """Score a run's best checkpoint on `split`; writes test.json and confusion.png into it."""
     network, contract = load_run(run)
-    pixels = load_inputs(split.files, contract, "reading test images")
-    logits = all_logits(network, pixels, contract, description="testing") / contract.temperature
+    logits = (
+        all_logits(network, read(split, contract), contract, description="testing")
+        / contract.temperature
+    )
     scores = score(softmax(logits, axis=1), np.asarray(split.targets), contract.labels, domains)
     for missing in write_scores(run, scores, contract.note):
         say(missing)
