@@ -11,7 +11,7 @@ from lesionlite.contract import Contract
 from lesionlite.export.format import Runner
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
-from lesionlite.export.mlpackage import model_file, pin
+from lesionlite.export.mlpackage import make_reproducible, model_file
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source
@@ -40,7 +40,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             model = _compress(ct, model, precision)
             _describe(model, contract, source.metadata)
             model.save(str(path))
-            pin(path)
+            make_reproducible(path)
 
 
 def _mlprogram(source: Any, contract: Contract, precision: str) -> Any:

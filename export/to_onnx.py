@@ -38,7 +38,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
         for precision, path in paths.items():
             if precision == "w8a8":
                 model = _export(source.form(ORT, precision), image)
-                _give_each_weight_its_zero_point(model)
+                _separate_zero_points(model)
             else:
                 plain = plain or _export(source.form(ORT), image)
                 model = deepcopy(plain)
@@ -109,7 +109,7 @@ def _in_8_bits(stored: Any, axis: int) -> tuple[list[Any], list[Any]]:
     ]
 
 
-def _give_each_weight_its_zero_point(model: Any) -> None:
+def _separate_zero_points(model: Any) -> None:
     """Let no two weights share a zero point: see `EXACT`."""
     from onnx import TensorProto
 
