@@ -48,9 +48,9 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
 
 
 def _inplace_channels_last(form: "nn.Module") -> "nn.Module":
-    """Activations overwrite what they read, and weights lie as images do, with channels last.
+    """Let activations overwrite their inputs, and store weights with channels last, as images are.
 
-    For PyTorch allocates every result anew, and turns other weights around for every image.
+    This saves PyTorch an allocation for each activation, and a transpose of the weights per image.
     """
     import torch
     from torch import nn
@@ -62,9 +62,10 @@ def _inplace_channels_last(form: "nn.Module") -> "nn.Module":
 
 
 def _renumber_classes(script: Any) -> Any:
-    """The same module without the counters of this process.
+    """The same module, with the numbers in its class names counted from 0.
 
-    A class name carries a number that every trace in the process raises: here numbers start at 0.
+    PyTorch counts them up with every trace in the process, so the same network would give other
+    bytes.
     """
     import torch
 
@@ -82,7 +83,7 @@ def _renumber_classes(script: Any) -> Any:
 
 
 def _strip_stack_traces(content: bytes, rename: "Callable[[bytes], bytes]" = bytes) -> bytes:
-    """An archive without the Python stack of every line of code, which names the machine's folders.
+    """Remove the Python stack traces from an archive; they hold folder names of this machine.
 
     Args:
         content: as PyTorch wrote it.
