@@ -11,7 +11,7 @@ from lesionlite.export.metadata import Metadata, describe
 from lesionlite.export.precision import PRECISIONS, find_precision
 from lesionlite.settings import MAX_SEED, SEED, refuse_settings, refuse_types
 
-RULES = ("mse", "percentile", "min-max")  # the names in `CHOOSERS` of quantize/ranges.py
+RULES = ("mse", "percentile", "min-max")  # the names in `RANGE_RULES` of quantize/ranges.py
 
 
 # All calibration images are held in memory, and more of them make no better plan.

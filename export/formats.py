@@ -33,7 +33,7 @@ _OURS = (
         ".onnx",
         ("fp32", "fp16", "w8", "w8a8"),
         _ONNX,
-        tensors=f"{_TENSORS}:of_onnx",
+        tensors=f"{_TENSORS}:open_onnx",
         arm="onnx",
     ),
     Format(
@@ -42,7 +42,7 @@ _OURS = (
         ".tflite",
         ("fp32", "fp16", "w8", "w8a8"),
         _TFLITE,
-        tensors=f"{_TENSORS}:of_tflite",
+        tensors=f"{_TENSORS}:open_tflite",
         arm="tflite",
     ),
     Format(
@@ -51,7 +51,7 @@ _OURS = (
         ".mlpackage",
         ("fp32", "fp16", "w8", "w8a8", "w6", "w4"),
         ("coremltools",),
-        tensors=f"{_TENSORS}:of_coreml",
+        tensors=f"{_TENSORS}:open_coreml",
         why_not_arm="Core ML runs on Apple's systems only",
         system="Darwin",
         reference="lesionlite.export.mil.execute:open_runner",

@@ -146,7 +146,8 @@ def refuse_changed(path: Path) -> None:
     """Refuse an artifact that differs from its manifest.
 
     If the path is a link, the manifests beside the link and beside its target are both checked.
-    A file without a manifest, such as one inside an app, is accepted; `vouching` tells the user.
+    A file without a manifest, such as one inside an app, is accepted; the user is warned with
+    `missing_manifest_warning`.
 
     Raises:
         LesionliteError: the manifest cannot be read, does not list the file, or lists another
@@ -154,7 +155,7 @@ def refuse_changed(path: Path) -> None:
     """
     if format_by_suffix(path) is None or not path.exists():
         return
-    rows = list(_rows_of(path))
+    rows = list(_listings(path))
     found = sha256_file(path) if rows else ""
     for place, row in rows:
         if found != row.sha256:
@@ -165,7 +166,7 @@ def refuse_changed(path: Path) -> None:
             )
     if not rows:
         _refuse_damaged_zip(path)
-    foreign = [place for place in _places_of(path) if find_manifest(place.parent)]
+    foreign = [place for place in _link_chain(path) if find_manifest(place.parent)]
     if foreign and not rows:
         raise LesionliteError(
             f"{foreign[0].parent / MANIFEST} does not list {foreign[0].name}: the file was renamed "
@@ -173,13 +174,13 @@ def refuse_changed(path: Path) -> None:
         )
 
 
-def vouching(path: Path) -> str:
+def missing_manifest_warning(path: Path) -> str:
     """A sentence that warns of an artifact without a manifest; "" if a manifest lists it.
 
     Raises:
         LesionliteError: the manifest cannot be read.
     """
-    if format_by_suffix(path) is None or any(True for _ in _rows_of(path)):
+    if format_by_suffix(path) is None or any(True for _ in _listings(path)):
         return ""
     return (
         f"Nothing vouches for {path}: no {MANIFEST} of an export lies beside it, so a change of "
@@ -202,15 +203,15 @@ def _refuse_damaged_zip(path: Path) -> None:
         )
 
 
-def _rows_of(path: Path) -> Iterator[tuple[Path, Artifact]]:
+def _listings(path: Path) -> Iterator[tuple[Path, Artifact]]:
     """For each manifest that lists an artifact: its folder and the artifact's row."""
-    for place in _places_of(path):
+    for place in _link_chain(path):
         row = find_row(place)
         if row is not None:
             yield place.parent, row
 
 
-def _places_of(path: Path) -> list[Path]:
+def _link_chain(path: Path) -> list[Path]:
     """The path, and every path that it leads to if it is a symbolic link."""
     places = [path]
     while places[-1].is_symlink() and len(places) < LINKS:

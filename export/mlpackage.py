@@ -45,7 +45,7 @@ def model_file(package: Path) -> Path:
     return places[manifest.rootModelIdentifier]
 
 
-def pin(package: Path) -> None:
+def make_reproducible(package: Path) -> None:
     """Make the bytes of a package the same for each export of the same network.
 
     coremltools writes the date, random identifiers and map entries in random order. This removes

@@ -59,7 +59,7 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
 def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> list[Artifact]:
     refuse_missing_packages(config.formats)
     network, contract = load_run(run)
-    model = read_record(run / SETTINGS, _Settings, extra=True).model
+    model = read_record(run / SETTINGS, _RunSettings, extra=True).model
     stem = inside(out, model, run / SETTINGS)
     find_form(model)  # before any work is done
     for name in _names(stem, config):
@@ -94,7 +94,7 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
 
 
 @dataclass(frozen=True)
-class _Settings:
+class _RunSettings:
     """The one setting of a run that an export reads."""
 
     model: str

@@ -11,7 +11,7 @@ from lesionlite.contract import Contract
 from lesionlite.export.format import Runner
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
-from lesionlite.export.mlpackage import model_file, pin
+from lesionlite.export.mlpackage import make_reproducible, model_file
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source
@@ -40,7 +40,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             model = _compress(ct, model, precision)
             _describe(model, contract, source.metadata)
             model.save(str(path))
-            pin(path)
+            make_reproducible(path)
 
 
 def _mlprogram(source: Any, contract: Contract, precision: str) -> Any:
@@ -101,16 +101,16 @@ def _compress(ct: Any, model: Any, precision: str) -> Any:
         config = tools.OptimizationConfig(global_config=recipe)
         return tools.linear_quantize_weights(model, config)
     if precision in ("w6", "w4"):
-        # Threads share out the sums of k-means, and round them so: one gives the same everywhere.
+        # The number of threads changes how k-means rounds its sums; one is the same everywhere.
         with threadpool_limits(1):
             return tools.palettize_weights(model, _palettes(tools, model, int(precision[1])))
     return model
 
 
 def _palettes(tools: Any, model: Any, bits: int) -> Any:
-    """Palettes of so many bits, but of 8 for tensors that hold less than a 256th of the weights.
+    """Palettes of `bits` bits, but 8 bits for tensors with less than 1/256 of the weights.
 
-    They are the early layers: in 4 bits they are most of the error, and hardly any of the bytes.
+    These are the early layers. In 4 bits they would cause most of the error and save few bytes.
     """
 
     def palette(bits: int) -> Any:

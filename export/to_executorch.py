@@ -97,13 +97,13 @@ def _open(path: Path) -> Any:
 
 
 def size_pool(threads: int) -> None:
-    """Size the process's one pool of threads, before the first network is opened.
+    """Set the size of the process's thread pool, before the first network is opened.
 
-    Afterwards it is too late: a network that was open when the pool was replaced can wait for the
-    old one's threads for ever (seen in executorch 1.4.1, whose call is marked unsafe).
+    Later calls cannot change it: a network that is open when the pool is replaced can wait forever
+    for threads of the old pool (seen in executorch 1.4.1, which calls the function unsafe).
 
     Raises:
-        LesionliteError: if another number of threads is in use in this process.
+        LesionliteError: another number of threads is in use in this process.
     """
     global _pool
     from executorch.extension.pybindings import portable_lib

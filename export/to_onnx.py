@@ -38,7 +38,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
         for precision, path in paths.items():
             if precision == "w8a8":
                 model = _export(source.form(ORT, precision), image)
-                _give_each_weight_its_zero_point(model)
+                _separate_zero_points(model)
             else:
                 plain = plain or _export(source.form(ORT), image)
                 model = deepcopy(plain)
@@ -74,10 +74,10 @@ def _to_fp16(model: Any) -> Any:
 
 
 def _store_weights_in_8_bits(model: Any) -> None:
-    """Store weights as int8, which a cast and a product with their scales turn back.
+    """Store weights as int8; Cast and Mul (by the scales) turn them back into float.
 
-    ONNX Runtime folds both away when it opens the file, so it runs as fast as with float weights.
-    A DequantizeLinear it would keep, and execute again for every image.
+    ONNX Runtime computes these nodes once, when it opens the file, so the network runs as fast as
+    with float weights. It would execute a DequantizeLinear again for every image.
     """
     axes = {"Conv": 0, "Gemm": 0, "MatMul": 1}  # of the output channels; Gemm's weight is [O, I]
     read = {n.input[1]: axes[n.op_type] for n in model.graph.node if n.op_type in axes}
@@ -109,7 +109,7 @@ def _in_8_bits(stored: Any, axis: int) -> tuple[list[Any], list[Any]]:
     ]
 
 
-def _give_each_weight_its_zero_point(model: Any) -> None:
+def _separate_zero_points(model: Any) -> None:
     """Let no two weights share a zero point: see `EXACT`."""
     from onnx import TensorProto
 
@@ -158,7 +158,7 @@ def load(path: Path, threads: int) -> Runner:
 
 
 def runner(session: Any, runtime: str) -> Runner:
-    """A session of one of our files as something to ask."""
+    """A Runner for a session of one of our files."""
 
     def classify(image: Pixels) -> Any:
         return session.run(None, {"image": np.ascontiguousarray(image[None])})[0][0]

@@ -92,7 +92,7 @@ def load(path: Path, threads: int) -> Runner:
 
 
 def runner(interpreter: Any, runtime: str) -> Runner:
-    """An interpreter of one of our files, its tensors allocated, as something to ask."""
+    """A Runner for an interpreter of one of our files, whose tensors are allocated."""
     source = interpreter.get_input_details()[0]["index"]
     result = interpreter.get_output_details()[0]["index"]
 

@@ -31,26 +31,26 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     contract, image = source.contract, example(source.contract)
     with quiet(), torch.no_grad():  # PyTorch calls TorchScript and FX deprecated on every use
         for precision, path in paths.items():
-            model = _in_place(source.form(TORCH))
+            model = _inplace_channels_last(source.form(TORCH))
             if precision == "w8a8":
                 model = _to_w8a8(model, source.plan, image)
             script = torch.jit.trace(model, image)
             if precision == "fp32":  # freezing would write 8-bit weights twice
                 script = torch.jit.freeze(script)
-            script = _forget_origin(script)
+            script = _renumber_classes(script)
             extra = {
                 ENTRY: contract.to_json(),
                 ABOUT: json.dumps(source.metadata.given(), indent=2),
             }
             # By way of a buffer: a file's own name would be written into it.
             written = script._save_to_buffer_for_lite_interpreter(_extra_files=extra)
-            path.write_bytes(_rewrite(written))
+            path.write_bytes(_strip_stack_traces(written))
 
 
-def _in_place(form: "nn.Module") -> "nn.Module":
-    """Activations overwrite what they read, and weights lie as images do, with channels last.
+def _inplace_channels_last(form: "nn.Module") -> "nn.Module":
+    """Let activations overwrite their inputs, and store weights with channels last, as images are.
 
-    For PyTorch allocates every result anew, and turns other weights around for every image.
+    This saves PyTorch an allocation for each activation, and a transpose of the weights per image.
     """
     import torch
     from torch import nn
@@ -61,10 +61,11 @@ def _in_place(form: "nn.Module") -> "nn.Module":
     return form.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _forget_origin(script: Any) -> Any:
-    """The same module without the counters of this process.
+def _renumber_classes(script: Any) -> Any:
+    """The same module, with the numbers in its class names counted from 0.
 
-    A class name carries a number that every trace in the process raises: here numbers start at 0.
+    PyTorch counts them up with every trace in the process, so the same network would give other
+    bytes.
     """
     import torch
 
@@ -78,11 +79,11 @@ def _forget_origin(script: Any) -> Any:
 
     written = io.BytesIO()
     torch.jit.save(script, written)
-    return torch.jit.load(io.BytesIO(_rewrite(written.getvalue(), renumber)))
+    return torch.jit.load(io.BytesIO(_strip_stack_traces(written.getvalue(), renumber)))
 
 
-def _rewrite(content: bytes, rename: "Callable[[bytes], bytes]" = bytes) -> bytes:
-    """An archive without the Python stack of every line of code, which names the machine's folders.
+def _strip_stack_traces(content: bytes, rename: "Callable[[bytes], bytes]" = bytes) -> bytes:
+    """Remove the Python stack traces from an archive; they hold folder names of this machine.
 
     Args:
         content: as PyTorch wrote it.
@@ -112,8 +113,8 @@ def _to_w8a8(form: "nn.Module", plan: Plan, image: Any) -> "nn.Module":
 
     wiring = trace(form, image)
     for name in plan.layers:
-        wire, shift = wiring.layers[name], plan.corrections[name]
-        grids = plan.grids[wire.input], plan.grids[wire.output]
+        node, shift = wiring.layers[name], plan.corrections[name]
+        grids = plan.grids[node.input], plan.grids[node.output]
         swap(form, name, _quantized_layer(form.get_submodule(name), shift, *grids))
     return form
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lesionlite.console import track
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.execute.tensors import Look, Tensors, open_tensors
+from lesionlite.export.execute.tensors import ReadTensors, Tensors, open_tensors
 from lesionlite.train.data.images import Pixels, decode
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SAME_SHAPE = 0.5  # dB, at least, for any pair of equal shape: a poor match is b
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerComparison:
     """One tensor of the first network and its counterpart in the second.
 
     Attributes:
@@ -62,7 +62,7 @@ class Difference:
         images: the number of images.
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerComparison, ...]
     threshold: float
     first_divergence: str
     images: int
@@ -85,21 +85,21 @@ def diff(a: Path, b: Path, images: Sequence[Path], threshold: float) -> Differen
         raise LesionliteError(f"--threshold is {threshold}; it must be a finite number, in dB")
     if not images:
         raise LesionliteError("no image is named; give one or more files after the two models")
-    (look_a, contract), (look_b, other) = open_tensors(a), open_tensors(b)
+    (read_a, contract), (read_b, other) = open_tensors(a), open_tensors(b)
     if contract != other:
         raise LesionliteError(f"{a} and {b} have different contracts; compare forms of one network")
-    layers = _measure(look_a, look_b, images, contract)
+    layers = _measure(read_a, read_b, images, contract)
     return Difference(layers, threshold, _first_divergence(layers, threshold), len(images))
 
 
 def _measure(
-    look_a: Look, look_b: Look, images: Sequence[Path], contract: Contract
-) -> tuple[Layer, ...]:
+    read_a: ReadTensors, read_b: ReadTensors, images: Sequence[Path], contract: Contract
+) -> tuple[LayerComparison, ...]:
     inputs: Iterator[Pixels] = iter(
         track(decode(images, contract), "comparing layer by layer", len(images))
     )
     first = next(inputs)
-    mine, theirs = look_a(first), look_b(first)
+    mine, theirs = read_a(first), read_b(first)
     pairs = match(mine, theirs)
     signal, noise, most = (dict.fromkeys(pairs, 0.0) for _ in range(3))
     while True:
@@ -113,11 +113,13 @@ def _measure(
         following = next(inputs, None)
         if following is None:
             break
-        mine, theirs = look_a(following), look_b(following)
+        mine, theirs = read_a(following), read_b(following)
     return tuple(
-        Layer(name, pairs[name][0], shape, decibels(signal[name], noise[name]), most[name])
+        LayerComparison(
+            name, pairs[name][0], shape, decibels(signal[name], noise[name]), most[name]
+        )
         if name in pairs
-        else Layer(name, "", shape)
+        else LayerComparison(name, "", shape)
         for name, shape in ((name, np.squeeze(x).shape) for name, x in mine.items())
     )
 
@@ -213,7 +215,7 @@ def table(difference: Difference, everything: bool) -> "Table":
     return rows
 
 
-def _first_divergence(layers: Sequence[Layer], threshold: float) -> str:
+def _first_divergence(layers: Sequence[LayerComparison], threshold: float) -> str:
     found = ""
     for layer in reversed(layers):
         if layer.sqnr is None:

@@ -61,7 +61,7 @@ def add_golden(folder: Path) -> None:
         for name, image in zip(names, images, strict=True):
             _save_png(temporary / name, image)
         for row in track(rows, "golden vectors", len(rows)):
-            answers[row.artifact] = _ask(folder, row, images)
+            answers[row.artifact] = _answers(folder, row, images)
         golden = Golden(HOW_TO, contract.labels, tuple(names), answers)
         write_json(temporary / ANSWERS, golden.document())
     with writing_into(folder):
@@ -81,12 +81,14 @@ def _save_png(path: Path, image: Pixels) -> None:
     Image.fromarray(image).save(path)
 
 
-def _ask(folder: Path, row: Artifact, images: Pixels) -> Answers:
+def _answers(folder: Path, row: Artifact, images: Pixels) -> Answers:
     """One artifact's probabilities, or why it cannot be executed here."""
     blank = Answers(row.sha256, PRECISIONS[row.precision].tolerance)
     try:
         predictor = open_unchecked(folder / row.artifact, THREADS)
-        found = [predictor.ask(image, f"drawn image {at}") for at, image in enumerate(images)]
+        found = [
+            predictor.predict_one(image, f"drawn image {at}") for at, image in enumerate(images)
+        ]
     except LesionliteError as error:
         say(f"{row.artifact} has no golden vectors: {error}")
         return replace(blank, reason=str(error))

@@ -14,7 +14,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export.finite import first_infinite_layer
 from lesionlite.export.format import Runner
 from lesionlite.export.formats import open_runner, read_contract
-from lesionlite.export.manifest import refuse_changed, vouching
+from lesionlite.export.manifest import missing_manifest_warning, refuse_changed
 from lesionlite.layout import is_run
 from lesionlite.settings import THREADS, are_threads, named_path
 from lesionlite.train.data.images import Pixels, decode, to_input
@@ -47,11 +47,11 @@ class Predictor:
         return self.runner.native
 
     @property
-    def vouched(self) -> bool:
+    def is_listed(self) -> bool:
         """Whether this is a run, or a file that a manifest lists."""
-        return not vouching(self.path)
+        return not missing_manifest_warning(self.path)
 
-    def ask(self, image: Pixels, name: str) -> NDArray[np.float32]:
+    def predict_one(self, image: Pixels, name: str) -> NDArray[np.float32]:
         """Probabilities float32 [C] of one image.
 
         Args:
@@ -97,7 +97,7 @@ class Predictor:
         else:
             files = [Path(image) for image in images]
             inputs, names = decode(files, self.contract), [str(file) for file in files]
-        answers = [self.ask(image, name) for image, name in zip(inputs, names, strict=True)]
+        answers = [self.predict_one(image, name) for image, name in zip(inputs, names, strict=True)]
         if not answers:
             return np.empty((0, len(self.contract.labels)), np.float32)
         return np.stack(answers)
@@ -117,7 +117,7 @@ class Predictor:
         """
         images = enumerate(track(inputs, description, total))
         return np.stack(
-            [self.ask(image, f"image {index + 1} of {total}") for index, image in images]
+            [self.predict_one(image, f"image {index + 1} of {total}") for index, image in images]
         )
 
 

@@ -17,11 +17,11 @@ from lesionlite.layout import is_run
 from lesionlite.train.data.images import Pixels
 
 Tensors = dict[str, NDArray[np.float32]]  # by name, in the order of execution
-Look = Callable[[Pixels], Tensors]
+ReadTensors = Callable[[Pixels], Tensors]
 
 
-def open_tensors(path: Path) -> tuple[Look, Contract]:
-    """Open a run or an artifact to look at its intermediate tensors.
+def open_tensors(path: Path) -> tuple[ReadTensors, Contract]:
+    """Open a run or an artifact to read its intermediate tensors.
 
     Args:
         path: of a run, which is executed as its mobile form in float32, or of an artifact. Tensors
@@ -45,11 +45,11 @@ def open_tensors(path: Path) -> tuple[Look, Contract]:
     refuse_changed(path)
     contract = read_contract(path)
     with quiet():
-        look: Look = named_function(row.tensors)(path)
-    return look, contract
+        read: ReadTensors = named_function(row.tensors)(path)
+    return read, contract
 
 
-def _of_run(path: Path) -> tuple[Look, Contract]:
+def _of_run(path: Path) -> tuple[ReadTensors, Contract]:
     import torch
     from torch import Tensor, nn
 
@@ -60,7 +60,7 @@ def _of_run(path: Path) -> tuple[Look, Contract]:
     network, contract = load_run(path)
     form = mobile_form(network, contract)
 
-    def look(image: Pixels) -> Tensors:
+    def read(image: Pixels) -> Tensors:
         found: Tensors = {}
         seen: set[int] = set()
         alive: list[Tensor] = []  # else a new tensor could get the id of a freed one
@@ -78,10 +78,10 @@ def _of_run(path: Path) -> tuple[Look, Contract]:
             found["probabilities"] = form(torch.from_numpy(image)[None]).numpy()
         return found
 
-    return look, contract
+    return read, contract
 
 
-def of_onnx(path: Path) -> Look:
+def open_onnx(path: Path) -> ReadTensors:
     """Open an ONNX file; each node's result is a tensor."""
     import onnx
 
@@ -99,11 +99,11 @@ def of_onnx(path: Path) -> Look:
     order += sorted(given)
     session, _ = open_session(model.SerializeToString(), 2, fuse=False)
 
-    def look(image: Pixels) -> Tensors:
+    def read(image: Pixels) -> Tensors:
         values = session.run(order, {"image": np.ascontiguousarray(image[None])})
         return {n: v.astype(np.float32) for n, v in zip(order, values, strict=True)}
 
-    return look
+    return read
 
 
 def _constants(graph: Any) -> set[str]:
@@ -115,7 +115,7 @@ def _constants(graph: Any) -> set[str]:
     return constants
 
 
-def of_tflite(path: Path) -> Look:
+def open_tflite(path: Path) -> ReadTensors:
     """Open a TFLite file with LiteRT's built-in kernels."""
     from ai_edge_litert.interpreter import OpResolverType
 
@@ -134,7 +134,7 @@ def of_tflite(path: Path) -> Look:
     order = [at for op in interpreter._get_ops_details() for at in op["outputs"]]
     varying = _varying(interpreter, source)
 
-    def look(image: Pixels) -> Tensors:
+    def read(image: Pixels) -> Tensors:
         interpreter.set_tensor(source, image[None])
         interpreter.invoke()
         return {
@@ -144,7 +144,7 @@ def of_tflite(path: Path) -> Look:
             and (value := _real(interpreter.get_tensor(at), details[at])) is not None
         }
 
-    return look
+    return read
 
 
 def _varying(interpreter: Any, source: int) -> set[int]:
@@ -164,7 +164,7 @@ def _real(values: NDArray[Any], detail: Any) -> NDArray[np.float32] | None:
     return ((values.astype(np.float32) - zero) * scale).astype(np.float32) if scale else None
 
 
-def of_coreml(path: Path) -> Look:
+def open_coreml(path: Path) -> ReadTensors:
     """Open a Core ML package with the reference executor."""
     from lesionlite.export.mil import execute as mil
 

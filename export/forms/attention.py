@@ -24,7 +24,7 @@ class Variant:
             a runtime that keeps images as NHWC needs no transpose.
         grouped: pixels of equal place lie side by side inside a block, [B, C, 4, H*W/4], and a
             group is summed by average pooling. No matrix product, no mask, no reshape of an image.
-        norm: a name in `MOMENTS`, or "instance" or "group" for the operation of that name, where a
+        norm: a name in `MEANS`, or "instance" or "group" for the operation of that name, where a
             runtime has a fast one.
         cast_first: pixels become floats before they change layout, for runtimes that have a
             fast transpose of floats only.
@@ -53,7 +53,7 @@ def fold_batchnorm(conv: nn.Conv2d, norm: Any) -> nn.Conv2d:
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     shift = norm.bias - norm.running_mean * scale
     bias = shift if conv.bias is None else shift + conv.bias * scale
-    return like(conv, conv.weight * scale[:, None, None, None], bias)
+    return with_weights(conv, conv.weight * scale[:, None, None, None], bias)
 
 
 def fold_affine(norm: nn.GroupNorm, conv: nn.Conv2d) -> nn.Conv2d:
@@ -64,10 +64,10 @@ def fold_affine(norm: nn.GroupNorm, conv: nn.Conv2d) -> nn.Conv2d:
     bias = conv.weight[:, :, 0, 0] @ norm.bias
     if conv.bias is not None:
         bias = bias + conv.bias
-    return like(conv, conv.weight * norm.weight[None, :, None, None], bias)
+    return with_weights(conv, conv.weight * norm.weight[None, :, None, None], bias)
 
 
-def like(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+def with_weights(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     """A convolution as `conv`, with other weights."""
     new = nn.Conv2d(
         weight.shape[1] * conv.groups,
@@ -97,7 +97,7 @@ def as_linear(conv: nn.Conv2d) -> nn.Linear:
 def into_stream(conv: nn.Conv2d) -> nn.Conv2d:
     """The same convolution, writing to the scaled residual stream."""
     bias = None if conv.bias is None else conv.bias * STREAM_SCALE
-    return like(conv, conv.weight * STREAM_SCALE, bias)
+    return with_weights(conv, conv.weight * STREAM_SCALE, bias)
 
 
 def _mean_at_once(x: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ def _mean_in_steps(x: Tensor) -> Tensor:
     return channels.mean((2, 3), keepdim=True)
 
 
-MOMENTS = {"at once": _mean_at_once, "in steps": _mean_in_steps}
+MEANS = {"at once": _mean_at_once, "in steps": _mean_in_steps}
 
 
 class Normalize(nn.Module):
@@ -127,7 +127,7 @@ class Normalize(nn.Module):
             return F.instance_norm(x.flatten(1).unsqueeze(1), eps=self.eps).reshape(x.shape)
         if self.norm == "group":
             return F.group_norm(x, 1, eps=self.eps)
-        mean = MOMENTS[self.norm]
+        mean = MEANS[self.norm]
         centred = x - mean(x)
         return centred * torch.rsqrt(mean(centred * centred) + self.eps)
 
@@ -143,10 +143,10 @@ class Projections(nn.Module):
         query, key, value = folded.weight.split([1, dim, dim])
         _, key_bias, value_bias = folded.bias.split([1, dim, dim])
         self.norm = Normalize(norm.eps, variant)
-        self.query = like(folded, query, None)
-        pointwise = like(folded, key, key_bias)
+        self.query = with_weights(folded, query, None)
+        pointwise = with_weights(folded, key, key_bias)
         self.key = as_linear(pointwise) if variant.channels_last else pointwise
-        self.value = like(folded, value, value_bias)
+        self.value = with_weights(folded, value, value_bias)
         self.act = nn.ReLU()
         self.out_proj = into_stream(attn.out_proj)
         self.dim = dim

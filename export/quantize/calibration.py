@@ -1,4 +1,4 @@
-"""Which training images set the ranges of a statically quantized network."""
+"""Choose the training images that set the ranges of w8a8."""
 
 import random
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from lesionlite.train.data.folders import find_images
 from lesionlite.train.data.images import Pixels, find_bad, load_inputs
 from lesionlite.train.data.splits import Split, read_split
 
-FEWEST = 10  # images; the ranges of fewer say little about others
+FEWEST = 10  # images; ranges from fewer would not fit other images
 WITHOUT = "or leave w8a8 out with --precisions fp32 fp16 w8"
 
 
 def choose(split: Split, images: int, seed: int) -> list[Path]:
-    """Draw calibration images: seeded, stratified by class, none twice.
+    """Choose calibration images at random, evenly over the classes.
 
-    Classes take turns until there are enough, so that rare ones are represented as well as
-    common ones as far as their images go.
+    Classes take turns to give an image until there are enough. A class that runs out of images
+    drops out.
 
     Args:
         split: the training split.
-        images: how many; all of them if there are fewer.
-        seed: of the draw.
+        images: the number of images; if the split has fewer, all are chosen.
+        seed: of the choice.
 
     Returns:
-        Files, sorted.
+        The files, sorted.
     """
     generator = random.Random(seed)
     piles: dict[int, list[Path]] = {}
@@ -53,21 +53,24 @@ def calibration_images(
         LesionliteError: see `calibration_files`.
     """
     files = calibration_files(config, contract.labels, data)
-    assert data is not None  # or it had been refused
+    assert data is not None  # calibration_files refuses it
     pixels = load_inputs(files, contract, "reading calibration images")
     return pixels, [file.relative_to(data).as_posix() for file in files]
 
 
 def calibration_files(config: ExportConfig, labels: Sequence[str], data: Path | None) -> list[Path]:
-    """The files that calibrate: known before anything is trained, so that nothing is in vain.
+    """The calibration files.
+
+    `lesionlite build` calls this before it trains, so that errors show up early.
 
     Args:
-        config: how many, and the seed.
-        labels: of the network.
-        data: data folder whose train/ gives the images.
+        config: gives the number of images and the seed.
+        labels: the network's.
+        data: data folder; the images come from its train/.
 
     Raises:
-        LesionliteError: no data folder, too few images, or one that is a test image, too.
+        LesionliteError: there is no data folder, there are too few images, or one of them is also
+            in test/.
     """
     if data is None:
         raise LesionliteError(
@@ -90,10 +93,13 @@ def calibration_files(config: ExportConfig, labels: Sequence[str], data: Path | 
 
 
 def _refuse_test_images(files: list[Path], data: Path) -> None:
-    """Refuse calibration on what the artifacts will be judged on; reads files of one size alone."""
+    """Refuse calibration images that are also in test/.
+
+    Only files of equal size are read.
+    """
     judged: dict[int, list[Path]] = {}
     for file in find_images(data / "test").files if (data / "test").is_dir() else ():
-        if file.is_file():  # a pipe is none
+        if file.is_file():  # reading a pipe would hang
             judged.setdefault(file.stat().st_size, []).append(file)
     for file in files:
         for other in judged.get(file.stat().st_size, []):

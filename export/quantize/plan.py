@@ -1,4 +1,7 @@
-"""The quantization plan: which layers run in 8 bits on which grids, in terms of module names."""
+"""The quantization plan: which layers run in 8 bits, and the scale and zero point of each tensor.
+
+Layers have the names of their PyTorch modules.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -13,22 +16,22 @@ PLAN, PLAN_FIGURE = "plan.json", "plan.png"
 
 @dataclass(frozen=True)
 class Plan:
-    """What every format's w8a8 file is made by.
+    """The w8a8 file of every format follows this plan.
 
     Attributes:
         layers: names of the convolutions and linear layers in 8 bits.
         activations: names of the SiLUs in 8 bits; the layers around them are in 8 bits, too.
-        grids: what each tensor is rounded to, by the tensor's name in the wiring.
-        corrections: what is added to the bias of a layer in 8 bits, per output channel, so that
-            rounding does not shift its mean.
-        sensitivity: of every layer and SiLU, what rounding it alone does to the answers: mean
-            Kullback-Leibler divergence in nats.
-        macs: multiply-adds of every layer for one image.
-        divergence: of the planned network as a whole.
-        agreement: share of calibration images whose answer stays, as planned.
-        rule: how grids were chosen.
-        images: how many calibration images the plan is made from.
-        seed: of all that is drawn at random.
+        grids: scale and zero point by tensor; `wiring.py` says how tensors are named.
+        corrections: bias correction by layer in 8 bits: one number for each output channel, added
+            to the bias so that quantization does not shift the channel's mean.
+        sensitivity: by layer and SiLU: mean Kullback-Leibler divergence of the answers, in nats, if
+            it alone is quantized.
+        macs: multiply-adds for one image, by layer.
+        divergence: mean Kullback-Leibler divergence, in nats, of the network that follows the plan.
+        agreement: share of calibration images whose most probable class stays the same.
+        rule: how the grids were chosen, a name in `RANGE_RULES`.
+        images: number of calibration images.
+        seed: of the calibration images, of the values sampled from tensors, and of tuning.
     """
 
     layers: tuple[str, ...]
@@ -49,18 +52,18 @@ class Plan:
         return sum(self.macs[name] for name in self.layers) / sum(self.macs.values())
 
     def to_json(self) -> str:
-        """The plan as a JSON document; floats are written so that they read back the same."""
+        """The plan as a JSON document, which `read` turns back without loss."""
         return json.dumps({**asdict(self), "int8_share": self.int8_share}, indent=1) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write plan.json, all or nothing."""
+        """Write the plan as JSON; if that fails, no partial file is left."""
         write_text(path, self.to_json())
 
     @classmethod
     def read(cls, path: Path) -> "Plan":
-        """The plan in a file.
+        """Read a plan.
 
         Raises:
-            LesionliteError: if there is none, or it is damaged.
+            LesionliteError: the file is missing or damaged.
         """
         return read_record(path, cls, extra=True, advice="make one with `lesionlite export`")

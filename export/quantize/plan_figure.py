@@ -1,4 +1,4 @@
-"""The picture of a quantization plan: what rounding each layer costs, and what stays in float."""
+"""A figure of a quantization plan: each layer's sensitivity, and whether it stays in float."""
 
 from pathlib import Path
 
@@ -6,15 +6,15 @@ from lesionlite.export.quantize.plan import Plan
 from lesionlite.files import replacing
 from lesionlite.train.figures import new_figure
 
-SHOWN = 30  # the most sensitive layers; behind them the bars are too short to see
-FLOOR = 1e-7  # nats; below it a bar is left of the picture
+SHOWN = 30  # the most sensitive layers; the bars of others would be too short to see
+FLOOR = 1e-7  # nats; the axis is logarithmic and cannot show 0
 
 
 def plan_figure(plan: Plan, file: Path) -> None:
-    """Draw the divergence by each of the most sensitive layers alone, coloured by the decision.
+    """Draw one bar for each of the most sensitive layers, coloured by where the plan runs it.
 
     Args:
-        plan: with its sensitivities.
+        plan: the plan.
         file: PNG to write.
     """
     in_int8 = {*plan.layers, *plan.activations}

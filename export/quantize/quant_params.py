@@ -10,29 +10,31 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEVELS = 255  # steps between the smallest and the largest of 256 stored values
-# Where only weights are stored in fewer bits, tensors of no more values stay in float, as in
-# coremltools by default: the stem and the first depthwise filters, which answers depend on most.
+# w8, w6 and w4 keep tensors with at most this many weights in float, as coremltools' defaults do.
+# These are the stem and the first depthwise filters, to which the answers are most sensitive.
 FEW_WEIGHTS = 2048
 
 
 @dataclass(frozen=True)
 class QuantParams:
-    """The grid that a tensor of activations is rounded to, as unsigned 8-bit integers.
+    """Scale and zero point of a tensor of activations, for unsigned 8-bit integers.
+
+    Together they define the grid of values that the tensor can have.
 
     Attributes:
-        scale: distance of neighbouring values.
-        zero_point: the stored value of real 0, 0 to 255; 0 is always on the grid, so that padding
-            is exact.
+        scale: distance between neighbouring values.
+        zero_point: the integer, from 0 to 255, that stands for 0.0. Every grid contains 0.0, so
+            that zero padding is exact.
     """
 
     scale: float
     zero_point: int
 
     def __post_init__(self) -> None:
-        """Refuse what is no grid.
+        """Refuse numbers out of range.
 
         Raises:
-            LesionliteError: naming the value.
+            LesionliteError: names the value.
         """
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise LesionliteError(f"a quantization scale is {self.scale}; it must be positive")
@@ -41,7 +43,7 @@ class QuantParams:
 
     @classmethod
     def covering(cls, low: float, high: float) -> "QuantParams":
-        """The finest grid that holds 0 and reaches from `low` to `high`."""
+        """The finest grid that covers 0 and the range from `low` to `high`."""
         low, high = min(low, 0.0), max(high, 0.0)
         scale = max((high - low) / LEVELS, 1e-8)
         return cls(scale, min(LEVELS, max(0, round(-low / scale))))
@@ -57,22 +59,30 @@ class QuantParams:
         return self.scale * (LEVELS - self.zero_point)
 
     def round(self, x: "Tensor") -> "Tensor":
-        """`x`, any float shape, on the grid; values beyond its ends are clipped."""
+        """`x`, a float tensor of any shape, rounded and clipped to the grid."""
         import torch
 
         return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, LEVELS)
 
 
 def weight_scales(weight: "Tensor") -> "Tensor":
-    """Scales [O] of symmetric 8-bit weights, one per output channel (axis 0), without zero point.
+    """Scales [O] of symmetric 8-bit weights, one for each output channel (axis 0).
 
-    Stored values are -127 to 127: with -128 in use, some kernels overflow.
+    Stored values are from -127 to 127, because some kernels overflow with -128.
     """
     return weight.abs().flatten(1).amax(1).clamp_min(1e-8) / 127
 
 
 def to_int8(weight: "Tensor", axis: int = 0) -> tuple["Tensor", "Tensor"]:
-    """A weight as int8, and its scales, shaped to go with the output channels on `axis`."""
+    """A weight as int8, and its scales.
+
+    Args:
+        weight: float, any shape.
+        axis: of the output channels.
+
+    Returns:
+        int8, of the weight's shape; and one scale per channel, which broadcasts against it.
+    """
     import torch
 
     shape = [1] * weight.dim()

@@ -1,9 +1,8 @@
-"""The mobile form with a plan applied: formats convert it, and here it predicts their answers.
+"""Apply a plan to the mobile form. Converters use the result, and it predicts their answers.
 
-A quantized layer rounds its input to 8 bits, multiplies with 8-bit weights, and rounds its output;
-the grids come from the plan. In eager PyTorch that is simulated in float32; in an exported program
-the same roundings are the quantize and dequantize operations that toolchains fuse into integer
-kernels.
+A quantized layer quantizes its input, multiplies it with 8-bit weights, and quantizes its output.
+Eager PyTorch simulates this in float32. In an exported program the same steps are quantize and
+dequantize operations, which toolchains fuse into integer kernels.
 """
 
 from copy import deepcopy
@@ -18,12 +17,12 @@ from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import LEVELS, QuantParams, to_int8
 from lesionlite.export.quantize.wiring import Wiring
 
-# A sigmoid lies between 0 and 1. TFLite's integer LOGISTIC fixes this grid; 1 becomes 255/256.
+# TFLite's integer LOGISTIC has this fixed scale; a sigmoid of 1 becomes 255/256.
 SIGMOID = QuantParams(1 / 256, 0)
 
 
-class Rounding(nn.Module):
-    """Rounds a tensor to a grid."""
+class FakeQuantize(nn.Module):
+    """Quantizes a tensor to 8 bits and back; stored as int8 if `signed`, else as uint8."""
 
     def __init__(self, grid: QuantParams, signed: bool) -> None:
         super().__init__()
@@ -45,7 +44,7 @@ class Rounding(nn.Module):
 class QuantizedLayer(nn.Module):
     """A convolution or linear layer in 8-bit integers.
 
-    `source` rounds what it reads, `result` what it writes.
+    `source` quantizes the input, `result` the output.
     """
 
     weight: Tensor
@@ -66,7 +65,7 @@ class QuantizedLayer(nn.Module):
         self.register_buffer("stored", stored)
         self.register_buffer("scales", scales.flatten())
         self.register_buffer("zeros", torch.zeros(len(stored), dtype=torch.int64))
-        # Already multiplied out for eager execution; not part of an exported program.
+        # Dequantized once, for eager execution. Exported programs do not contain it.
         self.weight = stored * scales
         self.window: Any = (
             (layer.stride, layer.padding, layer.dilation, layer.groups)
@@ -75,7 +74,7 @@ class QuantizedLayer(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the float layer."""
+        """Same shapes as the float layer."""
         weight = self.weight
         if torch.compiler.is_compiling():
             weight = torch.ops.quantized_decomposed.dequantize_per_channel.default(
@@ -89,12 +88,12 @@ class QuantizedLayer(nn.Module):
 
 
 class QuantizedSiLU(nn.Module):
-    """x * sigmoid(x) in 8-bit integers: the sigmoid is rounded, and then the product."""
+    """x * sigmoid(x) in 8-bit integers: both the sigmoid and the product are quantized."""
 
     def __init__(self, result: QuantParams, signed: bool) -> None:
         super().__init__()
-        self.sigmoid = Rounding(SIGMOID, signed)
-        self.result = Rounding(result, signed)
+        self.sigmoid = FakeQuantize(SIGMOID, signed)
+        self.result = FakeQuantize(result, signed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any float shape -> the same."""
@@ -105,10 +104,10 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
     """A copy of the mobile form with the plan's layers and activations in 8 bits.
 
     Args:
-        form: `MobileForm` that the plan was made for, in any variant.
-        plan: which layers, and their grids.
-        wiring: of this form.
-        signed: store activations as int8 (else uint8); the grid is the same.
+        form: the mobile form that the plan was made for, in any variant.
+        plan: the layers and activations to quantize, and their grids.
+        wiring: the form's.
+        signed: store activations as int8, else as uint8; the values they stand for are the same.
     """
     form = deepcopy(form)
     on_grid = {wiring.layers[name].output for name in plan.layers}
@@ -117,12 +116,12 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
         swap(form, name, QuantizedSiLU(plan.grids[result], signed))
         on_grid.add(result)
     for name in plan.layers:
-        wire, shift = wiring.layers[name], plan.corrections[name]
-        source = Rounding(plan.grids[wire.input], signed)
+        node, shift = wiring.layers[name], plan.corrections[name]
+        source = FakeQuantize(plan.grids[node.input], signed)
         layer = QuantizedLayer(
             form.get_submodule(name),
-            nn.Identity() if wire.input in on_grid else source,
-            Rounding(plan.grids[wire.output], signed),
+            nn.Identity() if node.input in on_grid else source,
+            FakeQuantize(plan.grids[node.output], signed),
             torch.tensor(shift),
         )
         swap(form, name, layer)
@@ -130,7 +129,7 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
 
 
 def swap(form: nn.Module, name: str, module: nn.Module) -> nn.Module:
-    """Put `module` in the place called `name`; returns what was there."""
+    """Replace the submodule called `name` by `module`, and return the old one."""
     parent, _, child = name.rpartition(".")
     before = form.get_submodule(name)
     setattr(form.get_submodule(parent), child, module)

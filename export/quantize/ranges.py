@@ -1,4 +1,4 @@
-"""Where the grid of each tensor ends: chosen from what the tensor holds on calibration images."""
+"""Choose the range of each tensor from its values on the calibration images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +13,15 @@ from lesionlite.export.quantize.wiring import Hook, Wiring, watching
 from lesionlite.train.data.images import Pixels
 
 BATCH = 25
-SAMPLE = 100_000  # values kept of each tensor, over all images
+SAMPLE = 100_000  # values kept of each tensor, from all images together
+# Parts of the observed range that `mse` tries.
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
 PERCENTILE = 99.99
 
 
 @dataclass(frozen=True)
-class Values:
-    """What a tensor held on the calibration images.
+class TensorStatistics:
+    """The values of one tensor on the calibration images.
 
     Attributes:
         low: smallest value.
@@ -33,8 +34,20 @@ class Values:
     sample: Tensor
 
 
-def observe(form: nn.Module, wiring: Wiring, images: Pixels, seed: int) -> dict[str, Values]:
-    """Run calibration images, uint8 [N, S, S, 3], and keep what every tensor of a layer held."""
+def observe(
+    form: nn.Module, wiring: Wiring, images: Pixels, seed: int
+) -> dict[str, TensorStatistics]:
+    """Run the calibration images, and collect statistics of every layer's input and output.
+
+    Args:
+        form: the float mobile form.
+        wiring: the form's.
+        images: uint8 [N, S, S, 3].
+        seed: of the values that are sampled.
+
+    Returns:
+        Statistics by tensor name.
+    """
     generator = torch.Generator().manual_seed(seed)
     each = max(1, SAMPLE // len(images))
     low: dict[str, float] = {}
@@ -49,61 +62,69 @@ def observe(form: nn.Module, wiring: Wiring, images: Pixels, seed: int) -> dict[
         kept.setdefault(name, []).append(flat[:, index].flatten())
 
     def watch(name: str) -> Hook:
-        wire = wiring.layers[name]
+        node = wiring.layers[name]
 
         def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-            if wire.input.startswith(f"{name}.") or wire.input in from_activations:
-                note(wire.input, given[0])
-            note(wire.output, made)
+            if node.input.startswith(f"{name}.") or node.input in from_activations:
+                note(node.input, given[0])
+            note(node.output, made)
 
         return hook
 
-    from_activations = {wire.output for wire in wiring.activations.values()}
+    from_activations = {node.output for node in wiring.activations.values()}
     with watching(form, {name: watch(name) for name in wiring.layers}):
         for batch in torch.from_numpy(images).split(BATCH):
             form(batch)
-    return {name: Values(low[name], high[name], torch.cat(kept[name])) for name in kept}
+    return {name: TensorStatistics(low[name], high[name], torch.cat(kept[name])) for name in kept}
 
 
-def min_max(values: Values, activation: str) -> QuantParams:
-    """Everything seen is on the grid."""
+def min_max(values: TensorStatistics, activation: str) -> QuantParams:
+    """A grid that covers all observed values."""
     return QuantParams.covering(values.low, values.high)
 
 
-def percentile(values: Values, activation: str) -> QuantParams:
-    """All but the outermost 0.01 % at either end is on the grid."""
+def percentile(values: TensorStatistics, activation: str) -> QuantParams:
+    """A grid that covers all values but the lowest 0.01 % and the highest 0.01 %."""
     ends = torch.tensor([1 - PERCENTILE / 100, PERCENTILE / 100])
     low, high = values.sample.quantile(ends).tolist()
     return QuantParams.covering(low, high)
 
 
-def mse(values: Values, activation: str) -> QuantParams:
-    """The grid of least squared error, measured behind the activation that follows.
+def mse(values: TensorStatistics, activation: str) -> QuantParams:
+    """The grid with the least mean squared error, measured after the activation that follows.
 
-    Behind a SiLU, values far below zero make no difference, so that the grid need not hold them
-    and becomes finer where it matters.
+    A SiLU maps values far below zero to almost zero. The grid need not cover them, so it can be
+    finer elsewhere.
     """
-    behind: Callable[[Tensor], Tensor] = {"SiLU": F.silu, "ReLU": F.relu}.get(
+    activate: Callable[[Tensor], Tensor] = {"SiLU": F.silu, "ReLU": F.relu}.get(
         activation, lambda x: x
     )
-    exact = behind(values.sample)
+    exact = activate(values.sample)
 
     def error(ends: tuple[float, float]) -> float:
         rounded = QuantParams.covering(values.low * ends[0], values.high * ends[1]).round(
             values.sample
         )
-        return float((behind(rounded) - exact).square().mean())
+        return float((activate(rounded) - exact).square().mean())
 
     lows = SHARES + (0.0,) if values.low < 0 else (1.0,)
     best = min(product(lows, SHARES), key=error)
     return QuantParams.covering(values.low * best[0], values.high * best[1])
 
 
-CHOOSERS = {"mse": mse, "percentile": percentile, "min-max": min_max}
+RANGE_RULES = {"mse": mse, "percentile": percentile, "min-max": min_max}
 
 
-def choose_grids(wiring: Wiring, values: dict[str, Values], rule: str) -> dict[str, QuantParams]:
-    """A grid for every tensor, by one of `lesionlite.export.config.RULES`."""
-    choose = CHOOSERS[rule]
-    behind = wiring.behind()
-    return {name: choose(held, behind.get(name, "")) for name, held in values.items()}
+def choose_grids(
+    wiring: Wiring, values: dict[str, TensorStatistics], rule: str
+) -> dict[str, QuantParams]:
+    """The grid of every tensor.
+
+    Args:
+        wiring: of the form that was observed.
+        values: statistics by tensor name.
+        rule: a name in `RANGE_RULES`.
+    """
+    choose = RANGE_RULES[rule]
+    after = wiring.activation_after()
+    return {name: choose(seen, after.get(name, "")) for name, seen in values.items()}

@@ -1,14 +1,18 @@
-"""Make a quantization plan: the cheapest set of layers in float that keeps the answers.
+"""Make a quantization plan: which layers run in 8 bits, and which stay in float.
 
-Every layer and SiLU starts in 8 bits, but for the last layer: it has hardly a multiply-add, and
-logits on a grid change answers by themselves, because close ones become equal. Layers return to
-float in the order of what rounding them alone costs the answers, per cost of float arithmetic,
-until the network as a whole diverges so little from its float self that tuning can do the rest, or
-the share of multiply-adds in 8 bits would fall too low. Those that turn out not to be needed,
-because errors do not add up, go back.
+The search starts with every layer and SiLU in 8 bits, except the last layer. That layer has few
+multiply-adds, and with logits in 8 bits, classes with close logits would tie and answers change.
 
-A layer takes the SiLUs around it along: there a network has most values, and to convert them
-between 8 bits and float costs a runtime more than it saves.
+1. Sort the layers by how much quantizing each one alone changes the answers, divided by what it
+   costs to compute it in float.
+2. Move layers to float in this order until the network diverges little enough from the float
+   network that tuning can do the rest. Stop before the share of multiply-adds in 8 bits becomes too
+   small.
+3. Move layers back to 8 bits if the divergence allows it. Some can go back, because the errors of
+   single layers do not simply add up.
+
+The SiLUs around a layer move with it. They have the most values of the network, and a runtime loses
+more time by converting them between 8 bits and float than it saves.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,19 +34,21 @@ from lesionlite.export.quantize.tuning import tune
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.train.data.images import Pixels
 
-# Images that sensitivities are measured on, and whole networks while searching.
-PROBED, JUDGED = 48, 100
-# What staying in float costs, as multiply-adds, roughly: a value of a SiLU, and a stored weight.
+# Images to measure the sensitivity of single layers, and to evaluate plans during the search.
+SENSITIVITY_IMAGES, SEARCH_IMAGES = 48, 100
+# Rough cost of keeping one value of a SiLU, or one weight, in float; in multiply-adds.
 SILU_COST, WEIGHT_COST = 100, 500
-THREADS = 2  # as runtimes on phones use; on a machine of more cores planning takes longer for it
-TUNING_GAIN = 2  # by about so much the divergence falls, measured on real images
+THREADS = 2  # as on phones; planning could be faster with more, but see `_pinned_threads`
+TUNING_GAIN = 2  # tuning divides the divergence by about 2; measured on real images
 
 
 @contextmanager
 def _pinned_threads() -> Iterator[None]:
-    """So many threads on every machine, while inside: sums are shared out among them, and round so.
+    """Use the same number of threads on every machine.
 
-    Without it the same flags make another plan where OMP_NUM_THREADS, or the processor, differs.
+    PyTorch splits sums among its threads, so their number changes how results are rounded. Without
+    this, the same flags would give different plans on machines with different numbers of cores or
+    another OMP_NUM_THREADS.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
@@ -54,7 +60,13 @@ def _pinned_threads() -> Iterator[None]:
 
 @_pinned_threads()
 def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Plan:
-    """Plan w8a8 for the mobile form (channels first) from calibration images uint8 [N, S, S, 3]."""
+    """Make the plan for w8a8.
+
+    Args:
+        form: the float mobile form, channels first.
+        calibration: images, uint8 [N, S, S, 3].
+        config: the rule for ranges, the seed, and the limits of the search.
+    """
     form = form.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     images = torch.from_numpy(calibration)
     wiring = trace(form, images[:1])
@@ -62,83 +74,97 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
         wiring, observe(form, wiring, calibration, config.calibration_seed), config.ranges
     )
     layers = tuple(wiring.layers)[:-1]
-    whole = Plan(
+    all_int8 = Plan(
         layers=layers,
         activations=tuple(wiring.silus()),
         grids=grids,
         corrections=bias_corrections(form, wiring, grids, layers, images),
-        sensitivity=sensitivities(form, wiring, grids, _some(images, PROBED)),
-        macs={name: wire.macs for name, wire in wiring.layers.items()},
+        sensitivity=sensitivities(form, wiring, grids, _subsample(images, SENSITIVITY_IMAGES)),
+        macs={name: node.macs for name, node in wiring.layers.items()},
         rule=config.ranges,
         images=len(images),
         seed=config.calibration_seed,
     )
-    judge, target = Judge(form, wiring, _some(images, JUDGED)), TUNING_GAIN * config.divergence
-    plan = _first_good(_towards_float(wiring, whole, config.int8_share), judge, target)
-    plan = _without_the_needless(whole, plan, judge, target)
-    return _tuned(Judge(form, wiring, images), plan, config.tuning_steps)
+    evaluator, target = (
+        PlanEvaluator(form, wiring, _subsample(images, SEARCH_IMAGES)),
+        TUNING_GAIN * config.divergence,
+    )
+    plan = _first_within(_candidates(wiring, all_int8, config.int8_share), evaluator, target)
+    plan = _back_to_int8(all_int8, plan, evaluator, target)
+    return _tuned(PlanEvaluator(form, wiring, images), plan, config.tuning_steps)
 
 
-class Judge:
-    """Measures what plans do to the answers of the mobile form on some images."""
+class PlanEvaluator:
+    """Measures how much a plan changes the answers of the mobile form on some images."""
 
     def __init__(self, form: MobileForm, wiring: Wiring, images: Tensor) -> None:
-        """Run the float form on uint8 [N, S, S, 3] once."""
+        """Compute the float form's logits once, for uint8 images [N, S, S, 3]."""
         self.form, self.wiring, self.images = form, wiring, images
         self.reference = logits(form, images)
 
-    def judged(self, plan: Plan) -> Plan:
-        """The plan with its divergence and agreement."""
+    def evaluate(self, plan: Plan) -> Plan:
+        """The plan, with its divergence and agreement filled in."""
         planned = logits(quantize(self.form, plan, self.wiring), self.images)
         same = (planned.argmax(1) == self.reference.argmax(1)).float().mean()
-        strays = divergence(planned, self.reference)
-        return replace(plan, divergence=strays, agreement=float(same))
+        return replace(plan, divergence=divergence(planned, self.reference), agreement=float(same))
 
 
-def _tuned(judge: Judge, plan: Plan, steps: int) -> Plan:
-    """The plan after tuning on the judge's images, if that brings the answers closer; judged.
+def _tuned(evaluator: PlanEvaluator, plan: Plan, steps: int) -> Plan:
+    """The plan after tuning, if that lowers its divergence; evaluated either way.
 
-    Adam's steps are as long where a gradient means something as where it is noise. Where rounding
-    does little harm, full steps do more; a second try then takes shorter ones.
+    Adam takes steps of the same length whether the gradient is signal or noise. If quantization
+    does little harm to begin with, full steps can do more. The second try uses a tenth of the
+    learning rates.
     """
-    plan = judge.judged(plan)
+    plan = evaluator.evaluate(plan)
     for rate in (1.0, 0.1) if steps else ():
-        tuned = judge.judged(
-            tune(judge.form, judge.wiring, plan, judge.images, judge.reference, steps, rate)
+        tuned = evaluator.evaluate(
+            tune(
+                evaluator.form,
+                evaluator.wiring,
+                plan,
+                evaluator.images,
+                evaluator.reference,
+                steps,
+                rate,
+            )
         )
         if tuned.divergence < plan.divergence:
             return tuned
     return plan
 
 
-def _some(images: Tensor, count: int) -> Tensor:
-    """About `count` images, spread over them all: they are sorted by class."""
+def _subsample(images: Tensor, count: int) -> Tensor:
+    """About `count` images, evenly spaced: the images are sorted by class."""
     return images[:: max(1, len(images) // count)]
 
 
-def unit(wiring: Wiring, layer: str) -> tuple[str, ...]:
-    """What goes to float with a layer: itself, and the SiLUs that it writes to or reads from."""
+def with_silus(wiring: Wiring, layer: str) -> tuple[str, ...]:
+    """A layer, and the SiLUs that it writes to or reads from; they move to float together."""
     return (layer, *(silu for silu, sides in wiring.silus().items() if layer in sides))
 
 
-def in_float(wiring: Wiring, whole: Plan, layers: Iterable[str]) -> Plan:
-    """The plan with these layers in float, and their SiLUs with them."""
-    gone = {name for layer in layers for name in unit(wiring, layer)}
-    kept = tuple(name for name in whole.layers if name not in gone)
+def move_to_float(wiring: Wiring, all_int8: Plan, layers: Iterable[str]) -> Plan:
+    """The plan `all_int8`, with these layers and their SiLUs in float."""
+    moved = {name for layer in layers for name in with_silus(wiring, layer)}
+    kept = tuple(name for name in all_int8.layers if name not in moved)
     return replace(
-        whole,
+        all_int8,
         layers=kept,
-        activations=tuple(name for name in whole.activations if name not in gone),
-        corrections={name: whole.corrections[name] for name in kept},
+        activations=tuple(name for name in all_int8.activations if name not in moved),
+        corrections={name: all_int8.corrections[name] for name in kept},
     )
 
 
-def _towards_float(wiring: Wiring, whole: Plan, int8_share: float) -> list[Plan]:
-    """Plans with ever more in float, all within the share of multiply-adds."""
+def _candidates(wiring: Wiring, all_int8: Plan, int8_share: float) -> list[Plan]:
+    """Plans with more and more layers in float.
+
+    Each has at least the share `int8_share` of the multiply-adds in 8 bits.
+    """
 
     def gain(layer: str) -> float:
-        names = unit(wiring, layer)
-        return sum(whole.sensitivity[name] for name in names) / sum(map(cost, names))
+        names = with_silus(wiring, layer)
+        return sum(all_int8.sensitivity[name] for name in names) / sum(map(cost, names))
 
     def cost(name: str) -> int:
         if name in wiring.activations:
@@ -146,47 +172,48 @@ def _towards_float(wiring: Wiring, whole: Plan, int8_share: float) -> list[Plan]
         return wiring.layers[name].macs + WEIGHT_COST * wiring.layers[name].weights
 
     floats: list[str] = []
-    steps = [whole]
-    for layer in sorted(whole.layers, key=gain, reverse=True):
-        less = in_float(wiring, whole, [*floats, layer])
+    steps = [all_int8]
+    for layer in sorted(all_int8.layers, key=gain, reverse=True):
+        less = move_to_float(wiring, all_int8, [*floats, layer])
         if less.int8_share >= int8_share:
             floats.append(layer)
             steps.append(less)
     return steps
 
 
-def _first_good(steps: list[Plan], judge: Judge, target: float) -> Plan:
-    """The step with the fewest layers in float that diverges less than `target`, by bisection.
+def _first_within(steps: list[Plan], evaluator: PlanEvaluator, target: float) -> Plan:
+    """The plan with the fewest layers in float and a divergence of at most `target`; evaluated.
 
-    The last one, if none does: the artifact's gate then has the word.
+    It is found by bisection. If no plan meets the target, this returns the last one, and the
+    benchmark decides whether its files are good enough.
     """
     low, high = 0, len(steps) - 1
     good = None
     while low < high:
         middle = (low + high) // 2
-        judged = judge.judged(steps[middle])
+        judged = evaluator.evaluate(steps[middle])
         if judged.divergence <= target:
             high, good = middle, judged
         else:
             low = middle + 1
-    return good or judge.judged(steps[low])
+    return good or evaluator.evaluate(steps[low])
 
 
-def _without_the_needless(whole: Plan, plan: Plan, judge: Judge, target: float) -> Plan:
-    """The judged plan with every layer back in 8 bits that it does without, the largest first.
+def _back_to_int8(all_int8: Plan, plan: Plan, evaluator: PlanEvaluator, target: float) -> Plan:
+    """Move layers of an evaluated plan back to 8 bits, largest first, while the target is met.
 
-    But not where a SiLU of the layer would stay in float: to convert its values on both sides of
-    the layer would cost more than float arithmetic.
+    A layer stays in float if one of its SiLUs would stay in float. Converting the SiLU's values on
+    both sides of the layer would take longer than computing the layer in float.
     """
-    floats = sorted(set(whole.layers) - set(plan.layers), key=lambda name: -whole.macs[name])
+    floats = sorted(set(all_int8.layers) - set(plan.layers), key=lambda name: -all_int8.macs[name])
     if not floats or plan.divergence > target:
         return plan
     for layer in track(list(floats), "layers that may go back to 8 bits", len(floats)):
         fewer = [name for name in floats if name != layer]
-        less = in_float(judge.wiring, whole, fewer)
-        if set(unit(judge.wiring, layer)[1:]) - set(less.activations):
+        less = move_to_float(evaluator.wiring, all_int8, fewer)
+        if set(with_silus(evaluator.wiring, layer)[1:]) - set(less.activations):
             continue
-        less = judge.judged(less)
+        less = evaluator.evaluate(less)
         if less.divergence <= target:
             floats, plan = fewer, less
     return plan
@@ -194,5 +221,5 @@ def _without_the_needless(whole: Plan, plan: Plan, judge: Judge, target: float) 
 
 @torch.no_grad()
 def logits(form: Any, images: Tensor) -> Tensor:
-    """Of the mobile form or its quantized copy, for uint8 [N, S, S, 3]: [N, C]."""
+    """Logits [N, C] of the mobile form or its quantized copy, for uint8 images [N, S, S, 3]."""
     return torch.cat([form.logits(form.pixels(batch)) for batch in images.split(BATCH)])

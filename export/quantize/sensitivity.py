@@ -1,4 +1,4 @@
-"""What rounding one layer alone does to the network's answers, and what it does to its mean."""
+"""How much the answers change if one layer is quantized, and how much its outputs' means do."""
 
 import torch
 from torch import Tensor, nn
@@ -6,25 +6,39 @@ from torch import Tensor, nn
 from lesionlite.console import track
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.quantize.quant_params import QuantParams
-from lesionlite.export.quantize.quantized_form import QuantizedLayer, QuantizedSiLU, Rounding, swap
+from lesionlite.export.quantize.quantized_form import (
+    FakeQuantize,
+    QuantizedLayer,
+    QuantizedSiLU,
+    swap,
+)
 from lesionlite.export.quantize.ranges import BATCH
 from lesionlite.export.quantize.wiring import Hook, Wiring, watching
 
 
 def divergence(logits: Tensor, reference: Tensor) -> float:
-    """Mean Kullback-Leibler divergence, in nats, of softmax(logits) [N, C] from the reference's.
+    """Mean Kullback-Leibler divergence KL(reference || logits) after softmax, in nats.
 
-    It grows with the square of the rounding error, so that those of independent layers add up.
+    It grows with the square of the quantization error, so the divergences of layers with
+    independent errors add up.
+
+    Args:
+        logits: [N, C], of the quantized network.
+        reference: [N, C], of the float network.
     """
     expected = reference.log_softmax(1)
     return float((expected.exp() * (expected - logits.log_softmax(1))).sum(1).mean())
 
 
 class Probe:
-    """Keeps what every block reads, so that behind a changed layer only the rest is run again."""
+    """Measures a change of one layer quickly.
+
+    It keeps each block's input in the float network, so only the blocks from the changed layer on
+    have to run again.
+    """
 
     def __init__(self, form: MobileForm, images: Tensor) -> None:
-        """Run the float form on uint8 [N, S, S, 3] once."""
+        """Run the float form once, on uint8 images [N, S, S, 3]."""
         self.form, self.pixels = form, form.pixels(images)
         self.inputs: list[Tensor] = []
 
@@ -35,7 +49,7 @@ class Probe:
             self.reference = form.logits(self.pixels)
 
     def divergence(self, name: str) -> float:
-        """Of the form as it is now, changed in the layer or activation `name` only."""
+        """Divergence of the form as it is now: only the layer or activation `name` may differ."""
         first, *rest = name.split(".")
         if first == "stem":
             return divergence(self.form.logits(self.pixels), self.reference)
@@ -50,15 +64,22 @@ class Probe:
 def sensitivities(
     form: MobileForm, wiring: Wiring, grids: dict[str, QuantParams], images: Tensor
 ) -> dict[str, float]:
-    """Divergence by every layer and SiLU alone, by name; images are uint8 [N, S, S, 3]."""
+    """The divergence, in nats, if one layer or SiLU is quantized alone; by its name.
+
+    Args:
+        form: the float mobile form; it is the same afterwards.
+        wiring: the form's.
+        grids: scale and zero point by tensor.
+        images: uint8 [N, S, S, 3].
+    """
     probe = Probe(form, images)
     units: dict[str, nn.Module] = {
         name: QuantizedLayer(
             form.get_submodule(name),
-            Rounding(grids[wire.input], True),
-            Rounding(grids[wire.output], True),
+            FakeQuantize(grids[node.input], True),
+            FakeQuantize(grids[node.output], True),
         )
-        for name, wire in wiring.layers.items()
+        for name, node in wiring.layers.items()
     }
     for name in wiring.silus():
         units[name] = QuantizedSiLU(grids[wiring.activations[name].output], True)
@@ -77,16 +98,26 @@ def bias_corrections(
     layers: tuple[str, ...],
     images: Tensor,
 ) -> dict[str, tuple[float, ...]]:
-    """How far rounding a layer's input and weights shifts its output, per channel, negated.
+    """Bias corrections: mean of the float output minus that of the quantized one, per channel.
 
-    Added to the bias it is the bias correction of Nagel et al. 2019 (section 4.2), measured on
-    images uint8 [N, S, S, 3] instead of derived from BatchNorm.
+    Nagel et al. 2019, arXiv 1906.04721, section 4.2, with the means measured on images instead of
+    derived from BatchNorm. Inputs and weights are quantized, outputs are not.
+
+    Args:
+        form: the float mobile form.
+        wiring: the form's.
+        grids: scale and zero point by tensor.
+        layers: names of the layers to correct.
+        images: uint8 [N, S, S, 3].
+
+    Returns:
+        By layer, what to add to the bias of each output channel.
     """
     sums: dict[str, Tensor] = {}
     rounded = {
         name: QuantizedLayer(
             form.get_submodule(name),
-            Rounding(grids[wiring.layers[name].input], True),
+            FakeQuantize(grids[wiring.layers[name].input], True),
             nn.Identity(),
         )
         for name in layers
@@ -94,9 +125,9 @@ def bias_corrections(
 
     def watch(name: str) -> Hook:
         def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-            off = made - rounded[name](given[0])
-            channel = 1 if isinstance(module, nn.Conv2d) else off.dim() - 1
-            shift = off.mean([axis for axis in range(off.dim()) if axis != channel])
+            error = made - rounded[name](given[0])
+            channel = 1 if isinstance(module, nn.Conv2d) else error.dim() - 1
+            shift = error.mean([axis for axis in range(error.dim()) if axis != channel])
             sums[name] = sums.get(name, torch.zeros_like(shift)) + shift * len(made) / len(images)
 
         return hook

@@ -1,8 +1,10 @@
-"""A quantization plan in the words of ai-edge-quantizer: a recipe, and the range of each tensor.
+"""Quantize a float `.tflite` file by a plan, with ai-edge-quantizer.
 
-litert-torch does not turn PyTorch's own quantize and dequantize operations into 8-bit kernels (it
-leaves them in the file as they are), so the float file is quantized. Its operators are recognized
-by their weights: the converter's tensor names repeat, and some are another layer's.
+The plan becomes a recipe (which operators are in 8 bits) and a range for each tensor.
+
+litert-torch leaves PyTorch's quantize and dequantize operations in the file instead of turning them
+into 8-bit kernels. So we convert the float network, and quantize the file. We find a layer's
+operator by its weights, because the converter uses some tensor names twice, or for the wrong layer.
 """
 
 from copy import deepcopy
@@ -20,10 +22,10 @@ LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 class FloatModel:
-    """A float `.tflite` file as a tree of objects, with a name of its own for every tensor."""
+    """A float `.tflite` file as a tree of objects. Its tensors are renamed to t0, t1 and so on."""
 
     def __init__(self, content: bytes) -> None:
-        """Read the bytes of a file."""
+        """Parse the content of a file."""
         from ai_edge_litert import schema_py_generated as schema
 
         self.codes = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
@@ -46,7 +48,7 @@ class FloatModel:
         return str(self.codes[max(entry.builtinCode, entry.deprecatedBuiltinCode)])
 
     def bytes(self) -> bytes:
-        """The file."""
+        """The content of the file."""
         import flatbuffers
 
         builder = flatbuffers.Builder(1 << 20)
@@ -54,15 +56,15 @@ class FloatModel:
         return bytes(builder.Output())
 
     def values(self, tensor: int) -> NDArray[np.float32]:
-        """A constant tensor."""
+        """The values of a constant tensor, float32, flat."""
         data = self.model.buffers[self.graph.tensors[tensor].buffer].data
         return np.frombuffer(bytes(data), np.float32)
 
     def find(self, weight: NDArray[np.float32]) -> Any:
-        """The operator that holds a layer's weights [O, I, H, W] or [O, I].
+        """The operator that has these weights, float32 [O, I, H, W] or [O, I].
 
         Raises:
-            KeyError: if none does.
+            KeyError: no operator has them.
         """
         if weight.ndim == 4:
             weight = weight.transpose((1, 2, 3, 0) if weight.shape[1] == 1 else (0, 2, 3, 1))
@@ -75,7 +77,10 @@ class FloatModel:
         raise KeyError(f"no operator has weights of shape {weight.shape}")
 
     def add_to_bias(self, operator: Any, shift: NDArray[np.float32]) -> None:
-        """Give the operator a bias of its own; layers without bias share a zero one."""
+        """Add `shift`, float32 [O], to the operator's bias.
+
+        The bias is copied first, because layers without a bias share a tensor of zeros.
+        """
         old = operator.inputs[2]
         tensor = deepcopy(self.graph.tensors[old])
         buffer = self.buffer_of()
@@ -88,13 +93,19 @@ class FloatModel:
 
 
 def quantize(content: bytes, form: Any, plan: Plan, wiring: Wiring) -> bytes:
-    """The bytes of a float `.tflite` file, quantized by the plan.
+    """Quantize a float `.tflite` file by the plan.
 
     Args:
-        content: made from `form` by litert-torch.
+        content: the file that litert-torch made from `form`.
         form: the float mobile form with channels last.
-        plan: which layers and SiLUs, and their grids.
-        wiring: of the form.
+        plan: the layers and SiLUs to quantize, and their grids.
+        wiring: the form's.
+
+    Returns:
+        The content of the quantized file.
+
+    Raises:
+        KeyError: a layer of the plan is not in the file.
     """
     from ai_edge_quantizer.qtyping import TFLOperationName
     from ai_edge_quantizer.quantizer import Quantizer
@@ -136,6 +147,6 @@ def quantize(content: bytes, form: Any, plan: Plan, wiring: Wiring) -> bytes:
 
 
 def _silu(model: FloatModel, tensor: int) -> tuple[Any, Any]:
-    """The two operators that compute x * sigmoid(x) of a tensor."""
+    """The sigmoid and the multiplication that compute the SiLU of a tensor."""
     by_code = {model.code(operator): operator for operator in model.readers[tensor]}
     return by_code["LOGISTIC"], by_code["MUL"]

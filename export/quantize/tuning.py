@@ -1,8 +1,8 @@
-"""Tune what a plan leaves free: where each grid ends, and the bias of each layer in 8 bits.
+"""Tune a plan by gradient descent: the scale of each tensor, and the bias of each 8-bit layer.
 
-By gradient descent on the divergence of the answers, through the rounding, which passes gradients
-on (learned step sizes: Esser et al. 2020, arXiv 1902.08153, eq. 3 and 5). No labels are needed: the
-float network is the teacher. Weights stay as they are, so a plan remains a small text.
+The loss is the divergence of the answers from the float network's, so no labels are needed.
+Gradients pass through the rounding as in learned step size quantization (Esser et al. 2020, arXiv
+1902.08153, eq. 3 and 5). Weights are not tuned, so the plan stays a small file.
 """
 
 from collections.abc import Iterator
@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from lesionlite.console import track
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import LEVELS, QuantParams
-from lesionlite.export.quantize.quantized_form import Rounding, quantize
+from lesionlite.export.quantize.quantized_form import FakeQuantize, quantize
 from lesionlite.export.quantize.ranges import BATCH
 from lesionlite.export.quantize.wiring import Wiring
 
-# Of Adam, at the start: of a scale's logarithm, and of a bias. Measured on real images: rates in
-# steps of each layer's grid end at a divergence that is larger by a third and more.
+# Adam's initial learning rates, for the logarithm of a scale and for a bias. Rates in units of each
+# layer's scale were tried on real images: the divergence was larger by a third or more.
 SCALE_RATE, BIAS_RATE = 0.03, 0.003
 
 
-class LearnedRounding(nn.Module):
-    """Rounds to a grid whose scale learns; the zero point stays."""
+class LearnedFakeQuantize(nn.Module):
+    """Fake quantization with a learned scale and a fixed zero point."""
 
     zero_point: Tensor
 
@@ -44,7 +44,7 @@ class LearnedRounding(nn.Module):
         return rounded
 
     def learned(self) -> QuantParams:
-        """The grid that it has arrived at."""
+        """The scale as it is now, and the zero point."""
         return QuantParams(float(self.log_scale.detach().exp()), int(self.zero_point))
 
 
@@ -58,16 +58,16 @@ def tune(
     steps: int,
     rate: float = 1.0,
 ) -> Plan:
-    """The plan with grids and corrections that bring the answers closer to the float form's.
+    """The plan with tuned grids and bias corrections.
 
     Args:
         form: the float mobile form.
-        wiring: of the form.
+        wiring: the form's.
         plan: where to start.
         images: uint8 [N, S, S, 3].
-        reference: logits of the float form for them, [N, C].
-        steps: of gradient descent, each on some of the images.
-        rate: share of the usual learning rates.
+        reference: logits [N, C] of the float form for the images.
+        steps: number of steps of gradient descent, each on one batch.
+        rate: factor on both learning rates.
     """
     model: Any = quantize(form, plan, wiring)
     grids = _connect(model, wiring, plan)
@@ -98,21 +98,26 @@ def tune(
 
 
 def _batches(images: int, seed: int) -> Iterator[Tensor]:
-    """Indices, without end: in every round each image has its turn, but for a remainder."""
+    """Endless batches of image indices; each epoch is shuffled and drops an incomplete batch."""
     generator = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(images, generator=generator)
         yield from order.split(BATCH)[: max(1, images // BATCH)]
 
 
-def _connect(model: nn.Module, wiring: Wiring, plan: Plan) -> dict[str, LearnedRounding]:
-    """Put learned roundings in the place of fixed ones; one for each tensor, by its name."""
-    learned: dict[str, LearnedRounding] = {}
+def _connect(model: nn.Module, wiring: Wiring, plan: Plan) -> dict[str, LearnedFakeQuantize]:
+    """Replace each FakeQuantize by a learned one, and return these by tensor name.
+
+    Modules that quantize the same tensor share one.
+    """
+    learned: dict[str, LearnedFakeQuantize] = {}
 
     def replaced(fixed: nn.Module, tensor: str) -> nn.Module:
-        if not isinstance(fixed, Rounding):  # what it reads was rounded by its writer
+        if not isinstance(
+            fixed, FakeQuantize
+        ):  # an Identity: the layer before quantizes this tensor
             return fixed
-        return learned.setdefault(tensor, LearnedRounding(plan.grids[tensor]))
+        return learned.setdefault(tensor, LearnedFakeQuantize(plan.grids[tensor]))
 
     for name in plan.layers:
         layer: Any = model.get_submodule(name)

@@ -1,7 +1,8 @@
-"""Which tensors the layers of the mobile form read and write, found by watching one image pass.
+"""Find out which tensors each layer of the mobile form reads and writes, by running one image.
 
-A quantization plan speaks of layers by their module names and of tensors by the layer that writes
-them: `NAME.out`, or `NAME.in` where no layer or activation does.
+A quantization plan names a layer by its module, and a tensor by the layer or activation that writes
+it: `NAME.out`. A tensor that something else writes, such as a norm, is `NAME.in` after the first
+layer that reads it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,17 +18,17 @@ ACTIVATIONS = (nn.SiLU, nn.ReLU)
 
 
 @dataclass(frozen=True)
-class Wire:
+class Node:
     """One layer or activation.
 
     Attributes:
         input: name of the tensor it reads.
         output: name of the tensor it writes.
         macs: multiply-adds for one image; 0 for an activation.
-        elements: values in the output.
-        weights: how many a layer has; 0 for an activation.
-        kind: class of the module, like "SiLU".
-        activation: name of the activation that reads the output at once, or "".
+        elements: number of values in the output.
+        weights: number of weights; 0 for an activation.
+        kind: class of the module, such as "SiLU".
+        activation: name of the activation that reads the output, or "".
     """
 
     input: str
@@ -41,24 +42,24 @@ class Wire:
 
 @dataclass(frozen=True)
 class Wiring:
-    """The wires of a network, in the order of execution."""
+    """The nodes of a network, in the order of execution."""
 
-    layers: dict[str, Wire]
-    activations: dict[str, Wire]
+    layers: dict[str, Node]
+    activations: dict[str, Node]
 
     def silus(self) -> dict[str, tuple[str, str]]:
-        """SiLUs between two layers, by name: the layer before and the layer behind."""
-        writer = {wire.output: name for name, wire in self.layers.items()}
-        reader = {wire.input: name for name, wire in self.layers.items()}
+        """The layer before and the layer after each SiLU that is between two layers; by SiLU."""
+        writer = {node.output: name for name, node in self.layers.items()}
+        reader = {node.input: name for name, node in self.layers.items()}
         return {
-            name: (writer[wire.input], reader[wire.output])
-            for name, wire in self.activations.items()
-            if wire.kind == "SiLU" and wire.input in writer and wire.output in reader
+            name: (writer[node.input], reader[node.output])
+            for name, node in self.activations.items()
+            if node.kind == "SiLU" and node.input in writer and node.output in reader
         }
 
-    def behind(self) -> dict[str, str]:
-        """The kind of the activation behind a tensor, for tensors that have one."""
-        return {wire.input: wire.kind for wire in self.activations.values()}
+    def activation_after(self) -> dict[str, str]:
+        """The kind of the activation that reads a tensor, by the tensor's name."""
+        return {node.input: node.kind for node in self.activations.values()}
 
 
 Hook = Callable[[nn.Module, tuple[Tensor], Tensor], None]
@@ -66,9 +67,13 @@ Hook = Callable[[nn.Module, tuple[Tensor], Tensor], None]
 
 @contextmanager
 def watching(network: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
-    """Call a hook (module, inputs, output) after each of the modules named has run, while inside.
+    """Inside the block, call a hook (module, inputs, output) after a module has run.
 
-    Without gradients, because watching is all that is done with the answers.
+    Gradients are off inside the block.
+
+    Args:
+        network: has the modules.
+        hooks: by name of the module.
     """
     handles = [
         network.get_submodule(name).register_forward_hook(hook) for name, hook in hooks.items()
@@ -82,11 +87,11 @@ def watching(network: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
 
 
 def trace(form: nn.Module, image: Tensor) -> Wiring:
-    """Run the mobile form on uint8 [1, S, S, 3] and note which layer hands what to which."""
+    """Run the mobile form on one image, uint8 [1, S, S, 3], and record its layers and tensors."""
     names: dict[int, str] = {}
     alive: list[Any] = []  # a freed tensor's id could be given to another
-    layers: dict[str, Wire] = {}
-    activations: dict[str, Wire] = {}
+    layers: dict[str, Node] = {}
+    activations: dict[str, Node] = {}
 
     def note(name: str) -> Hook:
         def hook(module: Any, given: tuple[Tensor], made: Tensor) -> None:
@@ -95,9 +100,9 @@ def trace(form: nn.Module, image: Tensor) -> Wiring:
             names[id(made)] = f"{name}.out"
             weights = module.weight.numel() if isinstance(module, LAYERS) else 0
             macs = made.numel() * module.weight[0].numel() if weights else 0
-            wires = layers if weights else activations
+            nodes = layers if weights else activations
             kind = type(module).__name__
-            wires[name] = Wire(source, f"{name}.out", macs, made.numel(), weights, kind)
+            nodes[name] = Node(source, f"{name}.out", macs, made.numel(), weights, kind)
 
         return hook
 
@@ -108,8 +113,8 @@ def trace(form: nn.Module, image: Tensor) -> Wiring:
     }
     with watching(form, watched):
         form(image)
-    behind = {wire.input: name for name, wire in activations.items()}
+    behind = {node.input: name for name, node in activations.items()}
     return Wiring(
-        {n: replace(wire, activation=behind.get(wire.output, "")) for n, wire in layers.items()},
+        {n: replace(node, activation=behind.get(node.output, "")) for n, node in layers.items()},
         activations,
     )

@@ -27,8 +27,8 @@ from lesionlite.export.manifest import (
     MANIFEST,
     Manifest,
     find_row,
+    missing_manifest_warning,
     read_manifest,
-    vouching,
 )
 from lesionlite.export.quantize.plan import PLAN
 from lesionlite.export.toolchains import TOOLCHAINS
@@ -212,8 +212,11 @@ def test_load_refuses_a_changed_file_and_takes_one_that_nothing_lists(
     assert load(alone / ONNX).contract.labels
     (alone / MANIFEST).write_text('{"name": "a web app", "icons": []}')
     assert load(alone / ONNX).contract.labels
-    assert "Nothing vouches for" in vouching(alone / ONNX) and not load(alone / ONNX).vouched
-    assert vouching(copied / ONNX) == ""
+    assert (
+        "Nothing vouches for" in missing_manifest_warning(alone / ONNX)
+        and not load(alone / ONNX).is_listed
+    )
+    assert missing_manifest_warning(copied / ONNX) == ""
 
 
 def cut(folder: Path) -> None:
@@ -301,7 +304,7 @@ def test_a_changed_file_does_not_pass_through_a_link(
     folder = tmp_path / "folder"
     folder.symlink_to(copied)
     for path in (link, again, folder / ONNX):
-        assert load(path).vouched
+        assert load(path).is_listed
     flip_a_byte(copied)
     for path in (link, again, folder / ONNX):
         with pytest.raises(LesionliteError, match="is not the file that"):

@@ -17,10 +17,10 @@ from lesionlite.export.forms.attention import GROUPED, NCHW, NHWC, ORT, TORCH
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.quantize.plan import PLAN, PLAN_FIGURE, Plan
 from lesionlite.export.quantize.quant_params import QuantParams, weight_scales
-from lesionlite.export.quantize.quantized_form import QuantizedLayer, Rounding, quantize, swap
+from lesionlite.export.quantize.quantized_form import FakeQuantize, QuantizedLayer, quantize, swap
 from lesionlite.export.quantize.ranges import (
-    CHOOSERS,
-    Values,
+    RANGE_RULES,
+    TensorStatistics,
     choose_grids,
     min_max,
     mse,
@@ -28,11 +28,11 @@ from lesionlite.export.quantize.ranges import (
     percentile,
 )
 from lesionlite.export.quantize.search import (
-    Judge,
-    _without_the_needless,
-    in_float,
+    PlanEvaluator,
+    _back_to_int8,
     make_plan,
-    unit,
+    move_to_float,
+    with_silus,
 )
 from lesionlite.export.quantize.sensitivity import bias_corrections, divergence, sensitivities
 from lesionlite.export.quantize.wiring import Wiring, trace
@@ -93,7 +93,7 @@ def test_ranges_by_squared_error_beat_those_of_the_extremes() -> None:
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(20_000, generator=generator)
     sample[0] = 60.0
-    values = Values(float(sample.min()), float(sample.max()), sample)
+    values = TensorStatistics(float(sample.min()), float(sample.max()), sample)
 
     def error(grid: QuantParams, behind: object = None) -> float:
         f = F.silu if behind else (lambda x: x)
@@ -102,12 +102,14 @@ def test_ranges_by_squared_error_beat_those_of_the_extremes() -> None:
     assert min_max(values, "").high == pytest.approx(60, rel=0.01)
     assert percentile(values, "").high < 5
     assert error(mse(values, "")) < error(min_max(values, ""))
-    values = Values(-60.0, float(sample[1:].max()), torch.cat([sample[1:], torch.tensor([-60.0])]))
+    values = TensorStatistics(
+        -60.0, float(sample[1:].max()), torch.cat([sample[1:], torch.tensor([-60.0])])
+    )
     assert mse(values, "SiLU").low > -30  # a SiLU does not see what lies far below zero
 
 
 def test_every_rule_of_the_command_line_has_a_function() -> None:
-    assert set(CHOOSERS) == set(RULES)
+    assert set(RANGE_RULES) == set(RULES)
 
 
 def test_a_plan_reads_back_as_it_was_written(plan: Plan, tmp_path: Path) -> None:
@@ -133,15 +135,15 @@ def test_the_search_keeps_its_promises(
 
 
 def test_a_layer_takes_its_silus_along(wiring: Wiring, plan: Plan) -> None:
-    assert unit(wiring, "blocks.1.conv2_kxk.conv") == (
+    assert with_silus(wiring, "blocks.1.conv2_kxk.conv") == (
         "blocks.1.conv2_kxk.conv",
         "blocks.1.conv1_1x1.act",
         "blocks.1.conv2_kxk.act",
     )
-    assert unit(wiring, "head") == ("head",)
+    assert with_silus(wiring, "head") == ("head",)
     whole = replace(plan, layers=tuple(wiring.layers), activations=tuple(wiring.silus()))
     whole = replace(whole, corrections=dict.fromkeys(wiring.layers, (0.0,)))
-    less = in_float(wiring, whole, ["head", "blocks.4.transformer.0.mlp.fc2"])
+    less = move_to_float(wiring, whole, ["head", "blocks.4.transformer.0.mlp.fc2"])
     assert set(whole.layers) - set(less.layers) == {"head", "blocks.4.transformer.0.mlp.fc2"}
     assert set(whole.activations) - set(less.activations) == {"blocks.4.transformer.0.mlp.act"}
     assert less.corrections.keys() == set(less.layers)
@@ -164,13 +166,13 @@ def test_layers_that_are_not_needed_in_float_go_back(
     )
     needed = ["blocks.3.conv3_1x1.conv", "blocks.3.conv2_kxk.conv"]
     alone = ["blocks.5.conv1_1x1.conv", "blocks.5.conv2_kxk.conv"]  # with a SiLU between them
-    much = in_float(wiring, whole, [*needed, *alone, "head"])
-    judge = Judge(form, wiring, pixels)
-    much = judge.judged(much)
+    much = move_to_float(wiring, whole, [*needed, *alone, "head"])
+    evaluator = PlanEvaluator(form, wiring, pixels)
+    much = evaluator.evaluate(much)
     target = 1.5 * much.divergence
-    assert much.divergence <= target < judge.judged(whole).divergence
-    kept = _without_the_needless(whole, much, judge, target)
-    assert judge.judged(kept).divergence <= target and len(kept.layers) > len(much.layers)
+    assert much.divergence <= target < evaluator.evaluate(whole).divergence
+    kept = _back_to_int8(whole, much, evaluator, target)
+    assert evaluator.evaluate(kept).divergence <= target and len(kept.layers) > len(much.layers)
     assert "head" in kept.layers and not set(alone) & set(kept.layers)
 
 
@@ -202,7 +204,9 @@ def test_a_bias_correction_restores_the_mean(
     handle.remove()
 
     def bias(correction: torch.Tensor | None) -> float:
-        made = QuantizedLayer(layer, Rounding(grids[wire.input], True), nn.Identity(), correction)
+        made = QuantizedLayer(
+            layer, FakeQuantize(grids[wire.input], True), nn.Identity(), correction
+        )
         return float((made(seen[0]) - layer(seen[0])).mean((0, 2, 3)).abs().max())
 
     assert bias(torch.tensor(shift)) < bias(None) / 10

@@ -16,7 +16,7 @@ import torch
 from lesionlite.export import to_torchscript
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.manifest import Artifact, Manifest, read_manifest
-from lesionlite.export.mlpackage import DATE, DEBUG, MODEL, pin
+from lesionlite.export.mlpackage import DATE, DEBUG, MODEL, make_reproducible
 from lesionlite.export.run import export
 from lesionlite.export.verify import verify
 from lesionlite.files import sha256_file
@@ -139,7 +139,7 @@ def test_pinned_packages_do_not_hang_on_chance(artifacts: Path, tmp_path: Path) 
     assert not [key for key in spec.description.metadata.userDefined if "date" in key]
     spec.description.metadata.userDefined[DATE] = "2026-01-01"
     (package / MODEL).write_bytes(spec.SerializeToString())
-    pin(package)
+    make_reproducible(package)
     assert sha256_file(package) == sha256_file(given)
 
 
@@ -177,7 +177,7 @@ def test_map_entries_are_written_in_order(artifacts: Path, tmp_path: Path) -> No
     entries.clear()
     (package / MODEL).write_bytes(spec.SerializeToString(deterministic=True) + b"".join(lonely))
     assert sha256_file(package) != sha256_file(given)
-    pin(package)
+    make_reproducible(package)
     assert sha256_file(package) == sha256_file(given)
 
 
@@ -193,7 +193,7 @@ def test_torchscript_forgets_the_traces_before_it(
     for _ in range(3):
         torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2))
     assert torchscript(run, tmp_path / "a") == listed
-    monkeypatch.setattr(to_torchscript, "_forget_origin", lambda script: script)
+    monkeypatch.setattr(to_torchscript, "_renumber_classes", lambda script: script)
     assert torchscript(run, tmp_path / "b") != listed
 
 
@@ -216,6 +216,8 @@ def test_no_artifact_names_the_machine_that_made_it(
 ) -> None:
     for row in read_manifest(artifacts):
         assert not names_the_machine(contents(artifacts / row.artifact)), row.artifact
-    monkeypatch.setattr(to_torchscript, "_rewrite", lambda content, rename=bytes: content)
+    monkeypatch.setattr(
+        to_torchscript, "_strip_stack_traces", lambda content, rename=bytes: content
+    )
     planted = torchscript(run, tmp_path)
     assert names_the_machine(contents(tmp_path / planted.artifact))

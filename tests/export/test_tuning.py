@@ -14,7 +14,7 @@ from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quantize.ranges import choose_grids, observe
 from lesionlite.export.quantize.search import logits
 from lesionlite.export.quantize.sensitivity import bias_corrections
-from lesionlite.export.quantize.tuning import LearnedRounding, tune
+from lesionlite.export.quantize.tuning import LearnedFakeQuantize, tune
 from lesionlite.export.quantize.wiring import Wiring
 
 
@@ -38,10 +38,10 @@ def test_bad_grids_are_mended(
     form: MobileForm, wiring: Wiring, plan: Plan, images: np.ndarray
 ) -> None:
     pixels = torch.from_numpy(images)
-    judge = search.Judge(form, wiring, pixels)
+    evaluator = search.PlanEvaluator(form, wiring, pixels)
     before = {name: value.clone() for name, value in form.state_dict().items()}
-    tuned = tune(form, wiring, plan, pixels, judge.reference, 150, rate=0.1)
-    assert judge.judged(tuned).divergence < judge.judged(plan).divergence / 1.5
+    tuned = tune(form, wiring, plan, pixels, evaluator.reference, 150, rate=0.1)
+    assert evaluator.evaluate(tuned).divergence < evaluator.evaluate(plan).divergence / 1.5
     assert sum(tuned.grids[n].scale < plan.grids[n].scale for n in plan.grids) > 50
     assert tuned.grids.keys() == plan.grids.keys() and tuned.layers == plan.layers
     assert tuned.corrections.keys() == plan.corrections.keys()
@@ -76,7 +76,7 @@ def test_tuning_that_does_harm_is_not_kept(
         return replace(plan, grids=grids)
 
     monkeypatch.setattr(search, "tune", harmful)
-    kept = search._tuned(search.Judge(form, wiring, pixels), plan, 4)
+    kept = search._tuned(search.PlanEvaluator(form, wiring, pixels), plan, 4)
     assert kept.grids == plan.grids and kept.divergence > 0 and rates == [1.0, 0.1]
 
 
@@ -95,6 +95,6 @@ def test_layers_in_float_keep_their_bias_and_their_grids(
 def test_a_learned_rounding_rounds_as_the_fixed_one_does() -> None:
     grid = QuantParams(0.1, 100)
     x = torch.linspace(-20, 20, 999).reshape(1, -1)
-    torch.testing.assert_close(LearnedRounding(grid)(x), grid.round(x))
-    assert LearnedRounding(grid).learned().zero_point == 100
-    assert LearnedRounding(grid).learned().scale == pytest.approx(0.1)
+    torch.testing.assert_close(LearnedFakeQuantize(grid)(x), grid.round(x))
+    assert LearnedFakeQuantize(grid).learned().zero_point == 100
+    assert LearnedFakeQuantize(grid).learned().scale == pytest.approx(0.1)
