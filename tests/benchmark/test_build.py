@@ -1,7 +1,9 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import lesionlite
 from lesionlite import cli
@@ -63,3 +65,22 @@ def test_build_as_a_function(run: Path, drawn: Path, tmp_path: Path) -> None:
 def test_no_run_is_a_sentence(drawn: Path, tmp_path: Path) -> None:
     with pytest.raises(lesionlite.LesionliteError, match="is no run"):
         lesionlite.build(tmp_path / "out", drawn, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_test_image_is_checked_once_and_decoded_once(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: Counter[Path] = Counter()
+    pillows = Image.open
+
+    def counting(file: Path, *args: object) -> Image.Image:
+        opened[Path(file)] += 1
+        return pillows(file, *args)
+
+    monkeypatch.setattr(Image, "open", counting)
+    flags = ["--epochs", "1", "--side", "32", "--weights", "none", "--precisions", "fp32"]
+    base = ["build", str(drawn), "--out", str(tmp_path / "out"), "--model", "mobilevitv2_050"]
+    assert cli.main([*base, *flags, *FLAGS]) in (0, 1)
+    times = {opened[file] for file in (drawn / "test").glob("*/*")}
+    assert times == {2}  # before training, whether it can be read; then for every answer
