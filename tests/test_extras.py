@@ -48,6 +48,7 @@ def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_it_evaluates_and_predicts_with_a_run(trained: Path, drawn: Path, tmp_path: Path) -> None:
     done = small("evaluate", trained, drawn, "--out", tmp_path)
     assert done.returncode == 0 and "weighted F1" in done.stdout, done.stderr
@@ -55,6 +56,7 @@ def test_it_evaluates_and_predicts_with_a_run(trained: Path, drawn: Path, tmp_pa
     assert done.returncode == 0 and "Not a medical device" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_it_exports_torchscript(trained: Path, drawn: Path, tmp_path: Path) -> None:
     done = small("export", trained, "--data", drawn, "--out", tmp_path, *EXPORTING)
     assert done.returncode == 0, done.stderr

@@ -34,6 +34,7 @@ def test_equal_answers_leave_no_doubt() -> None:
     assert interval.low == interval.high == 0
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_true_change_as_often_as_it_says() -> None:
     truth, mine = answers(0, 0.30, images=200_000)
     _, theirs = answers(0, 0.27, images=200_000)

@@ -145,6 +145,7 @@ def qdq(x: Tensor) -> Tensor:
     return library.dequantize_per_tensor(library.quantize_per_tensor(x, *how), *how)
 
 
+@pytest.mark.slow
 def test_an_8_bit_tensor_may_have_two_consumers(monkeypatch: pytest.MonkeyPatch) -> None:
     with quiet():
         file = to_pte(Quantized(), CONTRACT, Metadata())

@@ -232,6 +232,7 @@ def test_a_file_that_cannot_be_opened_is_noted(
     assert found.limits["fp32"].kernel.startswith("ORT MatMul")
 
 
+@pytest.mark.slow
 def test_work_is_counted_as_by_hand(tmp_path: Path) -> None:
     import coremltools as ct
     import torch
@@ -276,8 +277,8 @@ def test_what_the_user_can_mend_is_said(
             PeersConfig(**change)  # type: ignore[arg-type]
 
 
-def test_both_commands_reach_it(
-    artifacts: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_command_passes_its_flags_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen: list[PeersConfig] = []
 
@@ -286,11 +287,9 @@ def test_both_commands_reach_it(
         raise LesionliteError("stopped here")
 
     monkeypatch.setattr(peers, "peers", stop)
-    common = [str(artifacts), "--run", str(run)]
-    monkeypatch.setattr(sys, "argv", ["peers", *common, "--threads", "1", "--json"])
-    assert peers.main() == 2
+    common = ["peers", str(tmp_path), "--run", str(tmp_path)]
+    assert cli.main([*common, "--threads", "1", "--json"]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err == "lesionlite: stopped here\n"
-    more = ["--data", str(artifacts), "--threads", "4"]
-    assert cli.main(["benchmark", *common, *more]) == 2
+    assert cli.main([*common, "--threads", "1", "4"]) == 2
     assert [config.threads for config in seen] == [(1,), (1, 4)]
