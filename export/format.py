@@ -6,6 +6,7 @@ as an entry point of the group `lesionlite.formats`; `formats.py` then lists it 
 
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -95,6 +96,7 @@ class Format:
 
     def toolchain(self) -> Toolchain:
         """The format's module, imported on first use."""
+        import_triton()
         return cast(Toolchain, import_module(self.module or f"lesionlite.export.to_{self.name}"))
 
     @property
@@ -105,5 +107,18 @@ class Format:
 
 def named_function(name: str) -> Any:
     """The function that a row names as `module:function`."""
+    import_triton()
     module, function = name.split(":")
     return getattr(import_module(module), function)
+
+
+def import_triton() -> None:
+    """Import Triton, if it is installed. Call this before anything can import TensorFlow.
+
+    TensorFlow 2.20 and later make the symbols of their LLVM global. A Triton that is imported after
+    them crashes the process (tensorflow issue 124205). CUDA builds of PyTorch bring Triton and
+    import it late; coremltools imports a TensorFlow that is installed. This function can go when
+    TensorFlow no longer opens its library with RTLD_GLOBAL.
+    """
+    with suppress(ImportError):
+        import_module("triton")

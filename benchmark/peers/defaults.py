@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
+from lesionlite.export.format import named_function
 from lesionlite.export.quiet import quiet
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ class Default:
 
     def write(self, source: DefaultSource, path: Path) -> None:
         """Write the file; exceptions of the toolchain pass through."""
-        module, function = self.made_by.split(":")
-        writer: Callable[[DefaultSource, Path], None] = getattr(import_module(module), function)
+        writer: Callable[[DefaultSource, Path], None] = named_function(self.made_by)
         with quiet():
             writer(source, path)
 

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from lesionlite.errors import LesionliteError
-from lesionlite.export.format import Runner
+from lesionlite.export.format import Runner, import_triton
 from lesionlite.export.mil.graph import TYPES, Graph, shape_of, type_of
 from lesionlite.export.mil.ops import COMPRESSED, OPS
 from lesionlite.export.mil.spatial import UnknownOp
@@ -65,6 +65,7 @@ def open_runner(path: Path, threads: int) -> Runner:
 def _coremltools(module: str = "") -> Any:
     """A module of coremltools, without its remarks about untested versions of other packages."""
     logging.getLogger("coremltools").setLevel(logging.ERROR)
+    import_triton()
     try:
         return import_module("coremltools" + module)
     except ModuleNotFoundError as error:
