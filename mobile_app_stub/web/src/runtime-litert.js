@@ -29,7 +29,7 @@ export async function open(model, contract, threads) {
   return async (input) => {
     const image = new Tensor(input, shape);
     const [answer] = await compiled.run([image]);
-    const probabilities = answer.toTypedArray().slice(); // a copy, because `delete` frees the memory
+    const probabilities = answer.toTypedArray().slice(); // `delete` frees the memory
     for (const tensor of [image, answer]) tensor.delete();
     return probabilities;
   };
