@@ -155,8 +155,8 @@ class Predict:
             unsure = ranked[0][1] < predictor.contract.unsure_below
             row = {"image": str(image), "probabilities": dict(ranked), "sure": not unsure}
             rows.append(row)
-            said = ", ".join(f"{name} {p:.3f}" for name, p in ranked[: self.top])
-            say(f"{image}: " + ("not sure: " if unsure else "") + said)
+            best = ", ".join(f"{name} {p:.3f}" for name, p in ranked[: self.top])
+            say(f"{image}: " + ("not sure: " if unsure else "") + best)
         if predictor.contract.note:
             say(f"Note: trained on {predictor.contract.note}.")
         say("Not a medical device.")
@@ -179,7 +179,7 @@ class Diff:
     images: Positional[tuple[Path, ...]]
     """Image files to compare on, or folders of them."""
     threshold: float = 10.0
-    """Layers below this ratio, in dB, disagree. Those of a good 8-bit file are from 15 to 35."""
+    """Layers below this ratio, in dB, disagree. Layers of a good 8-bit file have 15 to 35 dB."""
     all: bool = False
     """Print every layer, not only those that differ most."""
     json: Json = False

@@ -14,9 +14,9 @@ from lesionlite.settings import MAX_SEED, SEED, refuse_settings, refuse_types
 RULES = ("mse", "percentile", "min-max")  # the names in `RANGE_RULES` of quantize/ranges.py
 
 
-# All calibration images are held in memory, and more of them make no better plan.
+# All calibration images are in memory, and more images do not make a better plan.
 MOST_IMAGES, MOST_STEPS, MOST_NATS, MOST_WORDS = 10_000, 100_000, 100, 10_000
-TEXT = "at most {} characters, without NUL and without what UTF-8 cannot write"
+TEXT = "at most {} characters, without NUL and without surrogates, which UTF-8 cannot encode"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ExportConfig:
     formats: tuple[str, ...] = tuple(FORMATS)
     """Formats to write, by name."""
     precisions: tuple[str, ...] = tuple(PRECISIONS)
-    """Precisions to write; each format writes those of them that it has."""
+    """Precisions to write, in each format that has them."""
     calibration: int = 300
     """How many training images set the ranges of w8a8."""
     calibration_seed: int = 0
@@ -35,7 +35,7 @@ class ExportConfig:
     """How w8a8 chooses a tensor's range: mse, percentile or min-max."""
     divergence: float = 0.001
     """Largest Kullback-Leibler divergence, in nats, of w8a8 from the float network on the
-    calibration images. Layers return to float until it is met."""
+    calibration images. Layers return to float until w8a8 is below it."""
     tuning_steps: int = 240
     """Steps of gradient descent on the scales and biases of w8a8; 0 leaves them as measured."""
     int8_share: float = 0.9
@@ -50,7 +50,7 @@ class ExportConfig:
     """Your version number of the model."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown names, numbers out of range, and a selection without files.
+        """Refuse unknown names, numbers out of range, and a selection that makes no files.
 
         Raises:
             LesionliteError: names the setting, its value, and the values it may have.
@@ -106,5 +106,5 @@ class ExportConfig:
 
 
 def _is_writable(text: str) -> bool:
-    """Whether every format can store the text: some end a string at NUL, all use UTF-8."""
+    """Whether every format can store the text: all use UTF-8, and some end a text at NUL."""
     return len(text) <= MOST_WORDS and not any(c == "\0" or category(c) == "Cs" for c in text)

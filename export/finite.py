@@ -10,12 +10,15 @@ if TYPE_CHECKING:
 
 
 def first_infinite_layer(network: "nn.Module", pixels: "Tensor", contract: Contract) -> str:
-    """The name of the first executed layer that gives NaN or infinity; "" if none does.
+    """The name of the first layer in the order of execution that gives NaN or infinity.
 
     Args:
-        network: timm's, float32; it is not changed.
+        network: timm's network, float32; it is not changed.
         pixels: uint8 [N, 3, S, S].
-        contract: holds the normalization.
+        contract: has the normalization.
+
+    Returns:
+        The name; "" if all numbers are finite.
     """
     import torch
 

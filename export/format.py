@@ -1,7 +1,7 @@
-"""What a format is: a row of the table in `formats.py`, and the functions of its module.
+"""What defines a format: a row of the table in `formats.py`, and the functions of its module.
 
-A package of its own imports this module, describes its format as a `Format`, and names that object
-as an entry point of the group `lesionlite.formats`; `formats.py` then lists it beside ours.
+Another package can add a format. It describes the format with a `Format` object, and names that
+object as an entry point of the group `lesionlite.formats`. `formats.py` adds it to the table.
 """
 
 import platform
@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-if TYPE_CHECKING:  # the command line reads the table, and must not wait for numpy and torch
+if TYPE_CHECKING:  # the command line reads the table, and should not wait for numpy and torch
     import numpy as np
     from numpy.typing import NDArray
 
@@ -25,8 +25,8 @@ class Runner:
     """An opened artifact.
 
     Attributes:
-        classify: uint8 [S, S, 3] -> float32 [C] probabilities.
-        runtime: what executes it, with its version.
+        classify: maps uint8 [S, S, 3] to probabilities, float32 [C].
+        runtime: name and version of what executes it.
         native: False if a reference executor stands in for the format's own runtime.
     """
 
@@ -36,7 +36,7 @@ class Runner:
 
 
 class Toolchain(Protocol):
-    """The functions of a format's module. They import heavy packages inside, on first use."""
+    """The functions of a format's module. Each imports heavy packages itself, when it is called."""
 
     def convert(self, source: "Source", paths: dict[str, Path]) -> None:
         """Write one file for each precision to its path in `paths`.
@@ -53,31 +53,31 @@ class Toolchain(Protocol):
         """
 
     def load(self, path: Path, threads: int) -> Runner:
-        """Open the file for execution, by a reference executor if its runtime is not here."""
+        """Open the file with its runtime, or with a reference executor on other systems."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """One row of the table. `module:function` names a function that is imported on first use.
+    """One row of the table. `module:function` names a function, which is imported on first use.
 
     Attributes:
-        name: the word for it on the command line.
-        title: its name in reports.
-        suffix: ends the names of its files.
-        precisions: the precisions it can be written in.
-        packages: the packages its module needs, as pip knows them.
-        module: fulfils `Toolchain`; if empty, `lesionlite.export.to_NAME`, or the module that the
-            entry point of another package names.
-        tensors: `module:function` that opens a file to look at its intermediate tensors, for
+        name: name on the command line.
+        title: name in reports.
+        suffix: suffix of the file names, with the dot.
+        precisions: names in `PRECISIONS` that the format can be written in.
+        packages: names of the packages that the module needs, as pip knows them.
+        module: module that has the functions of `Toolchain`. If empty, it is
+            `lesionlite.export.to_NAME`; for a format of another package, the entry point's module.
+        tensors: `module:function` that opens a file to read its intermediate tensors, for
             `lesionlite diff`; empty if the format hides them.
-        arm: the function of `benchmark/elsewhere/arm_worker.py` that executes its files on an
-            emulated Arm core; empty if none does.
-        why_not_arm: the reason for that.
-        system: the only system that has its runtime, as `platform.system` says; empty for all.
-        reference: `module:function` that opens a file by a reference executor, on every system.
-        unproven: what an execution by the reference executor says nothing of.
-        work: `module:function` that counts a file's operations, for a format that
-            `lesionlite peers` cannot time.
+        arm: the function of `benchmark/elsewhere/arm_worker.py` that executes the files on an
+            emulated Arm core; empty if there is none.
+        why_not_arm: why there is none.
+        system: the only system that has the runtime, as `platform.system` names it; empty for all.
+        reference: `module:function` that opens a file with a reference executor, on every system.
+        unproven: what the reference executor cannot prove.
+        work: `module:function` that counts the work of a file, for a format that `lesionlite peers`
+            cannot time.
     """
 
     name: str
@@ -106,7 +106,7 @@ class Format:
 
 
 def named_function(name: str) -> Any:
-    """The function that a row names as `module:function`."""
+    """Import the function that a row of the table names as `module:function`."""
     import_triton()
     module, function = name.split(":")
     return getattr(import_module(module), function)

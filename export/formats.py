@@ -1,6 +1,6 @@
-"""The table of formats. A new format is one file that fulfils `Toolchain`, and one row here.
+"""The table of formats. A new format needs a module with the functions of `Toolchain`, and a row.
 
-Other packages add rows without a change here: see `format.py`.
+Other packages can add formats without a change here: see `format.py`.
 """
 
 from collections.abc import Iterable
@@ -71,14 +71,14 @@ _OURS = (
 
 
 def with_installed(points: Iterable[EntryPoint]) -> dict[str, Format]:
-    """Our formats by name, and those of other packages.
+    """The formats of lesionlite and of other packages, by name.
 
     Args:
         points: entry points, each of which names a `Format`.
 
     Raises:
-        LesionliteError: a package that cannot be imported, names no `Format`, or has taken the
-            name or the suffix of another format.
+        LesionliteError: an entry point cannot be loaded, is no `Format`, or has the name or the
+            suffix of another format.
     """
     table = {row.name: row for row in _OURS}
     for point in points:
@@ -86,7 +86,7 @@ def with_installed(points: Iterable[EntryPoint]) -> dict[str, Format]:
         advice = "correct or uninstall the package that has it"
         try:
             row = point.load()
-        except Exception as error:  # whatever the package's module throws
+        except Exception as error:  # importing a package may raise anything
             raise LesionliteError(f"{where} cannot be loaded ({error!r}); {advice}") from error
         if not isinstance(row, Format):
             raise LesionliteError(f"{where} is a {type(row).__name__}, not a Format; {advice}")
@@ -126,14 +126,14 @@ def refuse_missing_packages(formats: Iterable[str]) -> None:
 
 
 def install_line(formats: Iterable[str]) -> str:
-    """How to install what some formats need, in one sentence; "" if nothing is missing."""
-    lacking = [name for name in formats if _missing(name)]
-    if not lacking:
+    """How to install the missing packages of some formats, in one line; "" if none is missing."""
+    incomplete = [name for name in formats if _missing(name)]
+    if not incomplete:
         return ""
-    packages = dict.fromkeys(package for name in lacking for package in _missing(name))
+    packages = dict.fromkeys(package for name in incomplete for package in _missing(name))
     return (
-        f"{', '.join(lacking)} files need packages that are not installed "
-        f"({', '.join(packages)}): pip install 'lesionlite[{','.join(lacking)}]'"
+        f"{', '.join(incomplete)} files need packages that are not installed "
+        f"({', '.join(packages)}): pip install 'lesionlite[{','.join(incomplete)}]'"
     )
 
 
@@ -183,13 +183,14 @@ def contract_text(path: Path) -> str:
 
     Raises:
         LesionliteError: the file is missing, damaged, of an unknown format or without a contract,
-            or the labels in its contract differ from those in the format's own list.
+            or its contract has other labels than the format's own list; or the format's packages
+            are not installed.
     """
     row = format_of(path)
     try:
         text, labels = row.toolchain().read_contract(path)
     except Exception as error:  # each toolchain has its own errors for a damaged file
-        _refuse_lack(row, error)
+        _refuse_missing_toolchain(row, error)
         raise LesionliteError(
             f"{path} is damaged or was not made by lesionlite: no contract can be read from it "
             f"({first_line(error)})"
@@ -207,7 +208,8 @@ def open_runner(path: Path, threads: int = 2) -> Runner:
     """Open an artifact for execution.
 
     Raises:
-        LesionliteError: the file is missing or of an unknown format, or its runtime refuses it.
+        LesionliteError: the file is missing or of an unknown format, its runtime refuses it, or the
+            format's packages are not installed.
     """
     row = format_of(path)
     try:
@@ -215,17 +217,21 @@ def open_runner(path: Path, threads: int = 2) -> Runner:
     except LesionliteError:
         raise
     except Exception as error:  # each runtime has its own errors
-        _refuse_lack(row, error)
+        _refuse_missing_toolchain(row, error)
         raise LesionliteError(f"{path} cannot be executed: {first_line(error)}") from error
 
 
-def _refuse_lack(row: Format, error: Exception) -> None:
-    """LesionliteError if a file could not be read because its toolchain is not installed."""
-    absent = any(isinstance(e, ModuleNotFoundError) for e in (error, error.__cause__))
-    if absent and (line := install_line([row.name])):
+def _refuse_missing_toolchain(row: Format, error: Exception) -> None:
+    """Explain an error that was caused by a missing package.
+
+    Raises:
+        LesionliteError: a package of the format is not installed; the error says how to install it.
+    """
+    missing = any(isinstance(e, ModuleNotFoundError) for e in (error, error.__cause__))
+    if missing and (line := install_line([row.name])):
         raise LesionliteError(line) from error
 
 
 def first_line(error: object) -> str:
-    """The first line of an error message; toolchains tend to write many."""
+    """The first line of an error message, because toolchains' messages may have many lines."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

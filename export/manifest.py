@@ -22,12 +22,12 @@ class Artifact:
     """One row of the manifest.
 
     Attributes:
-        artifact: name of the file, or of the folder if the format is a folder.
+        artifact: name of the file, or of the folder for a format that is a folder.
         format: a name in `FORMATS`.
         precision: a name in `PRECISIONS`.
-        sha256: of the file, or of a folder's files and their names in order.
-        size_bytes: of the file, or the sum over a folder's files.
-        plan: SHA-256 of the quantization plan that it follows, if any.
+        sha256: SHA-256 of the file, or of a folder's file names and files in order.
+        size_bytes: size of the file, or of all files of a folder.
+        plan: SHA-256 of the quantization plan that it follows, or None.
     """
 
     artifact: str
@@ -40,17 +40,17 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of `manifest.json`. It has no dates: the same export gives the same bytes.
+    """The content of `manifest.json`. It has no dates, so the same export gives the same bytes.
 
     Attributes:
         model: timm's name of the network.
-        checkpoint_sha256: of the run's weights.
-        contract_sha256: of contract.json; every artifact holds the same text.
-        calibration_sha256: of calibration.txt, or None if no precision was calibrated.
+        checkpoint_sha256: SHA-256 of the run's weights.
+        contract_sha256: SHA-256 of contract.json, whose text every artifact holds.
+        calibration_sha256: SHA-256 of calibration.txt, or None if no precision was calibrated.
         calibration_images: number of images that calibration.txt lists.
-        toolchains: version by package.
-        artifacts: one row for each file.
-        golden_sha256: of the folder golden/, or None if it was not written.
+        toolchains: versions of the toolchains by package.
+        artifacts: one row for each artifact.
+        golden_sha256: SHA-256 of the folder golden/, or None if there is none.
     """
 
     model: str
@@ -63,7 +63,7 @@ class Manifest:
     golden_sha256: str | None = None
 
     def write(self, folder: Path, ours: bool = False) -> None:
-        """Write `folder`/manifest.json in one step; `ours` as in `files.replacing`."""
+        """Write manifest.json into a folder in one step; `ours` is that of `files.replacing`."""
         write_json(folder / MANIFEST, asdict(self), ours)
 
     @classmethod
@@ -82,7 +82,7 @@ class Manifest:
         return found
 
 
-# One of these fields is enough to tell our manifest.json from another tool's, even if damaged.
+# A manifest.json with one of these fields is ours, even if damaged; else another tool's.
 _OURS = {field.name for field in fields(Manifest)} - {"model"}
 
 
@@ -114,10 +114,10 @@ def sha256_text(text: str) -> str:
 
 
 def read_manifest(folder: Path) -> list[Artifact]:
-    """The artifacts of a folder; if the path is an artifact, that one.
+    """The manifest's rows for a folder of artifacts; for an artifact, its own row.
 
     Raises:
-        LesionliteError: there is no folder, or nothing was exported into it.
+        LesionliteError: there is no folder, or no manifest that lists the artifact or any.
     """
     if format_by_suffix(folder) is not None:
         format_of(folder)
@@ -145,13 +145,12 @@ def find_row(path: Path) -> Artifact | None:
 def refuse_changed(path: Path) -> None:
     """Refuse an artifact that differs from its manifest.
 
-    If the path is a link, the manifests beside the link and beside its target are both checked.
-    A file without a manifest, such as one inside an app, is accepted; the user is warned with
-    `missing_manifest_warning`.
+    For a symbolic link, this checks the manifests beside the link and beside its target. It accepts
+    a file without a manifest, such as one inside an app; `missing_manifest_warning` warns of that.
 
     Raises:
         LesionliteError: the manifest cannot be read, does not list the file, or lists another
-            SHA-256.
+            SHA-256; or the file is a damaged ZIP archive.
     """
     if format_by_suffix(path) is None or not path.exists():
         return
@@ -175,7 +174,7 @@ def refuse_changed(path: Path) -> None:
 
 
 def missing_manifest_warning(path: Path) -> str:
-    """A sentence that warns of an artifact without a manifest; "" if a manifest lists it.
+    """A warning about an artifact that no manifest lists; "" if one lists it.
 
     Raises:
         LesionliteError: the manifest cannot be read.
@@ -212,7 +211,7 @@ def _listings(path: Path) -> Iterator[tuple[Path, Artifact]]:
 
 
 def _link_chain(path: Path) -> list[Path]:
-    """The path, and every path that it leads to if it is a symbolic link."""
+    """The path, and the paths that it leads to by symbolic links."""
     places = [path]
     while places[-1].is_symlink() and len(places) < LINKS:
         places.append(places[-1].parent / os.readlink(places[-1]))

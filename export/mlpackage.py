@@ -1,4 +1,4 @@
-"""Core ML packages: find the model in one, and make its bytes reproducible."""
+"""Find the model in a Core ML package, and make the package's bytes reproducible."""
 
 import json
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ class _Manifest:
 
 
 def model_file(package: Path) -> Path:
-    """The model file of a package, which its Manifest.json names.
+    """The model file of a package, as named in its Manifest.json.
 
     Raises:
-        LesionliteError: there is no package, it is damaged, or its model lies outside of it.
+        LesionliteError: the package is missing or damaged, or its model lies outside of it.
     """
     file = package / "Manifest.json"
     manifest = read_record(file, _Manifest, extra=True, advice="it is no Core ML package")
@@ -48,9 +48,9 @@ def model_file(package: Path) -> Path:
 def make_reproducible(package: Path) -> None:
     """Make the bytes of a package the same for each export of the same network.
 
-    coremltools writes the date, random identifiers and map entries in random order. This removes
-    the date and sorts the entries. It makes each identifier from its item's path, because an
-    identifier need only be unique inside the package. It also removes debugging information.
+    coremltools writes the date, random identifiers, and map entries in random order. This function
+    removes the date, sorts the entries, and derives each identifier from its item's path, because
+    an identifier need only be unique inside the package. It also removes debugging information.
 
     Args:
         package: a `.mlpackage` folder that coremltools wrote.
@@ -68,5 +68,5 @@ def make_reproducible(package: Path) -> None:
     names = {old: str(uuid5(NAMESPACE_URL, entry["path"])) for old, entry in entries.items()}
     manifest["itemInfoEntries"] = {names[old]: entry for old, entry in entries.items()}
     manifest["rootModelIdentifier"] = names[manifest["rootModelIdentifier"]]
-    # In the style of coremltools, which rewrites this file whenever it opens a package.
+    # Formatted as coremltools does, because it rewrites this file whenever it opens a package.
     file.write_text(json.dumps(manifest, indent=4, sort_keys=True) + "\n", encoding="utf-8")

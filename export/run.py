@@ -36,21 +36,24 @@ from lesionlite.train.model import load_run
 if TYPE_CHECKING:
     from torch import Tensor
 
-PROBED = 8  # calibration images that the network must give finite answers for
+PROBES = 8  # number of calibration images to check for finite answers
 
 
 def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None) -> list[Artifact]:
     """Write the selected artifacts and `manifest.json` into `out`.
 
     Args:
-        run: folder of a trained network.
-        out: folder to write; artifacts of the same names are replaced.
+        run: run folder.
+        out: folder to write to; artifacts of the same names are replaced.
         config: the formats, precisions and settings.
-        data: data folder; its train/ has the calibration images.
+        data: data folder, whose train/ has the calibration images of w8a8.
+
+    Returns:
+        The manifest's rows for the artifacts.
 
     Raises:
-        LesionliteError: there is no run, a toolchain is not installed, or w8a8 has no images to
-            be calibrated on.
+        LesionliteError: there is no run, its network has no mobile form or gives numbers that are
+            not finite, a toolchain is not installed, or w8a8 has no calibration images.
     """
     with writing_into(out, RUN=run, DATA=data):
         return _export(run, out, config, data)
@@ -61,7 +64,7 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
     network, contract = load_run(run)
     model = read_record(run / SETTINGS, _RunSettings, extra=True).model
     stem = inside(out, model, run / SETTINGS)
-    find_form(model)  # before any work is done
+    find_form(model)  # refuses an unknown network before any work
     for name in _names(stem, config):
         refuse_foreign(out / name)
     refuse_infinite(network, _probes(contract), contract, run)
@@ -71,7 +74,7 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
     if calibration is not None:
         import torch
 
-        probes = torch.from_numpy(calibration[:PROBED]).permute(0, 3, 1, 2)
+        probes = torch.from_numpy(calibration[:PROBES]).permute(0, 3, 1, 2)
         refuse_infinite(network, probes, contract, run)
     plan = None if calibration is None else _plan(network, contract, calibration, config)
     made = _convert_all(Source(network, contract, config.metadata(contract), plan), config, stem)
@@ -101,7 +104,7 @@ class _RunSettings:
 
 
 def _names(stem: Path, config: ExportConfig) -> list[str]:
-    """The names of everything that an export writes into its folder."""
+    """The names of all files that an export may write into its folder."""
     artifacts = [_named(stem, row, precision).name for row, precision in config.pairs()]
     planned = [CALIBRATION, PLAN, PLAN_FIGURE] if config.calibrates() else []
     return [*artifacts, *planned, CONTRACT, MANIFEST, GOLDEN]
@@ -112,7 +115,7 @@ def _named(stem: Path, row: Format, precision: str) -> Path:
 
 
 def _probes(contract: Contract) -> "Tensor":
-    """A black, a white and a noise image, uint8 [3, 3, S, S]: the extremes of what it can see."""
+    """A black image, a white one and a random one, uint8 [3, 3, S, S]: extreme inputs."""
     import torch
 
     shape = 1, 3, contract.side, contract.side
@@ -121,7 +124,7 @@ def _probes(contract: Contract) -> "Tensor":
 
 
 def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artifact]:
-    """Write `stem`-PRECISION.SUFFIX for every format and precision; the manifest's rows."""
+    """Write a file for every format and precision, and return the manifest's rows."""
     made: list[Artifact] = []
     by_format: dict[str, list[str]] = {}
     for row, precision in config.pairs():
@@ -154,7 +157,7 @@ def _row(row: Format, precision: str, path: Path, plan_hash: str | None) -> Arti
 
 
 def _convert(row: Format, source: Source, paths: dict[str, Path]) -> None:
-    """Convert to temporary files, and move them into place when all are written."""
+    """Convert to temporary paths, and move the files into place when all are written."""
     with ExitStack() as stack:
         temporary = {p: stack.enter_context(replacing(path)) for p, path in paths.items()}
         row.toolchain().convert(source, temporary)

@@ -19,10 +19,10 @@ class Source:
     """One run, ready to be written in any format.
 
     Attributes:
-        network: timm's, float32, in evaluation mode; converters do not change it.
-        contract: stored in every file.
-        metadata: stored in each format's own metadata fields.
-        quantization: the plan that all calibrated precisions follow, if there is one.
+        network: timm's network, float32, in evaluation mode; converters do not change it.
+        contract: the contract to store in every file.
+        metadata: the description to store in each format's own metadata fields.
+        quantization: the quantization plan of all calibrated precisions, or None.
     """
 
     network: Any
@@ -35,14 +35,14 @@ class Source:
         """The quantization plan, for a calibrated precision.
 
         Raises:
-            ValueError: there is none, which `export` prevents.
+            ValueError: there is none; `export` always makes one for calibrated precisions.
         """
         if self.quantization is None:
             raise ValueError("a calibrated precision needs a quantization plan")
         return self.quantization
 
     def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
-        """The mobile form in a runtime's variant, and quantized if the precision is."""
+        """The mobile form in a runtime's variant, quantized if the precision is calibrated."""
         from lesionlite.export.forms.table import mobile_form
         from lesionlite.export.quantize.quantized_form import quantize
         from lesionlite.export.quantize.wiring import trace
@@ -54,7 +54,7 @@ class Source:
 
 
 def example(contract: Contract) -> "Tensor":
-    """A black image to trace with, uint8 [1, S, S, 3]."""
+    """A black image for tracing, uint8 [1, S, S, 3]."""
     import torch
 
     return torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8)

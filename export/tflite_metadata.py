@@ -1,9 +1,9 @@
 """TFLite Metadata, which MediaPipe Tasks and Android Studio read from a `.tflite` file.
 
-It is a flatbuffer (metadata_schema.fbs, identifier M001) in one of the model's buffers. A metadata
-entry named TFLITE_METADATA points to that buffer. Files that it mentions are appended to the model
-as a ZIP archive. No dependency of lesionlite has classes for the schema, so this module writes its
-tables by slot number. A test reads them back with MediaPipe's classes.
+The metadata are a flatbuffer (metadata_schema.fbs, identifier M001) in one of the model's buffers.
+A metadata entry named TFLITE_METADATA points to that buffer. Files that the metadata name are
+appended to the model as a ZIP archive. No dependency of lesionlite has classes for the schema, so
+this module writes the tables by slot number. A test reads them with MediaPipe's classes.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,12 @@ from lesionlite.export.metadata import INPUT, PROBABILITIES, Metadata
 NAME, IDENTIFIER, MODEL_IDENTIFIER = "TFLITE_METADATA", b"M001", b"TFL3"
 LABELS = "labels.txt"
 PARSER = "1.0.0"  # the oldest reader that knows all fields used here
-AXIS_LABELS, RGB, IMAGE_PROPERTIES, NORMALIZATION = 2, 1, 2, 1  # of the schema's enums and unions
+AXIS_LABELS, RGB, IMAGE_PROPERTIES, NORMALIZATION = (
+    2,
+    1,
+    2,
+    1,
+)  # values of the schema's enums and unions
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class _Tables:
         return int(self.builder.EndVector())
 
     def table(self, slots: int, values: "dict[int, int | _Byte | _Word]") -> int:
-        """A table with `slots` slots; a plain number is an offset."""
+        """A table with `slots` slots, given values by slot; a plain int is an offset."""
         self.builder.StartObject(slots)
         for slot, value in values.items():
             if isinstance(value, _Byte):
@@ -83,7 +88,7 @@ def build(contract: Contract, metadata: Metadata) -> bytes:
 
 
 def _input(tables: _Tables, contract: Contract) -> int:
-    """TensorMetadata of the image: RGB, S x S, 0..255, nothing to normalize."""
+    """TensorMetadata of the image: RGB, S x S, 0..255, without normalization."""
     size = tables.table(2, {0: _Word(contract.side), 1: _Word(contract.side)})
     image = tables.table(2, {0: _Byte(RGB), 1: size})
     options = tables.table(2, {0: tables.floats([0.0]), 1: tables.floats([1.0])})
@@ -100,7 +105,7 @@ def _input(tables: _Tables, contract: Contract) -> int:
 
 
 def _output(tables: _Tables) -> int:
-    """TensorMetadata of the probabilities, whose axis the labels name."""
+    """TensorMetadata of the probabilities, with the labels of their axis."""
     labels = tables.table(5, {0: tables.text(LABELS), 2: _Byte(AXIS_LABELS)})
     return tables.table(
         7,
@@ -116,8 +121,8 @@ def _output(tables: _Tables) -> int:
 def embed(model: bytes, data: bytes) -> bytes:
     """Add the metadata flatbuffer `data` to the model.
 
-    The quantizer may store weights after the model's flatbuffer. They are moved inside, because
-    not every runtime finds them there.
+    The quantizer may store weights after the model's flatbuffer, where some runtimes do not find
+    them. So this function moves them into the flatbuffer.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema

@@ -1,4 +1,4 @@
-"""Core ML ML Programs, for iOS 16 and macOS 13 on."""
+"""Core ML's ML Programs, for iOS 16 and macOS 13 or later."""
 
 import platform
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ KEY = "lesionlite.contract"
 
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
-    """Write `.mlpackage` folders; see `Toolchain.convert`. Each takes an image, gives a label."""
+    """Write `.mlpackage` folders, which classify an image; see `Toolchain.convert`."""
     with quiet():
         import coremltools as ct
 
@@ -33,7 +33,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
         contract, traced = source.contract, None
         for precision, path in paths.items():
             if precision == "w8a8":
-                program = _program(source.form(NCHW, precision), contract)
+                program = _export(source.form(NCHW, precision), contract)
             else:
                 program = traced = traced or _trace(source.form(NCHW), contract)
             model = _mlprogram(program, contract, precision)
@@ -52,7 +52,7 @@ def _mlprogram(source: Any, contract: Contract, precision: str) -> Any:
         inputs=[ct.ImageType("image", shape, color_layout=ct.colorlayout.RGB)],
         classifier_config=ct.ClassifierConfig(list(contract.labels)),
         compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
-        # 8-bit activations came with iOS 17.
+        # iOS 17 was the first with 8-bit activations.
         minimum_deployment_target=ct.target.iOS17 if precision == "w8a8" else ct.target.iOS16,
     )
 
@@ -61,7 +61,7 @@ def _from_image(form: Any) -> "nn.Module":
     from torch import nn
 
     class FromImage(nn.Module):
-        """Core ML hands over [1, 3, S, S] in 0..255 for its image type, not [1, S, S, 3]."""
+        """The form on Core ML's image type: float [1, 3, S, S], 0..255, not uint8 [1, S, S, 3]."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -80,8 +80,12 @@ def _trace(form: "nn.Module", contract: Contract) -> Any:
         return torch.jit.trace(_from_image(form), torch.zeros(1, 3, contract.side, contract.side))
 
 
-def _program(form: "nn.Module", contract: Contract) -> Any:
-    """As torch.export gives it, whose quantize and dequantize operations coremltools knows."""
+def _export(form: "nn.Module", contract: Contract) -> Any:
+    """Export the quantized form with torch.export.
+
+    coremltools converts the quantize and dequantize operations of an exported program, but not
+    those of a traced one.
+    """
     import torch
 
     with torch.no_grad():
@@ -90,7 +94,10 @@ def _program(form: "nn.Module", contract: Contract) -> Any:
 
 
 def _compress(ct: Any, model: Any, precision: str) -> Any:
-    """Weights in 8-bit integers, or as indices into a palette of 64 or 16 values per tensor."""
+    """Compress the weights to 8-bit integers (w8), or to indices into a palette (w6, w4).
+
+    Each tensor has a palette of its own, of 64 or 16 values.
+    """
     from threadpoolctl import threadpool_limits
 
     tools = ct.optimize.coreml
@@ -101,16 +108,17 @@ def _compress(ct: Any, model: Any, precision: str) -> Any:
         config = tools.OptimizationConfig(global_config=recipe)
         return tools.linear_quantize_weights(model, config)
     if precision in ("w6", "w4"):
-        # The number of threads changes how k-means rounds its sums; one is the same everywhere.
+        # The rounding of k-means depends on the number of threads; one gives the same bytes.
         with threadpool_limits(1):
             return tools.palettize_weights(model, _palettes(tools, model, int(precision[1])))
     return model
 
 
 def _palettes(tools: Any, model: Any, bits: int) -> Any:
-    """Palettes of `bits` bits, but 8 bits for tensors with less than 1/256 of the weights.
+    """The palettes: `bits` bits, but 8 bits for tensors with less than 1/256 of the weights.
 
-    These are the early layers. In 4 bits they would cause most of the error and save few bytes.
+    The small tensors are the early layers. In 4 bits, these would cause most of the error and save
+    few bytes.
     """
 
     def palette(bits: int) -> Any:
@@ -135,12 +143,12 @@ def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
 
 
 def read_contract(path: Path) -> tuple[str, Sequence[str]]:
-    """The contract's JSON text out of the user-defined metadata, and the classifier's labels."""
+    """The contract's JSON text from the user-defined metadata, and the classifier's labels."""
     with quiet():
         from coremltools.proto import Model_pb2
 
         spec = Model_pb2.Model()
-        spec.ParseFromString(model_file(path).read_bytes())  # load_spec writes into the package
+        spec.ParseFromString(model_file(path).read_bytes())  # `load_spec` would change the package
     main = spec.mlProgram.functions["main"]
     operations = main.block_specializations[main.opset].operations
     (classify,) = (op for op in operations if op.type == "classify")
@@ -150,7 +158,7 @@ def read_contract(path: Path) -> tuple[str, Sequence[str]]:
 
 
 def load(path: Path, threads: int) -> Runner:
-    """Open with Core ML on Apple's systems, with lesionlite's reference executor elsewhere."""
+    """Open with Core ML on macOS, and with lesionlite's reference executor on other systems."""
     if not FORMATS["coreml"].is_native_here:
         from lesionlite.export.mil.execute import open_runner
 

@@ -1,4 +1,4 @@
-"""TorchScript for the lite interpreter of PyTorch Mobile; desktops open the same file."""
+"""TorchScript for PyTorch Mobile's lite interpreter, which desktops have too."""
 
 import io
 import json
@@ -42,15 +42,15 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
                 ENTRY: contract.to_json(),
                 ABOUT: json.dumps(source.metadata.given(), indent=2),
             }
-            # By way of a buffer: a file's own name would be written into it.
+            # Not to a file, because the file's name would be written into it.
             written = script._save_to_buffer_for_lite_interpreter(_extra_files=extra)
             path.write_bytes(_strip_stack_traces(written))
 
 
 def _inplace_channels_last(form: "nn.Module") -> "nn.Module":
-    """Let activations overwrite their inputs, and store weights with channels last, as images are.
+    """Make activations overwrite their inputs, and store weights with channels last, as images are.
 
-    This saves PyTorch an allocation for each activation, and a transpose of the weights per image.
+    This saves an allocation for each activation, and transposing the weights for each image.
     """
     import torch
     from torch import nn
@@ -64,8 +64,8 @@ def _inplace_channels_last(form: "nn.Module") -> "nn.Module":
 def _renumber_classes(script: Any) -> Any:
     """The same module, with the numbers in its class names counted from 0.
 
-    PyTorch counts them up with every trace in the process, so the same network would give other
-    bytes.
+    PyTorch continues to count with each trace in the process, so without this, two exports of one
+    network would differ.
     """
     import torch
 
@@ -83,12 +83,12 @@ def _renumber_classes(script: Any) -> Any:
 
 
 def _strip_stack_traces(content: bytes, rename: "Callable[[bytes], bytes]" = bytes) -> bytes:
-    """Remove the Python stack traces from an archive; they hold folder names of this machine.
+    """Remove the Python stack traces from an archive, because they hold paths of this machine.
 
     Args:
-        content: as PyTorch wrote it.
-        rename: is given what holds class names as lines of text: names of entries, code and
-            `data.pkl`.
+        content: the archive that PyTorch wrote.
+        rename: changes class names; called with each entry's name, and with the content of code
+            and of `data.pkl`.
     """
     kept = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(kept, "w") as target:
@@ -98,30 +98,38 @@ def _strip_stack_traces(content: bytes, rename: "Callable[[bytes], bytes]" = byt
                 continue
             if name.endswith((".py", "/data.pkl")):
                 data = rename(data)
-            packed = zipfile.ZipInfo(rename(name.encode()).decode())  # without a date
+            packed = zipfile.ZipInfo(rename(name.encode()).decode())  # its date is constant
             target.writestr(packed, data, compress_type=entry.compress_type)
     return kept.getvalue()
 
 
 def _to_w8a8(form: "nn.Module", plan: Plan, image: Any) -> "nn.Module":
-    """PyTorch's own 8-bit convolutions in the plan's places; SiLUs stay float, they are no faster.
+    """Replace the plan's layers by PyTorch's 8-bit layers. SiLUs stay float, which is as fast.
 
-    FX would do the same, but chooses grids itself.
+    FX's quantization would do the same, but would choose the quantization parameters itself.
     """
     from lesionlite.export.quantize.quantized_form import swap
     from lesionlite.export.quantize.wiring import trace
 
     wiring = trace(form, image)
     for name in plan.layers:
-        node, shift = wiring.layers[name], plan.corrections[name]
-        grids = plan.grids[node.input], plan.grids[node.output]
-        swap(form, name, _quantized_layer(form.get_submodule(name), shift, *grids))
+        node, correction = wiring.layers[name], plan.corrections[name]
+        params = plan.grids[node.input], plan.grids[node.output]
+        swap(form, name, _quantized_layer(form.get_submodule(name), correction, *params))
     return form
 
 
 def _quantized_layer(
-    layer: Any, shift: tuple[float, ...], source: QuantParams, result: QuantParams
+    layer: Any, correction: tuple[float, ...], source: QuantParams, result: QuantParams
 ) -> "nn.Module":
+    """A module that quantizes its input, computes in 8 bits, and dequantizes its result.
+
+    Args:
+        layer: float convolution or linear layer.
+        correction: bias correction for each output channel.
+        source: quantization parameters of the input.
+        result: quantization parameters of the result.
+    """
     import torch
     from torch import Tensor, nn
 
@@ -130,7 +138,7 @@ def _quantized_layer(
     scales = weight_scales(layer.weight).double()
     zeros = torch.zeros(len(scales), dtype=torch.int64)
     weight = torch.quantize_per_channel(layer.weight, scales, zeros, 0, torch.qint8)
-    bias = torch.tensor(shift) + (0 if layer.bias is None else layer.bias)
+    bias = torch.tensor(correction) + (0 if layer.bias is None else layer.bias)
     library: Any = torch.ops.quantized
     if isinstance(layer, nn.Conv2d):
         window = [layer.stride, layer.padding, layer.dilation, layer.groups]
@@ -139,7 +147,7 @@ def _quantized_layer(
         packed, operation = library.linear_prepack(weight, bias), library.linear
 
     class Layer(nn.Module):
-        """Less wrapped than PyTorch's own modules: a file holds the code of each by itself."""
+        """An 8-bit layer with less code than PyTorch's own, because a file repeats it per layer."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -154,21 +162,21 @@ def _quantized_layer(
 
 
 def read_contract(path: Path) -> tuple[str, None]:
-    """The contract's JSON text out of the extra files."""
-    # The container is a ZIP whose one top folder has the archive's name.
+    """The contract's JSON text from the extra files."""
+    # The file is a ZIP archive with a single top folder, whose name varies.
     with zipfile.ZipFile(path) as archive:
         name = next(name for name in archive.namelist() if name.endswith(f"/extra/{ENTRY}"))
         return archive.read(name).decode(), None
 
 
 def load(path: Path, threads: int) -> Runner:
-    """Open with the lite interpreter, as a phone does."""
+    """Open with the lite interpreter, as phones do."""
     import torch
 
-    # Decides how 8-bit weights are laid out. Phones have qnnpack, which runs on x86, too. There
-    # oneDNN is exact as well and faster, given a processor with VNNI; without it, it adds pairs of
-    # products in 16 bits, which saturate, and so do the engines called x86 and fbgemm (0.98 of the
-    # answers where these two keep 0.99).
+    # The engine decides the layout of 8-bit weights when the file is loaded. Phones have qnnpack,
+    # which also runs on x86. On x86 with VNNI, onednn is exact and faster. Without VNNI, onednn, as
+    # well as the engines x86 and fbgemm, sums pairs of products in 16 bits, which may saturate:
+    # measured, 98% of the answers agree with the run's, instead of 99%.
     torch.backends.quantized.engine = "onednn" if torch.cpu._is_vnni_supported() else "qnnpack"
     with quiet():
         from torch.jit.mobile import _load_for_lite_interpreter

@@ -1,4 +1,4 @@
-"""Compare a folder of artifacts with its manifest: what is missing, changed or not listed?"""
+"""Compare a folder of artifacts with its manifest, to find missing, changed and unlisted files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from lesionlite.files import sha256_file
 from lesionlite.layout import CONTRACT
 from lesionlite.verdicts import PEERS_FOLDER, PEERS_JSON, PEERS_MD, REPORTS
 
-# `benchmark` and `peers` may write these beside the artifacts; `export` draws the plan.
+# Files beside the artifacts that `benchmark`, `peers` and `export` (the figure of the plan) write.
 NOT_LISTED = (*REPORTS, PEERS_JSON, PEERS_MD, PEERS_FOLDER, PLAN_FIGURE)
 AGAIN = "export again"
 
@@ -30,9 +30,9 @@ class Check:
     """The result for one file.
 
     Attributes:
-        file: name in the folder.
-        status: ok, missing, changed, damaged, contract (it holds another contract than the
-            manifest says), or unlisted.
+        file: name of the file in the folder.
+        status: ok, missing, changed, damaged, contract (the file holds another contract than the
+            manifest lists) or unlisted.
         reason: what is wrong and what to do; empty if the file is ok.
     """
 
@@ -118,7 +118,7 @@ def _check_golden(path: Path, sha256: str) -> Check:
 
 
 def _check_plans_and_rest(manifest: Manifest, rest: list[Path]) -> Iterator[Check]:
-    """The manifest lists quantization plans by hash alone; any other file is unlisted."""
+    """Check the quantization plans, which the manifest lists by hash only, and unlisted files."""
     plans = {row.plan for row in manifest.artifacts if row.plan is not None}
     hashes = {path: sha256_file(path) for path in rest}
     for path, found in hashes.items():

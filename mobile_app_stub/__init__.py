@@ -1,1 +1,1 @@
-"""Phone apps with embedded artifacts: their templates, and the code that fills and serves them."""
+"""Templates of phone apps, and the code that embeds artifacts in them and serves the web app."""

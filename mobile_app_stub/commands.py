@@ -14,7 +14,7 @@ from lesionlite.settings import refuse_settings, refuse_types
 class Embed:
     """Make a phone app that holds artifacts, their contract and their golden vectors.
 
-    The app checks itself with the golden vectors when it is first started.
+    The app tests itself with the golden vectors when it first starts.
     """
 
     artifacts: Positional[Path]
@@ -24,7 +24,7 @@ class Embed:
     out: Path
     """Folder of the app; it must not exist yet."""
     precision: str | None = None
-    """Which precision to embed; by default the first of the app's list that passed."""
+    """Precision to embed; by default the first in the app's list that passed the benchmark."""
     model_only: bool = False
     """Replace the model in an existing app, and leave all other files as you edited them."""
     json: Json = False
@@ -59,10 +59,10 @@ class Serve:
     json: Json = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be meant.
+        """Refuse numbers out of range.
 
         Raises:
-            LesionliteError: naming the flag, its value, and what it may be.
+            LesionliteError: names the flag, its value, and the values it may have.
         """
         refuse_types(self)
         refuse_settings(self, [("port", 0 <= self.port <= 65535, "from 0 to 65535")])

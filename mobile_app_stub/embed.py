@@ -17,19 +17,20 @@ from lesionlite.outputs import refuse_overlap
 from lesionlite.verdicts import REPORT_JSON, read_verdicts
 
 TEMPLATES = Path(__file__).parent
-CASES = "cases.json"  # lies beside the templates; the unit tests of every app's core read it
-BUILT = ("node_modules", "site", "build", ".build", ".gradle", ".kotlin", ".idea")  # never copied
+CASES = "cases.json"  # beside the templates; the unit tests of each app's core read it
+BUILT = ("node_modules", "site", "build", ".build", ".gradle", ".kotlin", ".idea")  # not copied
 
 
 @dataclass(frozen=True)
 class App:
-    """A row of the table of apps; its template is the folder of its name.
+    """A row of the table of apps. The template is the folder with the row's name.
 
     Attributes:
-        formats: Keys of `lesionlite.export.formats.FORMATS`; an artifact of each is embedded.
-        precisions: In order of preference; the first that passed the benchmark is embedded.
-        assets: Folder in the app for the artifacts, the contract and the golden vectors.
-        next: What to do with the filled folder, `{out}`.
+        formats: names in `FORMATS`; one artifact of each is embedded.
+        precisions: precisions in order of preference; the first that passed the benchmark is
+            embedded.
+        assets: folder in the app for the artifacts, the contract and the golden vectors.
+        next: the user's next step, with `{out}` for the app's folder.
     """
 
     formats: tuple[str, ...]
@@ -39,8 +40,8 @@ class App:
 
 
 APPS = {
-    # fp16 last: LiteRT.js 2.5.3 takes eight times as long for it as for fp32
-    # (google-ai-edge/LiteRT#9663, open). It may come first once that is mended.
+    # fp16 is last because LiteRT.js 2.5.3 takes eight times as long for it as for fp32
+    # (google-ai-edge/LiteRT#9663, open). It may come first when that is fixed.
     "web": App(("tflite", "onnx"), ("w8", "fp32", "fp16"), "model", "lesionlite serve {out}"),
     "android": App(
         ("tflite",),
@@ -62,9 +63,9 @@ class Embedded:
     """A filled app.
 
     Attributes:
-        out: Folder of the app.
-        artifacts: The embedded artifacts.
-        remarks: Sentences for the developer.
+        out: folder of the app.
+        artifacts: the embedded artifacts.
+        remarks: sentences for the developer.
     """
 
     out: Path
@@ -84,16 +85,17 @@ def embed(
     """Make an app folder from a template, all or nothing.
 
     Args:
-        folder: what `lesionlite export` wrote.
+        folder: folder that `lesionlite export` wrote.
         name: key of `apps`.
-        out: the app's folder; must not be there yet, unless `model_only`.
-        precision: instead of the app's own preference.
-        model_only: change nothing in `out` but its artifacts, contract and golden vectors.
-        apps: the table.
+        out: the app's folder; it must not exist yet, unless `model_only`.
+        precision: precision to embed, instead of the app's preference.
+        model_only: replace only the artifacts, the contract and the golden vectors in `out`.
+        apps: the table of apps.
         templates: folder of the templates.
 
     Raises:
-        LesionliteError: naming what is missing, changed, failed or in the way.
+        LesionliteError: a file is missing or changed, an artifact did not pass the benchmark, or
+            `out` already exists; the error names it.
     """
     if name not in apps:
         raise unknown_choice("app", name, apps)
@@ -103,8 +105,8 @@ def embed(
         refuse_no_app(out, name, app.assets, CASES)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LesionliteError(
-            f"{out} is there already; choose another --out, or renew its model and nothing else "
-            "with --model-only"
+            f"{out} already exists; choose another --out, or replace only its model with "
+            "--model-only"
         )
     refuse_overlap(assets if model_only else out, ARTIFACTS=folder)
     chosen, remarks = _choose(folder, app, precision)
@@ -122,7 +124,7 @@ def embed(
 
 
 def _choose(folder: Path, app: App, precision: str | None) -> tuple[list[Artifact], list[str]]:
-    """An artifact of each format, and remarks on the choice."""
+    """Choose an artifact of each format, and explain the choice in remarks."""
     manifest = Manifest.read(folder)
     statuses = _statuses(folder, manifest)
     chosen, remarks = [], []
@@ -153,7 +155,7 @@ def _named(
     rows: Mapping[str, Artifact],
     statuses: Mapping[str, str],
 ) -> Artifact:
-    """The artifact of the named precision; it may be unverified, but may not have failed."""
+    """The artifact of the given precision. It may be unverified, but must not have failed."""
     if precision not in rows:
         raise LesionliteError(
             f"{folder} holds no {format_} artifact of precision {precision!r}; choose from: "
@@ -171,17 +173,19 @@ def _named(
 def _preferred(
     folder: Path, format_: str, app: App, rows: Mapping[str, Artifact], statuses: Mapping[str, str]
 ) -> Artifact:
-    """The first of the app's own list that passed the benchmark."""
-    there = [rows[precision] for precision in app.precisions if precision in rows]
-    if not there:
+    """The artifact of the first precision in the app's list that passed the benchmark."""
+    suitable = [rows[precision] for precision in app.precisions if precision in rows]
+    if not suitable:
         raise LesionliteError(
             f"{folder} holds no {format_} artifact that this app takes "
             f"({', '.join(app.precisions)}); make one with `lesionlite export --formats {format_}`"
         )
-    for row in there:
+    for row in suitable:
         if statuses.get(row.artifact) == "pass":
             return row
-    found = ", ".join(f"{row.artifact}: {statuses.get(row.artifact, 'no report')}" for row in there)
+    found = ", ".join(
+        f"{row.artifact}: {statuses.get(row.artifact, 'no report')}" for row in suitable
+    )
     raise LesionliteError(
         f"{folder} holds no {format_} artifact that passed the benchmark ({found}); "
         f"{_ask(folder)}, or name with --precision one that did not fail"
@@ -193,7 +197,7 @@ def _ask(folder: Path) -> str:
 
 
 def _statuses(folder: Path, manifest: Manifest) -> dict[str, str]:
-    """Status by artifact, from the benchmark's report; files of another size are left out."""
+    """Status by artifact, from the benchmark's report, without files whose size has changed."""
     sizes = {row.artifact: row.size_bytes for row in manifest.artifacts}
     for path in (folder / REPORT_JSON, folder.parent / REPORT_JSON):
         if os.path.lexists(path):
@@ -206,22 +210,22 @@ def _statuses(folder: Path, manifest: Manifest) -> dict[str, str]:
 
 
 def _contract(folder: Path, chosen: list[Artifact]) -> Contract:
-    """The contract, which must be the same in all chosen artifacts."""
+    """The contract, which all chosen artifacts must share."""
     contracts = [read_contract(folder / row.artifact) for row in chosen]
     for row, contract in zip(chosen, contracts, strict=True):
         if contract != contracts[0]:
             raise LesionliteError(
-                f"{row.artifact} and {chosen[0].artifact} carry different contracts; export both "
+                f"{row.artifact} and {chosen[0].artifact} hold different contracts; export both "
                 "from one run"
             )
     return contracts[0]
 
 
 def golden_of(folder: Path, chosen: Sequence[Artifact]) -> Golden:
-    """The golden vectors of a folder of artifacts, with the answers of the chosen ones alone.
+    """The golden vectors of a folder of artifacts, with only the answers of the chosen ones.
 
     Raises:
-        LesionliteError: no golden vectors, changed ones, or none of a chosen artifact.
+        LesionliteError: the golden vectors are missing or changed, or lack a chosen artifact.
     """
     place = folder / GOLDEN
     again = "make them again with `lesionlite export`"
@@ -235,14 +239,14 @@ def golden_of(folder: Path, chosen: Sequence[Artifact]) -> Golden:
     for row in chosen:
         entry = golden.artifacts.get(row.artifact)
         if entry is None or entry.probabilities is None:
-            reason = (entry and entry.reason) or "it was never asked"
+            reason = (entry and entry.reason) or "it was not executed"
             raise LesionliteError(
-                f"{row.artifact} has no golden vectors ({reason}), and an app checks itself with "
-                f"them; {again}"
+                f"{row.artifact} has no golden vectors ({reason}), which an app needs to test "
+                f"itself; {again}"
             )
         if entry.sha256 != row.sha256:
             raise LesionliteError(
-                f"the golden vectors in {place} are of another {row.artifact}; {again}"
+                f"the golden vectors in {place} belong to another {row.artifact}; {again}"
             )
         kept[row.artifact] = entry
     return replace(golden, artifacts=kept)

@@ -18,17 +18,17 @@ from lesionlite.outputs import remove
 def place(
     assets: Path, folder: Path, chosen: Sequence[Artifact], contract: Contract, golden: Golden
 ) -> None:
-    """Write what an app reads; `assets` may hold files of the template or of the developer.
+    """Write artifacts, contract and golden vectors into an app, and change no other file.
 
     Args:
-        assets: folder in the app.
-        folder: of the artifacts.
-        chosen: which of them.
-        contract: that they carry.
-        golden: their vectors.
+        assets: folder in the app; it may hold files of the template or of the developer.
+        folder: folder of the artifacts.
+        chosen: the artifacts to place.
+        contract: the contract in the artifacts.
+        golden: golden vectors of the chosen artifacts.
 
     Raises:
-        LesionliteError: a file of the developer's has the name of one that is to be written.
+        LesionliteError: a file of one of the names to write exists already.
     """
     (assets / GOLDEN).mkdir(parents=True, exist_ok=True)
     pairs = [(folder / row.artifact, assets / row.artifact) for row in chosen]
@@ -40,8 +40,8 @@ def place(
     for target in (*(target for _, target in pairs), *texts):
         if os.path.lexists(target):
             raise LesionliteError(
-                f"the app's {target.relative_to(assets)} is not one that lesionlite placed, and a "
-                "file of that name is to be written; rename yours"
+                f"the app's {target.relative_to(assets)} is not one that lesionlite placed, but "
+                "has the name of a file to write; rename it"
             )
     for source, target in pairs:
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
@@ -53,29 +53,31 @@ def refuse_no_app(out: Path, name: str, assets: str, cases: str) -> None:
     """Refuse a folder that `embed` did not make; `assets` and `cases` are paths in it.
 
     Raises:
-        LesionliteError: saying what an app of that name has and this folder lacks.
+        LesionliteError: the folder lacks files that an app of that name has; the error lists them.
     """
     need_folder(out, "no app to renew: ")
     needed = [cases, *(f"{assets}/{part}" for part in (CONTRACT, f"{GOLDEN}/{ANSWERS}"))]
     missing = [part for part in needed if not (out / part).is_file()]
     if missing:
         raise LesionliteError(
-            f"no app to renew: {out} is no {name} app of lesionlite's, for it has no "
+            f"no app to renew: {out} is no {name} app of lesionlite, because it has no "
             f"{', no '.join(missing)}; name the folder that `lesionlite embed --app {name}` made, "
             "or make one without --model-only"
         )
     for folder in (out / assets, out / assets / GOLDEN):
         if folder.resolve() != out.resolve() / folder.relative_to(out):
-            raise LesionliteError(f"{folder} leads elsewhere by a link; put a folder in its place")
+            raise LesionliteError(
+                f"{folder} is a link or lies below one; put a folder in its place"
+            )
 
 
 def renew(
     assets: Path, folder: Path, chosen: Sequence[Artifact], contract: Contract, golden: Golden
 ) -> None:
-    """Replace what `place` placed before, all or nothing; all other files stay.
+    """Replace the files that `place` wrote before, all or nothing, and keep all other files.
 
     Raises:
-        LesionliteError: As `place`, or an artifact was changed since it was placed.
+        LesionliteError: as `place`, or an artifact was changed since it was placed.
     """
     placed = _placed(assets)
     with replacing(assets, ours=True) as temporary:
@@ -87,13 +89,13 @@ def renew(
 
 def _placed(assets: Path) -> list[str]:
     """The files that lesionlite placed, relative to the assets, according to golden.json."""
-    old = read_golden(assets / GOLDEN, "mend it, or embed a new app")
+    old = read_golden(assets / GOLDEN, "repair it, or embed a new app")
     for name, answers in old.artifacts.items():
         path = assets / name
         if os.path.lexists(path) and sha256_file(path) != answers.sha256:
             raise LesionliteError(
-                f"{path} is not the file that lesionlite placed there, by its SHA-256 in "
-                f"{GOLDEN}/{ANSWERS}, and would be replaced; move it away"
+                f"{path} would be replaced, but is not the file that lesionlite placed there: its "
+                f"SHA-256 differs from that in {GOLDEN}/{ANSWERS}; move it away"
             )
     parts = [CONTRACT, *(f"{GOLDEN}/{name}" for name in (ANSWERS, *old.images))]
     return [*old.artifacts, *parts]

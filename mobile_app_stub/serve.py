@@ -16,15 +16,15 @@ from lesionlite.console import say
 from lesionlite.errors import LesionliteError
 from lesionlite.files import need_folder
 
-SITE = "site"  # folder that the app's build makes
-SCRIPT = "build.mjs"  # the app's build
-HOST = "localhost"  # here, browsers allow camera and service worker without https
+SITE = "site"  # folder that the app's build writes
+SCRIPT = "build.mjs"  # builds the app
+HOST = "localhost"  # where browsers allow camera and service worker without https
 NAMES = (HOST, "127.0.0.1", "[::1]")
-HTTP_PORT = 80  # browsers leave it out of the address
+HTTP_PORT = 80  # browsers omit it from the address
 
 
 class Server(ThreadingHTTPServer):
-    """Ignores broken connections, which browsers cause all the time."""
+    """Ignores broken connections, because browsers often close them."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print every other error."""
@@ -33,10 +33,11 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files with the types that browsers insist on, isolated so that wasm may use threads.
+    """Serves files with the types that browsers require, and isolated, so wasm may use threads.
 
-    Nothing but regular files below the folder, for pages of this machine alone: another site's page
-    may let its own name lead here (DNS rebinding), and then asks with that name as the host.
+    It serves only regular files below the folder, and only to pages of this machine. With DNS
+    rebinding, another site's name may resolve to this machine; then its name is in the Host header,
+    and the request is refused.
     """
 
     extensions_map = {
@@ -48,15 +49,15 @@ class Handler(SimpleHTTPRequestHandler):
     }
 
     def send_head(self) -> Any:
-        """What GET and HEAD have in common: the open file, or None after an error was sent."""
+        """The open file for GET and HEAD, or None after sending an error."""
         if not self._names_this_server():
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
             return None
         try:
             status = None if self._is_inside() else HTTPStatus.NOT_FOUND
-        except (OSError, RuntimeError):  # too long, links in a circle
+        except (OSError, RuntimeError):  # the path is too long, or links form a circle
             status = HTTPStatus.NOT_FOUND
-        except ValueError:  # no path: NUL, half a character
+        except ValueError:  # it is no path: NUL, or a truncated character
             status = HTTPStatus.BAD_REQUEST
         if status is None:
             return super().send_head()
@@ -70,7 +71,7 @@ class Handler(SimpleHTTPRequestHandler):
         return len(given) == 1 and given[0].strip().lower() in here
 
     def _is_inside(self) -> bool:
-        """Whether what would be sent is a regular file of the folder, or a folder of it."""
+        """Whether the response would be a regular file or a folder, and inside the folder."""
         folder = Path(self.directory).resolve()
         asked = Path(self.translate_path(self.path))
         for place in (asked, *(asked / name for name in ("index.html", "index.htm"))):
@@ -82,7 +83,7 @@ class Handler(SimpleHTTPRequestHandler):
         return True
 
     def end_headers(self) -> None:
-        """Add the headers of cross-origin isolation, without which there are no shared buffers."""
+        """Add the headers for cross-origin isolation, which shared buffers require."""
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         self.send_header("Cache-Control", "no-cache")
@@ -97,13 +98,14 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 def build_site(app: Path) -> None:
-    """Run the app's own build, so that what is served is what its folder holds now.
+    """Run the app's build, so that the page is up to date with the app's folder.
 
-    The npm packages that it names are installed first, where they are not yet. Without npm, a page
-    that was built before is left as it is.
+    This first installs the app's npm packages, if they are missing. Without npm, it keeps a page
+    that was built before.
 
     Raises:
-        LesionliteError: no such folder, no web app in it, no npm, or what npm says went wrong.
+        LesionliteError: there is no such folder or no web app in it, npm is not installed, or npm
+            fails; then the error quotes npm.
     """
     need_folder(app)
     if not (app / SCRIPT).is_file():
@@ -113,7 +115,7 @@ def build_site(app: Path) -> None:
         )
     if shutil.which("npm") is None:
         if (app / SITE / "index.html").is_file():
-            say("npm is not installed: serving the page as it was built before")
+            say("npm is not installed: serving the page that was built before")
             return
         raise LesionliteError(
             f"{app} needs npm to be built, which is not installed; install Node.js 20 or newer"
@@ -128,7 +130,7 @@ def _npm(app: Path, *arguments: str) -> None:
     done = subprocess.run(["npm", *arguments], cwd=app, capture_output=True, text=True)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        errors = [line for line in said if "error" in line.lower()] or said or ["it does not say"]
+        errors = [line for line in said if "error" in line.lower()] or said or ["no message"]
         raise LesionliteError(
             f"`npm {' '.join(arguments)}` failed in {app} ({errors[0].strip()}); run it there to "
             "see more"
@@ -136,7 +138,11 @@ def _npm(app: Path, *arguments: str) -> None:
 
 
 def built_site(app: Path) -> Path:
-    """Where the built page of an app lies; LesionliteError if there is none."""
+    """The folder of the built page of an app.
+
+    Raises:
+        LesionliteError: there is none.
+    """
     need_folder(app)
     if not (app / SITE / "index.html").is_file():
         raise LesionliteError(
@@ -146,14 +152,14 @@ def built_site(app: Path) -> Path:
 
 
 def open_server(app: Path, port: int) -> ThreadingHTTPServer:
-    """A server of `app`/site that listens on this machine alone; `serve_forever` runs it.
+    """A server of the app's page for this machine only; `serve_forever` runs it.
 
     Args:
-        app: what `lesionlite embed --app web` filled, and its build completed.
-        port: 0 takes any that is free.
+        app: folder of a web app that was built.
+        port: port to listen on; 0 takes a free one.
 
     Raises:
-        LesionliteError: no such folder, not built yet, or the port is taken.
+        LesionliteError: there is no such folder, the app was not built, or the port is in use.
     """
     site = built_site(app)
     try:
@@ -171,7 +177,7 @@ def address_of(server: ThreadingHTTPServer) -> str:
 
 @contextmanager
 def serving(app: Path) -> Iterator[str]:
-    """Serve `app`/site while inside, by a thread; gives the address.
+    """A context in which a thread serves the app's page; it gives the address.
 
     Raises:
         LesionliteError: as `open_server`.

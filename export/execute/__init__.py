@@ -1,1 +1,1 @@
-"""Open a run or an artifact, and ask it."""
+"""Open a run or an artifact, and execute it."""

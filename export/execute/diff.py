@@ -1,9 +1,9 @@
-"""Compare two forms of one network layer by layer: where do they begin to differ?
+"""Compare two forms of one network layer by layer, to find where they begin to differ.
 
-Tensors cannot be matched by name, because every converter makes up its own. But both networks
-compute nearly the same values in nearly the same order. So tensors of equal shape, in any layout,
-are matched by likeness, and the matching keeps both orders (a sequence alignment: Needleman and
-Wunsch 1970).
+Tensors cannot be matched by name, because each converter makes up its own names. But both networks
+compute nearly the same values in nearly the same order. So this module matches tensors of equal
+shape, in any layout, by similarity, and keeps both orders (sequence alignment: Needleman and Wunsch
+1970).
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Array = NDArray[np.float32]
-EXACT = 200.0  # dB, for tensors that are equal
+EXACT = 200.0  # dB: stands for infinity, for equal tensors
 SAMPLE = 4096  # values of each tensor that the matching compares
-WORST, AROUND = 8, 3  # rows shown: the least alike, and each side of the first divergence
-SAME_SHAPE = 0.5  # dB, at least, for any pair of equal shape: a poor match is better than none
+WORST, AROUND = 8, 3  # rows shown: the worst, and before and after the first divergence
+SAME_SHAPE = 0.5  # dB: least similarity of equal shapes, because a poor match beats none
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class LayerComparison:
     """One tensor of the first network and its counterpart in the second.
 
     Attributes:
-        name: in the first network.
-        counterpart: in the second; "" if it has none, for example because it was fused.
+        name: name in the first network.
+        counterpart: name in the second; "" if there is none, for example because it was fused.
         shape: of the first tensor, without dimensions of length 1.
-        sqnr: signal-to-quantization-noise ratio in dB over all images: 10 log10 of the first
-            tensor's energy over the difference's; at most `EXACT`.
-        max_abs: largest |difference|; infinity if one of the tensors is not finite.
+        sqnr: signal-to-quantization-noise ratio in dB over all images: 10 log10 (energy of the
+            first tensor / energy of the difference), at most `EXACT`.
+        max_abs: largest absolute difference; infinity if one of the tensors is not finite.
     """
 
     name: str
@@ -55,10 +55,10 @@ class Difference:
     """The comparison of two networks.
 
     Attributes:
-        layers: of the first network, in the order of execution; probabilities last.
-        threshold: in dB; layers below it disagree.
-        first_divergence: the layer that disagrees together with all layers after it; "" if the
-            last layer agrees.
+        layers: layers of the first network, in the order of execution; probabilities last.
+        threshold: layers with a lower ratio, in dB, disagree.
+        first_divergence: the first layer from which on all layers disagree; "" if the last layer
+            agrees.
         images: the number of images.
     """
 
@@ -72,10 +72,10 @@ def diff(a: Path, b: Path, images: Sequence[Path], threshold: float) -> Differen
     """Compare the intermediate tensors of two runs or artifacts.
 
     Args:
-        a: the first, usually the run.
+        a: the first run or artifact, usually the run.
         b: the second.
-        images: files. The first decides which tensors match; the ratios are over all.
-        threshold: in dB.
+        images: image files. The first one decides which tensors match; ratios are over all.
+        threshold: layers with a lower ratio, in dB, disagree.
 
     Raises:
         LesionliteError: there are no images or one cannot be decoded, the contracts differ, or a
@@ -134,14 +134,14 @@ def decibels(signal: float, noise: float) -> float:
 
 
 def match(mine: Tensors, theirs: Tensors) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The matching with the largest sum of likeness among all that keep both orders.
+    """Match the tensors of two networks, in the order of both, for the largest total similarity.
 
     Returns:
-        For each of my tensors that has one: its counterpart's name, and the order of the
-        counterpart's axes.
+        By the name of each matched tensor in `mine`: the name of its counterpart in `theirs`, and
+        the order of axes that gives the counterpart the same layout.
     """
     names, others = list(mine), list(theirs)
-    scores, axes = _likeness([mine[n] for n in names], [theirs[n] for n in others])
+    scores, axes = _similarity([mine[n] for n in names], [theirs[n] for n in others])
     best = np.zeros((len(names) + 1, len(others) + 1))
     for i in range(len(names)):
         with_pair = best[i, :-1] + scores[i]
@@ -159,10 +159,10 @@ def match(mine: Tensors, theirs: Tensors) -> dict[str, tuple[str, tuple[int, ...
     return dict(reversed(found.items()))
 
 
-def _likeness(
+def _similarity(
     mine: Sequence[Array], theirs: Sequence[Array]
 ) -> tuple[NDArray[np.float64], dict[tuple[int, int], tuple[int, ...]]]:
-    """The likeness in dB of each pair, 0 if shapes differ, and the order of axes that gives it."""
+    """Each pair's similarity in dB, 0 if the shapes differ, and the order of axes that gives it."""
     scores = np.zeros((len(mine), len(theirs)))
     axes: dict[tuple[int, int], tuple[int, ...]] = {}
     layouts: dict[tuple[int, ...], list[tuple[int, tuple[int, ...], NDArray[np.float64]]]] = {}
@@ -174,34 +174,34 @@ def _likeness(
         seen = _sample(x)
         energy = float((seen**2).sum())
         for j, order, other in layouts.get(x.shape, ()):
-            likeness = decibels(energy, float(((seen - other) ** 2).sum()))
-            if (score := max(likeness, SAME_SHAPE)) > scores[i, j]:
+            similarity = decibels(energy, float(((seen - other) ** 2).sum()))
+            if (score := max(similarity, SAME_SHAPE)) > scores[i, j]:
                 scores[i, j], axes[i, j] = score, order
     return scores, axes
 
 
 def _rotations(dimensions: int) -> list[tuple[int, ...]]:
-    """The rotations of the axes; one of them turns channels-last into channels-first."""
+    """All rotations of the axes; one of them converts channels-last to channels-first."""
     axes = tuple(range(dimensions))
     return [axes[k:] + axes[:k] for k in range(max(dimensions, 1))]
 
 
 def _sample(x: Array) -> NDArray[np.float64]:
-    """Evenly spaced values, at the same places in all tensors of one shape."""
+    """Evenly spaced values, from the same positions in all tensors of one shape."""
     flat = x.reshape(-1)
     return flat[:: max(1, flat.size // SAMPLE)].astype(np.float64)
 
 
 def table(difference: Difference, everything: bool) -> "Table":
-    """A table of all layers, or of the least alike and those around the first divergence."""
+    """A table of all layers, or of the worst ones and those around the first divergence."""
     from rich.table import Table
 
     layers = [layer for layer in difference.layers if layer.sqnr is not None]
     names = [layer.name for layer in layers]
     shown = set(names)
     if not everything:
-        least = sorted(layers, key=lambda layer: layer.sqnr or 0)[:WORST]
-        shown = {layer.name for layer in least} | {names[-1]}
+        worst = sorted(layers, key=lambda layer: layer.sqnr or 0)[:WORST]
+        shown = {layer.name for layer in worst} | {names[-1]}
         if difference.first_divergence:
             at = names.index(difference.first_divergence)
             shown |= set(names[max(0, at - AROUND) : at + AROUND])

@@ -1,4 +1,4 @@
-"""Score a run or an artifact on a folder of class folders. It needs no other file than these."""
+"""Score a run or an artifact on a folder of class folders; no other file is needed."""
 
 from pathlib import Path
 
@@ -33,11 +33,11 @@ def evaluate(
 
     Args:
         path: run folder or artifact.
-        folder: class folders of some or all of the model's classes, or a data folder, of which
-            test/ is used, or val/ if there is no test/.
+        folder: has class folders for some or all of the model's classes. If it is a data folder,
+            its test/ is used, or val/ if there is no test/.
         threads: the number of threads that the runtime may use.
         skip_bad: leave out images that cannot be decoded, instead of stopping.
-        out: folder that the caller will write results to; it is checked before the work.
+        out: folder that the caller will write results to; it is checked before any work.
 
     Returns:
         The scores, and the predictor.

@@ -1,7 +1,7 @@
-"""Golden vectors: drawn images and each artifact's probabilities for them, so apps can test it.
+"""Golden vectors: drawn images, and each artifact's probabilities for them, for tests of apps.
 
-They lie in `golden/` beside the artifacts. An app that decodes and passes an image correctly gets
-the same probabilities from the same file. A wrong channel order, scale or layout shows at once.
+They lie in `golden/` beside the artifacts. An app that decodes an image and passes it to the file
+correctly gets the same probabilities. A wrong channel order, scale or layout gives others.
 """
 
 from dataclasses import replace
@@ -42,10 +42,10 @@ def export_with_golden(
 
 
 def add_golden(folder: Path) -> None:
-    """Execute every artifact of a folder on the drawn images, and list the result in the manifest.
+    """Execute every artifact of a folder on the drawn images, and add golden/ to the manifest.
 
     Args:
-        folder: written by `export`.
+        folder: a folder that `export` wrote.
 
     Raises:
         LesionliteError: there is no folder, or no manifest in it.
@@ -69,7 +69,7 @@ def add_golden(folder: Path) -> None:
 
 
 def draw_golden(side: int) -> Pixels:
-    """The images, uint8 [8, side, side, 3]; every call draws the same."""
+    """The images, uint8 [8, side, side, 3]; every call draws the same ones."""
     generator = np.random.default_rng(0)
     labels = [index * len(DRAWN) // IMAGES for index in range(IMAGES)]
     return np.stack([np.asarray(draw(label, generator, side), np.uint8) for label in labels])

@@ -1,4 +1,4 @@
-"""Open a run or an artifact and predict with it. All it needs is the contract inside the file."""
+"""Open a run or an artifact and predict with it, from the contract inside it alone."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ class Predictor:
     """An opened run or artifact.
 
     Attributes:
-        contract: read from the run or the file.
-        runner: executes it.
-        path: of the run or the file.
-        network: timm's, if a run was opened; else None.
+        contract: the contract in the run or the file.
+        runner: executes the run or the file.
+        path: path of the run or the file.
+        network: timm's network, if a run was opened; else None.
     """
 
     contract: Contract
@@ -56,10 +56,11 @@ class Predictor:
 
         Args:
             image: uint8 [S, S, 3], as the contract says.
-            name: the image's, for errors.
+            name: name of the image, for errors.
 
         Raises:
-            LesionliteError: a probability is not finite; for a run, the error names the layer.
+            LesionliteError: a probability is not finite; for a run, the error names the layer that
+                is the first to give such values.
         """
         answer = np.asarray(self.runner.classify(image), np.float32)
         if np.isfinite(answer).all():
@@ -105,12 +106,12 @@ class Predictor:
     def predict_inputs(
         self, inputs: Iterable[Pixels], total: int, description: str
     ) -> NDArray[np.float32]:
-        """Probabilities of images that are resized already, with a progress bar.
+        """Probabilities, float32 [N, C], of images of the model's size, with a progress bar.
 
         Args:
-            inputs: uint8 [S, S, 3] each.
-            total: their number.
-            description: of the progress bar.
+            inputs: N images, uint8 [S, S, 3].
+            total: number of images.
+            description: text of the progress bar.
 
         Raises:
             LesionliteError: a probability is not finite.
@@ -129,8 +130,8 @@ def load(path: "Path | str", threads: int = 2) -> Predictor:
         threads: the number of threads that the runtime may use.
 
     Raises:
-        LesionliteError: the path is missing, damaged, of an unknown format or other than its
-            manifest says, its runtime refuses it, or the number of threads is wrong.
+        LesionliteError: the path is missing, damaged or of an unknown format, it differs from its
+            manifest, its runtime refuses it, or `threads` is out of range.
     """
     path = named_path(path, "path")
     if not isinstance(threads, int) or not are_threads(threads):
@@ -140,7 +141,7 @@ def load(path: "Path | str", threads: int = 2) -> Predictor:
 
 
 def open_unchecked(path: Path, threads: int) -> Predictor:
-    """As `load`, but without a comparison of the file with its manifest."""
+    """As `load`, but do not compare the file with its manifest."""
     if is_run(path):
         return _open_run(path, threads)
     contract = read_contract(path)

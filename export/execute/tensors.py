@@ -24,15 +24,16 @@ def open_tensors(path: Path) -> tuple[ReadTensors, Contract]:
     """Open a run or an artifact to read its intermediate tensors.
 
     Args:
-        path: of a run, which is executed as its mobile form in float32, or of an artifact. Tensors
-            have the names of the form's modules or those in the file; integers are dequantized.
+        path: a run, which is executed as its mobile form in float32; or an artifact. Tensors of a
+            run have the names of the form's modules. Tensors of an artifact have the names in the
+            file, and integers are dequantized.
 
     Returns:
         A function from uint8 [S, S, 3] to the tensors, probabilities last; and the contract.
 
     Raises:
-        LesionliteError: the path is missing, damaged or other than its manifest says, or its
-            format hides the tensors.
+        LesionliteError: the path is missing, damaged or differs from its manifest, or its format
+            hides the tensors.
     """
     if is_run(path):
         return _of_run(path)
@@ -63,7 +64,7 @@ def _of_run(path: Path) -> tuple[ReadTensors, Contract]:
     def read(image: Pixels) -> Tensors:
         found: Tensors = {}
         seen: set[int] = set()
-        alive: list[Tensor] = []  # else a new tensor could get the id of a freed one
+        alive: list[Tensor] = []  # a new tensor could get the id of a freed one
 
         def note(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
             def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
@@ -82,7 +83,7 @@ def _of_run(path: Path) -> tuple[ReadTensors, Contract]:
 
 
 def open_onnx(path: Path) -> ReadTensors:
-    """Open an ONNX file; each node's result is a tensor."""
+    """Open an ONNX file to read the result of each node."""
     import onnx
 
     from lesionlite.export.to_onnx import open_session
@@ -116,12 +117,12 @@ def _constants(graph: Any) -> set[str]:
 
 
 def open_tflite(path: Path) -> ReadTensors:
-    """Open a TFLite file with LiteRT's built-in kernels."""
+    """Open a TFLite file to read the result of each operation."""
     from ai_edge_litert.interpreter import OpResolverType
 
     from lesionlite.export.to_tflite import open_interpreter
 
-    # XNNPACK hides its tensors; LiteRT's built-in kernels do not.
+    # With LiteRT's built-in kernels, because XNNPACK hides its tensors.
     interpreter, _ = open_interpreter(
         path,
         2,
@@ -130,7 +131,7 @@ def open_tflite(path: Path) -> ReadTensors:
     )
     source = interpreter.get_input_details()[0]["index"]
     details = {row["index"]: row for row in interpreter.get_tensor_details()}
-    # Tensors are not numbered in the order of execution; the operations are listed in it.
+    # Tensors are not numbered in the order of execution, but operations are listed in it.
     order = [at for op in interpreter._get_ops_details() for at in op["outputs"]]
     varying = _varying(interpreter, source)
 
@@ -165,7 +166,7 @@ def _real(values: NDArray[Any], detail: Any) -> NDArray[np.float32] | None:
 
 
 def open_coreml(path: Path) -> ReadTensors:
-    """Open a Core ML package with the reference executor."""
+    """Open a Core ML package with the reference executor, to read its tensors."""
     from lesionlite.export.mil import execute as mil
 
     program = mil.load(path)

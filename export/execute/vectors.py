@@ -17,11 +17,11 @@ class Answers:
     """One artifact's probabilities for the images, or why there are none.
 
     Attributes:
-        sha256: of the artifact.
-        tolerance: largest difference of a probability on another processor.
-        runtime: what executed the artifact, with its version.
-        probabilities: one row for each image, in the order of the labels.
-        reason: why there are no probabilities.
+        sha256: SHA-256 of the artifact.
+        tolerance: largest difference of a probability that another processor may give.
+        runtime: name and version of what executed the artifact.
+        probabilities: one row for each image, in the order of the labels; None if there are none.
+        reason: why there are no probabilities; else "".
     """
 
     sha256: str
@@ -36,10 +36,10 @@ class Golden:
     """The content of golden.json.
 
     Attributes:
-        how_to: instructions for an app.
+        how_to: instructions for the developer of an app.
         labels: names of the classes.
-        images: names of the image files beside it.
-        artifacts: answers by name of the artifact.
+        images: names of the image files beside golden.json.
+        artifacts: answers by the artifact's name.
     """
 
     how_to: str
@@ -48,7 +48,7 @@ class Golden:
     artifacts: dict[str, Answers]
 
     def __post_init__(self) -> None:
-        """Refuse answers without one row for each image, and images that are named twice.
+        """Refuse images named twice, and answers without one probability per image and label.
 
         Raises:
             LesionliteError: names the field.

@@ -1,7 +1,7 @@
-"""The parts of the mobile form that runtimes want written differently: its norms and attention.
+"""Norms and attention of the mobile form, written in a different way for each runtime.
 
-All variants compute the same function (see `mobilevitv2.py`); tests hold each of them to timm's
-network in float64.
+All variants compute the same function (see `mobilevitv2.py`). Tests compare each variant with
+timm's network in float64.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PATCH = 2
-STREAM_SCALE = 1 / 16  # a power of two: exact
+STREAM_SCALE = 1 / 16  # a power of two, so scaling does not round
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How the form is written down for one runtime.
+    """How to write the form for one runtime.
 
     Attributes:
-        channels_last: the attention's matrix products run over pixels with channels last, so that
-            a runtime that keeps images as NHWC needs no transpose.
-        grouped: pixels of equal place lie side by side inside a block, [B, C, 4, H*W/4], and a
-            group is summed by average pooling. No matrix product, no mask, no reshape of an image.
-        norm: a name in `MEANS`, or "instance" or "group" for the operation of that name, where a
+        channels_last: attention's matrix products take pixels with channels last, so a runtime that
+            stores images as NHWC needs no transpose.
+        grouped: inside a block, the pixels at equal positions of their patches are grouped,
+            [B, C, 4, H*W/4], and average pooling sums a group. This needs no matrix product, no
+            mask and no reshape of an image.
+        norm: a name in `MEANS`; or "instance" or "group" for the operation of that name, if the
             runtime has a fast one.
-        cast_first: pixels become floats before they change layout, for runtimes that have a
-            fast transpose of floats only.
-        signed: 8-bit activations are stored as int8, else as uint8.
+        cast_first: pixels are converted to floats before they are transposed, for a runtime that
+            transposes only floats fast.
+        signed: 8-bit activations are int8; if False, uint8.
     """
 
     channels_last: bool = False
@@ -39,9 +40,10 @@ class Variant:
 
 
 NCHW = Variant()
-# ONNX Runtime takes int8 activations on Arm only. Elsewhere it first makes them uint8, but not
-# where two operations read one (x and the sigmoid of a SiLU): the convolution before it then runs
-# in float. Seen in 1.32, QDQS8ToU8Transformer.
+# ONNX Runtime has int8 kernels on Arm only. On other processors it converts int8 activations to
+# uint8 (QDQS8ToU8Transformer), but not those that two operations read, such as the input of a SiLU,
+# which its sigmoid and its product read. The convolution before them would then run in float. Seen
+# in 1.32.
 ORT = Variant(channels_last=True, norm="instance", signed=False)
 NHWC = Variant(channels_last=True)
 TORCH = Variant(channels_last=True, norm="group")
@@ -49,7 +51,7 @@ GROUPED = Variant(grouped=True, norm="in steps", cast_first=True)
 
 
 def fold_batchnorm(conv: nn.Conv2d, norm: Any) -> nn.Conv2d:
-    """One convolution equal to `conv` followed by `norm` in evaluation."""
+    """One convolution equal to `conv` followed by the BatchNorm `norm` in evaluation mode."""
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     shift = norm.bias - norm.running_mean * scale
     bias = shift if conv.bias is None else shift + conv.bias * scale
@@ -57,9 +59,9 @@ def fold_batchnorm(conv: nn.Conv2d, norm: Any) -> nn.Conv2d:
 
 
 def fold_affine(norm: nn.GroupNorm, conv: nn.Conv2d) -> nn.Conv2d:
-    """One 1x1 convolution equal to `norm`'s scale and shift followed by `conv`.
+    """One 1x1 convolution equal to the scale and shift of `norm` followed by `conv`.
 
-    W (gamma * x + beta) + b = (W diag gamma) x + (W beta + b).
+    W (gamma * x + beta) + b = (W diag(gamma)) x + (W beta + b).
     """
     bias = conv.weight[:, :, 0, 0] @ norm.bias
     if conv.bias is not None:
@@ -68,7 +70,7 @@ def fold_affine(norm: nn.GroupNorm, conv: nn.Conv2d) -> nn.Conv2d:
 
 
 def with_weights(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    """A convolution as `conv`, with other weights."""
+    """A convolution with the settings of `conv` and the given weights."""
     new = nn.Conv2d(
         weight.shape[1] * conv.groups,
         weight.shape[0],
@@ -86,7 +88,7 @@ def with_weights(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Con
 
 
 def as_linear(conv: nn.Conv2d) -> nn.Linear:
-    """The same 1x1 convolution for channels in the last axis."""
+    """A linear layer equal to a 1x1 convolution, for channels in the last axis."""
     new = nn.Linear(conv.in_channels, conv.out_channels, dtype=conv.weight.dtype)
     new.weight = nn.Parameter(conv.weight[:, :, 0, 0].clone(), requires_grad=False)
     assert conv.bias is not None
@@ -95,7 +97,7 @@ def as_linear(conv: nn.Conv2d) -> nn.Linear:
 
 
 def into_stream(conv: nn.Conv2d) -> nn.Conv2d:
-    """The same convolution, writing to the scaled residual stream."""
+    """The same convolution, with its result scaled for the residual stream."""
     bias = None if conv.bias is None else conv.bias * STREAM_SCALE
     return with_weights(conv, conv.weight * STREAM_SCALE, bias)
 
@@ -105,7 +107,7 @@ def _mean_at_once(x: Tensor) -> Tensor:
 
 
 def _mean_in_steps(x: Tensor) -> Tensor:
-    """Over the pixels and then over the channels, for runtimes that have only average pooling."""
+    """The mean over the pixels, then over the channels, for runtimes with average pooling only."""
     channels = x.mean((2, 3), keepdim=True).reshape(-1, 1, 1, x.shape[1])
     return channels.mean((2, 3), keepdim=True)
 
@@ -114,7 +116,7 @@ MEANS = {"at once": _mean_at_once, "in steps": _mean_in_steps}
 
 
 class Normalize(nn.Module):
-    """GroupNorm(1) of the scaled stream, without scale and shift: zero mean, unit variance."""
+    """GroupNorm(1) of the scaled residual stream, without learned scale and shift."""
 
     def __init__(self, eps: float, variant: Variant = NCHW) -> None:
         super().__init__()
@@ -123,7 +125,7 @@ class Normalize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
-        if self.norm == "instance":  # of one channel, which is the whole image
+        if self.norm == "instance":  # of one channel that holds all values
             return F.instance_norm(x.flatten(1).unsqueeze(1), eps=self.eps).reshape(x.shape)
         if self.norm == "group":
             return F.group_norm(x, 1, eps=self.eps)
@@ -133,7 +135,7 @@ class Normalize(nn.Module):
 
 
 class Projections(nn.Module):
-    """What every variant of separable self-attention has: the norm and four 1x1 convolutions."""
+    """The layers of every variant of separable self-attention: norm and four 1x1 convolutions."""
 
     def __init__(self, norm: nn.GroupNorm, attn: Any, variant: Variant) -> None:
         super().__init__()
@@ -153,12 +155,12 @@ class Projections(nn.Module):
 
 
 class Attention(Projections):
-    """Separable self-attention over the pixels of equal place in their patch, without unfolding.
+    """Separable self-attention over the pixels at equal positions of their patches, in place.
 
-    `place` is the one-hot [4, H*W] map of phi. It spreads the query over four rows, each masked to
-    one group, so that one softmax over the last axis normalizes every group by itself; the product
-    with the pixels then gives the four weighted sums, and the product with `place` hands each pixel
-    its group's vector back.
+    `place` is the one-hot map of phi, [4, H*W]. The query is copied to four rows, and each row is
+    masked to one group, so one softmax over the last axis normalizes each group separately. The
+    product with the pixels gives the four weighted sums; the product with `place` gives each pixel
+    the vector of its group.
     """
 
     place: Tensor
@@ -197,10 +199,10 @@ class Attention(Projections):
 
 
 class GroupedAttention(Projections):
-    """Separable self-attention over pixels that `group` has brought together by place.
+    """Separable self-attention over pixels that `group` has grouped by position.
 
-    One row of [B, C, 4, N] is one group, so the softmax needs no mask, and N times the average over
-    a row is its weighted sum.
+    Each row of [B, C, 4, N] is one group, so the softmax needs no mask. The weighted sum over a row
+    is N times its average.
     """
 
     count: Tensor
@@ -210,7 +212,7 @@ class GroupedAttention(Projections):
     ) -> None:
         super().__init__(norm, attn, variant)
         self.pixels = height * width // PATCH**2
-        # A tensor, because XNNPACK's delegate leaves a product with a number outside.
+        # A tensor, because XNNPACK's delegate does not take a product with a plain number.
         count = torch.full((1, 1, 1, 1), self.pixels, dtype=self.value.weight.dtype)
         self.register_buffer("count", count)
 
@@ -219,7 +221,7 @@ class GroupedAttention(Projections):
         x = self.norm(x)
         scores = self.query(x).reshape(-1, PATCH**2, self.pixels).softmax(-1)
         weighted = x * scores.reshape(-1, 1, PATCH**2, self.pixels)
-        # XNNPACK's delegate wants the stride spelled out, and no padding in the count.
+        # XNNPACK's delegate requires an explicit stride, and count_include_pad=False.
         row = (1, self.pixels)
         mean = F.avg_pool2d(weighted, row, row, count_include_pad=False)
         context = self.key(mean * self.count)
@@ -227,14 +229,14 @@ class GroupedAttention(Projections):
 
 
 def group(x: Tensor, height: int, width: int) -> Tensor:
-    """[B, C, H, W] -> [B, C, 4, H*W/4]: pixels of equal place in their 2x2 patch side by side."""
+    """[B, C, H, W] -> [B, C, 4, H*W/4]: one row for each position in a 2x2 patch."""
     channels = x.shape[1]
     x = x.reshape(-1, height // PATCH, PATCH, width // PATCH, PATCH).permute(0, 2, 4, 1, 3)
     return x.reshape(-1, channels, PATCH**2, height * width // PATCH**2)
 
 
 def ungroup(x: Tensor, height: int, width: int) -> Tensor:
-    """[B, C, 4, H*W/4] -> [B, C, H, W]: what `group` did, undone."""
+    """[B, C, 4, H*W/4] -> [B, C, H, W]: the inverse of `group`."""
     channels = x.shape[1]
     x = x.reshape(-1, PATCH, PATCH, height // PATCH, width // PATCH).permute(0, 3, 1, 4, 2)
     return x.reshape(-1, channels, height, width)

@@ -1,20 +1,21 @@
-"""The exact rewrite of timm's MobileViTv2 for phones: same function, fewer operations.
+"""timm's MobileViTv2 rewritten for phones: exactly the same function, from fewer operations.
 
-timm's `MobileVitV2Block` unfolds 2x2 patches with rank-6 permutes, which no mobile runtime likes.
-With x the normalized input of one attention layer and phi(n) in {0, 1, 2, 3} the place of pixel n
-inside its 2x2 patch, the same function is computed in place (separable self-attention: Mehta and
-Rastegari 2022, arXiv 2206.02680, eq. 2-4):
+timm's `MobileVitV2Block` unfolds 2x2 patches with rank-6 permutes, which suit no mobile runtime.
+This form computes the same function without unfolding (separable self-attention: Mehta and
+Rastegari 2022, arXiv 2206.02680, eq. 2-4). Let x be the normalized input of one attention layer,
+and phi(n) in {0, 1, 2, 3} the position of pixel n in its 2x2 patch.
 
-- GroupNorm(1) and 1x1 convolutions do not see the order of the pixels: nothing to unfold for them.
-- Only the softmax sees patches: it normalizes the one-channel query over pixels of equal phi.
-- Scores of a group sum to 1, so sum_n s_n (W_k x_n + b_k) = W_k (sum_n s_n x_n) + b_k: the key
-  projection acts on four vectors instead of H*W.
-- The query's bias drops out: softmax does not see a constant.
-- GroupNorm's scale and shift fold into the 1x1 convolution that follows, BatchNorm into the one
-  before it, 1/255 and 1/std into the stem, the temperature into the head.
-- A block's residual stream is only ever read through norms, so it may be scaled: by 1/16, folded
-  into the weights that write to it. Unscaled, trained networks exceed 255 there, whose square
-  float16 cannot hold: the variance overflows wherever a runtime computes in it (Core ML, GPUs).
+- GroupNorm(1) and 1x1 convolutions do not depend on the order of the pixels, so they need no
+  unfolding.
+- Only the softmax depends on patches: it normalizes the one-channel query over pixels of equal phi.
+- The scores of a group sum to 1, so sum_n s_n (W_k x_n + b_k) = W_k (sum_n s_n x_n) + b_k: the key
+  projection can act on four vectors instead of H*W.
+- The query needs no bias, because softmax ignores a constant.
+- GroupNorm's scale and shift fold into the 1x1 convolution after it, BatchNorm into the convolution
+  before it, 1/255 and 1/std into the stem, and the temperature into the head.
+- Only norms read a block's residual stream, so the stream may be scaled. The factor 1/16 is folded
+  into the weights that write to it. Without it, trained networks exceed 255 in the stream. float16
+  cannot hold the square of that, so the variance would overflow in float16 (Core ML, GPUs).
 """
 
 from typing import Any
@@ -41,17 +42,17 @@ from lesionlite.export.forms.attention import (
 
 
 def same_activation(act: nn.Module) -> nn.Module:
-    """A new module for one of timm's: SiLU, or none.
+    """A new module that computes timm's activation, which must be SiLU or none.
 
     Raises:
-        LesionliteError: it is another; this form would compute a different function.
+        LesionliteError: it is another one; this form would compute a different function.
     """
     for known in (nn.SiLU, nn.Identity):
         if isinstance(act, known):
             return known()
     raise LesionliteError(
         f"the network has the activation {type(act).__name__}, but the mobile form of MobileViTv2 "
-        "is written for SiLU, timm's default; train the network without another activation"
+        "has only SiLU, timm's default; train a network with the default activation"
     )
 
 
@@ -71,7 +72,7 @@ class FeedForward(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """One pre-norm layer: attention and feed-forward, each with its residual."""
+    """One pre-norm layer: attention and feed-forward, each with a residual connection."""
 
     def __init__(self, layer: Any, height: int, width: int, variant: Variant) -> None:
         super().__init__()
@@ -86,7 +87,7 @@ class TransformerLayer(nn.Module):
 
 
 class ConvAct(nn.Module):
-    """A convolution with its BatchNorm folded in, and the activation if it has one."""
+    """A convolution with BatchNorm folded in, and its activation, if any."""
 
     def __init__(self, block: Any) -> None:
         super().__init__()
@@ -99,7 +100,7 @@ class ConvAct(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Inverted residual: expand, depthwise, project, and the shortcut if there is one."""
+    """Inverted residual: expand, depthwise, project, and the shortcut, if any."""
 
     def __init__(self, block: Any) -> None:
         super().__init__()
@@ -149,18 +150,18 @@ class MobileBlock(nn.Module):
 class MobileForm(nn.Module):
     """The whole network from pixels to probabilities, as every artifact holds it.
 
-    Attributes keep timm's module names, so that a quantization plan can speak of both.
+    Modules have the names of timm's, so the names in a quantization plan fit both networks.
     """
 
     mean: Tensor | None
 
     def __init__(self, network: Any, contract: Contract, variant: Variant = NCHW) -> None:
-        """Rewrite `network`, which stays as it is.
+        """Rewrite `network`, without changing it.
 
         Args:
             network: timm's `mobilevitv2_*` in evaluation mode, any float dtype.
-            contract: gives the side, the normalization and the temperature.
-            variant: how norms and attention are written, for the runtime's sake.
+            contract: has the side, the normalization and the temperature.
+            variant: how to write norms and attention for the runtime.
 
         Raises:
             LesionliteError: an activation is neither SiLU nor absent.
@@ -170,7 +171,7 @@ class MobileForm(nn.Module):
         std = torch.tensor(contract.std, dtype=self.stem.conv.weight.dtype)
         self.stem.conv.weight.div_(255 * std[None, :, None, None])
         mean = 255 * torch.tensor(contract.mean, dtype=std.dtype)
-        # Zero padding surrounds normalized pixels, so the mean cannot fold into the stem's bias.
+        # The stem pads with zeros after normalization, so the mean cannot fold into its bias.
         self.register_buffer("mean", mean[:, None, None] if mean.any() else None)
         height = width = contract.side // 2
         blocks: list[nn.Module] = []
@@ -188,7 +189,7 @@ class MobileForm(nn.Module):
         self.head = nn.Linear(network.head.fc.in_features, network.head.fc.out_features)
         self.head.weight = nn.Parameter(network.head.fc.weight / contract.temperature, False)
         self.head.bias = nn.Parameter(network.head.fc.bias / contract.temperature, False)
-        self.dtype = self.head.weight.dtype  # FX traces no module's parameter through its dtype
+        self.dtype = self.head.weight.dtype  # FX cannot trace the dtype of a parameter
         self.cast_first = variant.cast_first
         self.requires_grad_(False).eval()
 
@@ -199,8 +200,8 @@ class MobileForm(nn.Module):
         return self.classify(self.blocks(self.stem(image)))
 
     def classify(self, features: Tensor) -> Tensor:
-        """What the last block gives, [B, F, H, W] -> logits / temperature [B, C]."""
-        pooled = features.mean((2, 3), keepdim=True)  # without keepdim, TFLite would leave NHWC
+        """Features of the last block, [B, F, H, W] -> logits / temperature [B, C]."""
+        pooled = features.mean((2, 3), keepdim=True)  # else the TFLite converter would leave NHWC
         return self.head(pooled.flatten(1))
 
     def forward(self, image: Tensor) -> Tensor:

@@ -13,9 +13,10 @@ class Form:
     """One row of the table.
 
     Attributes:
-        families: of timm's networks; a network's family is its name up to the first `_` or `.`.
-        module: has a class `MobileForm` that takes the network, its contract and, if asked, how
-            the runtime wants it written. It maps uint8 [B, S, S, 3] to probabilities [B, C].
+        families: families of timm's networks that it can rewrite. A network's family is its name
+            up to the first `_` or `.`.
+        module: has a class `MobileForm(network, contract[, variant])`, a module that maps uint8
+            [B, S, S, 3] to probabilities [B, C].
     """
 
     families: tuple[str, ...]
@@ -26,10 +27,10 @@ FORMS = (Form(("mobilevitv2",), "lesionlite.export.forms.mobilevitv2"),)
 
 
 def find_form(model: str) -> Form:
-    """The form of a network by timm's name of it.
+    """The form for a network, by timm's name of it.
 
     Raises:
-        LesionliteError: no row has its family; the error lists the families.
+        LesionliteError: no form has its family; the error lists the families.
     """
     family = model.split(".")[0].split("_")[0]
     for row in FORMS:
@@ -37,21 +38,22 @@ def find_form(model: str) -> Form:
             return row
     known = ", ".join(family for row in FORMS for family in row.families)
     raise LesionliteError(
-        f"{model} cannot be exported: no form is written for the family {family}; train a network "
-        f"of one of these families: {known}"
+        f"{model} cannot be exported: lesionlite has no form for the family {family}; train a "
+        f"network of one of these families: {known}"
     )
 
 
-def mobile_form(network: Any, contract: Contract, *written: Any) -> Any:
-    """A timm network as phones run it.
+def mobile_form(network: Any, contract: Contract, *variant: Any) -> Any:
+    """A timm network rewritten for phones.
 
     Args:
-        network: timm's; it knows its own name.
-        contract: what the form takes and gives.
-        written: how a runtime wants it written, if not as usual.
+        network: a timm network, in evaluation mode.
+        contract: the run's contract.
+        variant: how to write the form for one runtime, as the form's module defines it; by default
+            the module's own default.
 
     Raises:
         LesionliteError: as `find_form`.
     """
     row = find_form(network.pretrained_cfg["architecture"])
-    return import_module(row.module).MobileForm(network, contract, *written)
+    return import_module(row.module).MobileForm(network, contract, *variant)

@@ -1,13 +1,13 @@
 """Executes a Core ML ML Program (.mlpackage) without Apple's runtime.
 
-coremltools converts and saves on every system but predicts on macOS only. It can read a saved
-package back, though, and every operation of such a program has a documented meaning. So this
-module computes the saved file operation by operation with torch: what it reads is the artifact
-itself, not the network that the artifact was made from.
+coremltools converts on every system, but predicts on macOS only. It can read a saved package on
+every system, and the meaning of each operation is documented. So this module computes the saved
+program operation by operation with torch. It reads the artifact itself, not the network that the
+artifact was made from.
 
-What this proves: graph, weights, labels, image layout and scaling of the file. What it does not:
-the arithmetic of a phone. Values that the file declares fp16 are computed in float32 and rounded
-to fp16 after each operation; the Neural Engine and the GPU accumulate and round in their own ways.
+This proves the file's graph, weights, labels, image layout and scaling. It does not prove a phone's
+arithmetic: values that the file declares fp16 are computed in float32 and rounded to fp16 after
+each operation, while the Neural Engine and the GPU accumulate and round in their own ways.
 """
 
 import logging
@@ -36,14 +36,14 @@ Prediction = np.ndarray[Any, Any] | dict[str, float] | str
 
 
 def load(path: Path) -> "Program":
-    """Read a package and make it ready to run; nothing is taken from anywhere else.
+    """Read a package, and nothing else, and make it ready to run.
 
     Args:
         path: the `.mlpackage` folder.
 
     Raises:
-        UnknownOp: if it uses an operation, or a mode of one, without a rule in `mil_ops`.
-        LesionliteError: if it is missing, damaged, or no ML Program with inputs of fixed shape.
+        UnknownOp: the program uses an operation, or a mode of one, that `mil/ops.py` lacks.
+        LesionliteError: the package is missing, damaged or no ML Program, or has flexible shapes.
     """
     spec, weights = _read(path)
     try:
@@ -63,7 +63,7 @@ def open_runner(path: Path, threads: int) -> Runner:
 
 
 def _coremltools(module: str = "") -> Any:
-    """A module of coremltools, without its remarks about untested versions of other packages."""
+    """A module of coremltools, without its warnings about untested versions of other packages."""
     logging.getLogger("coremltools").setLevel(logging.ERROR)
     import_triton()
     try:
@@ -76,14 +76,14 @@ def _coremltools(module: str = "") -> Any:
 
 
 def _read(path: Path) -> tuple[Any, Path]:
-    """The model description (protobuf) of a package and the folder of its weights."""
+    """A package's model description (protobuf), and the folder of its weights."""
     if not path.exists():
         raise LesionliteError(f"there is no {path}")
     model = model_file(path)
     spec = _coremltools().proto.Model_pb2.Model()
     try:
         spec.ParseFromString(model.read_bytes())
-    except Exception as error:  # protobuf's own, or the file is not there
+    except Exception as error:  # an error of protobuf, or a missing file
         raise LesionliteError(f"{model} is missing or damaged ({error}); export again") from error
     if spec.WhichOneof("Type") != "mlProgram":
         raise LesionliteError(f"{path} is no ML Program; convert with convert_to='mlprogram'")
@@ -91,32 +91,32 @@ def _read(path: Path) -> tuple[Any, Path]:
 
 
 def read_function(path: Path) -> Any:
-    """The main function of any package as coremltools sees it, to be looked at, not executed.
+    """The main function of a package in coremltools' classes, whatever operations it holds.
 
     Raises:
-        LesionliteError: if it is missing, damaged, or no ML Program.
+        LesionliteError: the package is missing, damaged or no ML Program.
     """
     return _main(*_read(path))
 
 
 def _function(spec: Any, weights: Path) -> Any:
-    """The program's main function, every operation of which has a rule in `mil_ops`."""
+    """The program's main function; `UnknownOp` if `mil/ops.py` lacks one of its operations."""
     main = spec.mlProgram.functions.get("main")
     if main is None or main.opset not in main.block_specializations:
         raise LesionliteError("the program has no function 'main'")
     known = {"const", "classify"} | COMPRESSED | OPS.keys()
     types = {op.type for op in main.block_specializations[main.opset].operations}
-    if unknown := sorted(types - known):  # asked before coremltools, which would fail less clearly
+    if unknown := sorted(types - known):  # coremltools would fail less clearly
         raise UnknownOp(", ".join(unknown))
     return _main(spec, weights)
 
 
 def _main(spec: Any, weights: Path) -> Any:
-    """The program's main function as coremltools sees it, types and defaults filled in."""
+    """The program's main function in coremltools' classes, with types and defaults filled in."""
     reader = _coremltools(".converters.mil.frontend.milproto.load")
     try:
         program = reader.load(spec, spec.specificationVersion, str(weights))
-    except Exception as error:  # of many kinds, e.g. "index out of bounds" for cut weights
+    except Exception as error:  # of many kinds, e.g. "index out of bounds" for truncated weights
         raise LesionliteError(
             f"the program or its weights are damaged ({error}); export again"
         ) from error
@@ -125,16 +125,16 @@ def _main(spec: Any, weights: Path) -> Any:
 
 @dataclass(frozen=True)
 class _Input:
-    """One input of the program and how a caller's value becomes its tensor."""
+    """One input of the program; it converts a caller's value to the tensor of its slot."""
 
     name: str
     slot: int
     shape: tuple[int, ...]
-    type: str
-    order: str  # of the channels, "RGB" or "BGR"; "" if the input is no image
+    type: str  # MIL's name of it
+    channel_order: str  # "RGB" or "BGR"; "" if the input is no image
 
     def tensor(self, value: Value) -> Tensor:
-        array = self._pixels(value) if self.order else self._numbers(value)
+        array = self._pixels(value) if self.channel_order else self._numbers(value)
         if self.type == "fp16":
             array = array.astype(np.float16)
         dtype = TYPES[self.type][0]
@@ -152,7 +152,7 @@ class _Input:
                 f"input {self.name!r} takes a uint8 RGB image of {width}x{height} pixels "
                 f"([{height}, {width}, 3]), not {array.dtype} {list(array.shape)}"
             )
-        array = array[:, :, ::-1] if self.order == "BGR" else array
+        array = array[:, :, ::-1] if self.channel_order == "BGR" else array
         return array.transpose(2, 0, 1)[None]
 
     def _numbers(self, value: Value) -> np.ndarray[Any, Any]:
@@ -170,31 +170,37 @@ class _Input:
 def _input(feature: Any, var: Any, slot: int) -> _Input:
     kind = feature.type.WhichOneof("Type")
     shape = shape_of(var)
-    order = ""
+    channel_order = ""
     if kind == "imageType":
         image = feature.type.imageType
-        order = image.ColorSpace.Name(image.colorSpace)
-        if order not in ("RGB", "BGR"):
-            raise LesionliteError(f"image input {feature.name!r} is {order}, not RGB or BGR")
+        channel_order = image.ColorSpace.Name(image.colorSpace)
+        if channel_order not in ("RGB", "BGR"):
+            raise LesionliteError(
+                f"image input {feature.name!r} is {channel_order}, not RGB or BGR"
+            )
         if shape != (1, 3, image.height, image.width):
             raise LesionliteError(f"image input {feature.name!r} feeds a tensor {list(shape)}")
     elif kind != "multiArrayType":
         raise LesionliteError(f"input {feature.name!r} is neither an image nor an array")
-    return _Input(feature.name, slot, shape, type_of(var), order)
+    return _Input(feature.name, slot, shape, type_of(var), channel_order)
 
 
 class Program:
-    """A Core ML program that is ready to run. Made by `load`.
+    """A Core ML program that is ready to run. `load` makes it.
 
     Attributes:
-        inputs: shape of the tensor that each input feeds; an image is (1, 3, height, width).
-        labels: what a classifier calls its classes, in the order of its probabilities; else ().
+        inputs: shape of each input's tensor, by name; (1, 3, height, width) for an image.
+        labels: a classifier's labels, in the order of its probabilities; else ().
     """
 
     def __init__(self, spec: Any, function: Any) -> None:
         """Compile the function that coremltools read from `spec`, and run it once on zeros.
 
-        The rehearsal compares every result's shape and type with the file's.
+        This first run compares the shape and type of every result with the file's.
+
+        Raises:
+            UnknownOp: a result has another shape or type than the file declares.
+            LesionliteError: an input, an output or the labels are of a kind that is not supported.
         """
         self._graph = Graph(function)
         features = {feature.name: feature for feature in spec.description.input}
@@ -244,15 +250,16 @@ class Program:
         """Run the program as coremltools' `MLModel.predict` does.
 
         Args:
-            inputs: by name. An image: uint8 RGB [H, W, 3] or [1, H, W, 3], or a PIL image of mode
-                RGB; the program's channel order is applied here. An array: of the input's shape.
+            inputs: values by input name. For an image input, uint8 RGB [H, W, 3] or [1, H, W, 3],
+                or a PIL image of mode RGB, whatever channel order the program wants. For an array
+                input, an array of its shape.
 
         Returns:
-            Arrays by output name. A classifier gives the likeliest label and {label: probability},
-            under Core ML's names, e.g. `classLabel` and `classLabel_probs`.
+            Arrays by output name. For a classifier, the most probable label and a dictionary of
+            probabilities by label, under the file's names, e.g. `classLabel`, `classLabel_probs`.
 
         Raises:
-            LesionliteError: if an input is missing, unknown, or of the wrong shape or type.
+            LesionliteError: an input is missing, unknown, or of the wrong shape or type.
         """
         slots = self._run(inputs)
         answer: dict[str, Prediction] = {
@@ -266,10 +273,10 @@ class Program:
         return answer
 
     def tensors(self, image: Value) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-        """Every float value that is computed for one image, float32, in order, by operation.
+        """The name and value, float32, of each float tensor that the program computes, in order.
 
         Raises:
-            LesionliteError: if the program takes more than one image, or the image is wrong.
+            LesionliteError: the program has more than one input, or the image is wrong.
         """
         if len(self._inputs) != 1:
             raise LesionliteError("the program takes more than one input")
@@ -283,10 +290,10 @@ class Program:
                 yield f"{name} #{index}", value.numpy()
 
     def probabilities(self, image: Value) -> np.ndarray[Any, Any]:
-        """Probabilities in the order of `labels`, float32 [C], of one image as `predict` takes it.
+        """Probabilities, float32 [C] in the order of `labels`, of one image as in `predict`.
 
         Raises:
-            LesionliteError: if the program is no classifier of one input, or the image is wrong.
+            LesionliteError: the program is no classifier of one image, or the image is wrong.
         """
         if self._classifier is None or len(self._inputs) != 1:
             raise LesionliteError("the program is no classifier of one image")

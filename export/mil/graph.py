@@ -1,4 +1,4 @@
-"""A Core ML program as a flat list of steps that look nothing up while they run."""
+"""A Core ML program, compiled to a list of operations that run without any lookup by name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export.mil.ops import COMPRESSED, EXACT, OPS, is_operand
 from lesionlite.export.mil.spatial import UnknownOp
 
-# MIL's types: how torch holds them here, how `predict` returns them
+# MIL's types: the dtype here in torch, and the dtype that `predict` returns
 TYPES: dict[str, tuple[torch.dtype, Any]] = {
     "fp16": (torch.float32, np.float16),
     "fp32": (torch.float32, np.float32),
@@ -25,19 +25,29 @@ TYPES: dict[str, tuple[torch.dtype, Any]] = {
 
 
 @dataclass(slots=True)
-class Step:
-    """One operation: its attributes are bound, its operands and results are slots."""
+class Operation:
+    """One operation of the program.
+
+    Attributes:
+        name: its type and name in the file, for errors.
+        run: computes it; takes the operands by name, the attributes are bound.
+        reads: each operand's name and its slot, or the slots of a list of tensors.
+        writes: the slot of each result.
+        declared: the shape and type of each result, as the file declares them.
+        rounds: whether the results are rounded to fp16.
+        frees: slots whose values no later operation reads.
+    """
 
     name: str
     run: Callable[..., Any]
     reads: list[tuple[str, int | list[int]]]
     writes: list[int]
-    promised: list[tuple[tuple[int, ...], torch.dtype]]  # the results' shapes and types
-    rounds: bool  # to fp16
+    declared: list[tuple[tuple[int, ...], torch.dtype]]
+    rounds: bool
     frees: list[int] = field(default_factory=list)
 
     def __call__(self, slots: list[Any]) -> tuple[Tensor, ...]:
-        """The results, rounded to fp16 where the file says so."""
+        """The results, rounded to fp16 if the file declares fp16."""
         operands = {
             name: slots[at] if isinstance(at, int) else [slots[i] for i in at]
             for name, at in self.reads
@@ -48,38 +58,47 @@ class Step:
         return tuple(x.half().float() for x in results) if self.rounds else results
 
     def checked(self, slots: list[Any]) -> tuple[Tensor, ...]:
-        """The same, but whatever does not go as the file promises is an operation not known."""
+        """The results, if they have the shapes and types that the file declares.
+
+        Raises:
+            UnknownOp: they have not, or torch refuses to compute them.
+        """
         try:
             results = self(slots)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             raise UnknownOp(f"{self.name}: {error}") from error
-        if (found := [(tuple(x.shape), x.dtype) for x in results]) != self.promised:
-            raise UnknownOp(f"{self.name}: {found} where the file promises {self.promised}")
+        if (found := [(tuple(x.shape), x.dtype) for x in results]) != self.declared:
+            raise UnknownOp(f"{self.name}: {found} where the file declares {self.declared}")
         return results
 
 
 class Graph:
-    """A MIL function as a flat list of steps over slots; constants lie in their slots already."""
+    """A MIL function as a list of operations that read and write numbered slots.
+
+    Attributes:
+        slots: one entry for each value; constants are in theirs, other slots hold None.
+        operations: in the order of execution.
+    """
 
     def __init__(self, function: Any) -> None:
-        """Compile what coremltools read; every constant is expanded and converted once, here.
+        """Compile a function that coremltools read; decompress and convert its constants.
 
         Raises:
-            UnknownOp: if an attribute is computed by the program, or a type is not in `TYPES`.
-            LesionliteError: if a shape is flexible.
+            UnknownOp: the program computes an attribute, or a type is not in `TYPES`.
+            LesionliteError: a shape is flexible.
         """
         self.slots: list[Any] = []
-        self.steps: list[Step] = []
+        self.operations: list[Operation] = []
         self._slot_of: dict[int, int] = {}  # id of the MIL variable -> slot
         for var in function.inputs.values():
             self._new(var)
         for op in function.operations:
             skip = op.op_type == "classify" or op.op_type in COMPRESSED
             if not skip and any(var.val is None for var in op.outputs):  # else it is a constant
-                self.steps.append(self._step(op))
+                self.operations.append(self._compile(op))
 
     def slot(self, var: Any) -> int:
-        """Where the variable's value lies, or will lie."""
+        """The slot of a variable; a constant gets one on first use."""
         if id(var) not in self._slot_of:
             value = var.val
             if value is None and var.op is not None and var.op.op_type in COMPRESSED:
@@ -94,7 +113,7 @@ class Graph:
         self.slots.append(value)
         return self._slot_of[id(var)]
 
-    def _step(self, op: Any) -> Step:
+    def _compile(self, op: Any) -> Operation:
         name = f"{op.op_type} ({op.name})"
         reads: list[tuple[str, int | list[int]]] = []
         attributes: dict[str, Any] = {}
@@ -106,46 +125,52 @@ class Graph:
                 raise UnknownOp(f"{name} with a computed {key}")
             else:
                 attributes[key] = _plain(var.val)
-        return Step(
+        return Operation(
             name=name,
             run=partial(OPS[op.op_type], **attributes),
             reads=reads,
             writes=[self._new(var) for var in op.outputs],
-            promised=[(shape_of(var), TYPES[type_of(var)][0]) for var in op.outputs],
+            declared=[(shape_of(var), TYPES[type_of(var)][0]) for var in op.outputs],
             rounds=op.op_type not in EXACT and type_of(op.outputs[0]) == "fp16",
         )
 
     def free_all_but(self, kept: set[int]) -> None:
-        """Have every step drop the values that no later step reads; constants stay."""
+        """Make each operation drop the values that no later one reads, except `kept` slots.
+
+        Constants stay.
+        """
         kept = kept | {slot for slot, value in enumerate(self.slots) if value is not None}
-        for step in reversed(self.steps):
-            read = [at for _, place in step.reads for at in np.atleast_1d(place).tolist()]
-            step.frees = sorted({*read, *step.writes} - kept)
-            kept.update(step.frees)
+        for operation in reversed(self.operations):
+            read = [at for _, slots in operation.reads for at in np.atleast_1d(slots).tolist()]
+            operation.frees = sorted({*read, *operation.writes} - kept)
+            kept.update(operation.frees)
 
     def execute(
         self,
-        fed: Mapping[int, Tensor],
+        inputs: Mapping[int, Tensor],
         check: bool = False,
         watch: Callable[[str, Tensor], None] | None = None,
     ) -> list[Any]:
-        """All slots after the last step, given the values of the input slots.
+        """Run all operations, and return the slots.
 
         Args:
-            fed: by slot.
-            check: whether shapes and types are compared with the file's.
-            watch: called with each step's name and each of its results.
+            inputs: values by slot.
+            check: whether to compare the results' shapes and types with the file's.
+            watch: called with the name of each operation and each of its results.
+
+        Raises:
+            UnknownOp: if `check`, as `Operation.checked`.
         """
         slots = self.slots.copy()
-        for at, value in fed.items():
+        for at, value in inputs.items():
             slots[at] = value
-        for step in self.steps:
-            results = step.checked(slots) if check else step(slots)
-            for at, result in zip(step.writes, results, strict=True):
+        for operation in self.operations:
+            results = operation.checked(slots) if check else operation(slots)
+            for at, result in zip(operation.writes, results, strict=True):
                 slots[at] = result
                 if watch is not None:
-                    watch(step.name, result)
-            for at in step.frees:
+                    watch(operation.name, result)
+            for at in operation.frees:
                 slots[at] = None
         return slots
 
@@ -167,18 +192,18 @@ def shape_of(var: Any) -> tuple[int, ...]:
     """A MIL variable's shape.
 
     Raises:
-        LesionliteError: if it is flexible.
+        LesionliteError: it is flexible.
     """
     if not all(isinstance(n, int | np.integer | float) for n in var.shape):
         raise LesionliteError(f"the shape of {var.name} is flexible; export with a fixed one")
-    return tuple(int(n) for n in var.shape)  # coremltools infers some as floats
+    return tuple(int(n) for n in var.shape)  # some are floats as coremltools infers them
 
 
 def type_of(var: Any) -> str:
     """A MIL variable's element type.
 
     Raises:
-        UnknownOp: if it is not in `TYPES`.
+        UnknownOp: it is not in `TYPES`.
     """
     name = str(var.dtype.__type_info__())
     if name not in TYPES:

@@ -1,11 +1,11 @@
-"""What each Core ML operation computes: the table `OPS` says it with torch.
+"""What each Core ML operation computes: the table `OPS`, written in torch.
 
-A function of the table takes the operation's operands (tensors) and attributes (plain Python
-values) under the names that Core ML's Model Intermediate Language (MIL) gives them. Defaults are
-filled in by coremltools while it reads the file, so they are absent here. Floating-point values
-are always float32: the caller rounds them where the file says fp16.
+A function in the table takes an operation's operands (tensors) and attributes (plain Python
+values) by their names in Core ML's Model Intermediate Language (MIL). Most attributes have no
+default here, because coremltools fills in the defaults while it reads the file. Floating-point
+values are float32; the caller rounds them where the file declares fp16.
 
-Whatever is not certain raises `UnknownOp`: a guess here would pass for a measurement.
+Anything not certain raises `UnknownOp`, because a guess would be reported as a measurement.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def matmul(x: Tensor, y: Tensor, transpose_x: bool, transpose_y: bool) -> Tensor:
-    """NumPy's matmul; the transposes swap the last two axes and mean nothing for rank 1."""
+    """As NumPy's matmul. A transpose swaps the last two axes, and does nothing for rank 1."""
     if transpose_x and x.ndim > 1:
         x = x.transpose(-1, -2)
     if transpose_y and y.ndim > 1:
@@ -42,15 +42,18 @@ def matmul(x: Tensor, y: Tensor, transpose_x: bool, transpose_y: bool) -> Tensor
 
 
 def reshape(x: Tensor, shape: Ints) -> Tensor:
-    """-1 is what remains; 0 is the dimension of `x` at the same place counted from the right."""
-    shift = x.ndim - len(shape)  # not 0 from iOS 17 on only; a 0 beyond x's rank means 1
+    """Reshape; -1 is inferred, and 0 copies the dimension of `x` at this place from the right.
+
+    A 0 left of the first dimension of `x` means 1. Before iOS 17, a 0 needs equal ranks.
+    """
+    shift = x.ndim - len(shape)
     return x.reshape(
         [n or (x.shape[i + shift] if i + shift >= 0 else 1) for i, n in enumerate(shape)]
     )
 
 
 def expand_dims(x: Tensor, axes: Ints) -> Tensor:
-    """Axes count in the result's rank, in any order."""
+    """Insert axes of size 1. The axes are those of the result, in any order."""
     rank = x.ndim + len(axes)
     for axis in sorted(axis % rank for axis in axes):
         x = x.unsqueeze(axis)
@@ -58,7 +61,7 @@ def expand_dims(x: Tensor, axes: Ints) -> Tensor:
 
 
 def squeeze(x: Tensor, axes: Ints | None = None) -> Tensor:
-    """Drop the given axes where they have size 1, all of size 1 if none are given."""
+    """Drop the given axes of size 1, or all axes of size 1 if none is given."""
     return x.squeeze() if axes is None else x.squeeze(tuple(axes))
 
 
@@ -72,7 +75,7 @@ def quantize(
     zero_point: int | Tensor | None = None,
     axis: int | None = None,
 ) -> Tensor:
-    """Input / scale + zero_point, rounded, halves to even, and clipped; per channel on `axis`."""
+    """Round input / scale half to even, add zero_point, and clip; per channel along `axis`."""
     kind, low, high = STORED[output_dtype]
     steps = (input / _along(scale, input, axis)).round() + _along(zero_point or 0, input, axis)
     return steps.clamp(low, high).to(kind)
@@ -90,7 +93,7 @@ def dequantize(
 
 
 def _along(value: Any, x: Tensor, axis: int | None) -> Any:
-    """A number as it is; a vector, shaped to go with that axis of `x`."""
+    """A number unchanged; a vector, reshaped so that it broadcasts along that axis of `x`."""
     if isinstance(value, int | float):
         return value
     shape = [1] * x.ndim
@@ -101,7 +104,7 @@ def _along(value: Any, x: Tensor, axis: int | None) -> Any:
 def split(
     x: Tensor, axis: int, num_splits: int | None = None, split_sizes: Ints | None = None
 ) -> tuple[Tensor, ...]:
-    """Sizes as given, else `num_splits` equal parts."""
+    """Split into parts of the given sizes, or into `num_splits` equal parts."""
     if split_sizes is None:
         return torch.chunk(x, num_splits or 1, axis)  # coremltools has checked that they are equal
     return torch.split(x, list(split_sizes), axis)
@@ -115,7 +118,7 @@ def concat(values: list[Tensor], axis: int, interleave: bool) -> Tensor:
 
 
 _CASTS = {
-    "fp16": torch.float32,  # the caller rounds
+    "fp16": torch.float32,  # the caller rounds to fp16
     "fp32": torch.float32,
     "int32": torch.int32,
     "bool": torch.bool,
@@ -123,7 +126,7 @@ _CASTS = {
 
 
 def cast(x: Tensor, dtype: str) -> Tensor:
-    """Floats are cut off towards zero on their way to int32."""
+    """Convert the element type; floats are truncated towards zero to become int32."""
     if dtype not in _CASTS:
         raise UnknownOp(f"cast to {dtype}")
     return x.to(_CASTS[dtype])
@@ -144,7 +147,7 @@ def batch_norm(
     gamma: Tensor | None = None,
     beta: Tensor | None = None,
 ) -> Tensor:
-    """[N, C, *D], each channel by the given statistics."""
+    """[N, C, *D] -> the same shape, normalized by the given statistics of each channel."""
     return F.batch_norm(x, mean, variance, gamma, beta, eps=epsilon)
 
 
@@ -155,7 +158,7 @@ def layer_norm(
     gamma: Tensor | None = None,
     beta: Tensor | None = None,
 ) -> Tensor:
-    """By the mean and variance over `axes`, whose sizes gamma and beta have."""
+    """Normalize by mean and variance over `axes`; gamma and beta have the shape of these axes."""
     over = sorted(a % x.ndim for a in (range(x.ndim) if axes is None else axes))
     centred = x - x.mean(over, keepdim=True)
     out = centred / (centred.square().mean(over, keepdim=True) + epsilon).sqrt()
@@ -165,7 +168,7 @@ def layer_norm(
 
 
 def gelu(x: Tensor, mode: str) -> Tensor:
-    """`x` times the normal distribution's function, or one of its two approximations."""
+    """`x` times the normal cumulative distribution function of `x`, or an approximation of it."""
     if mode == "SIGMOID_APPROXIMATION":
         return x * (1.702 * x).sigmoid()
     if mode not in ("EXACT", "TANH_APPROXIMATION"):
@@ -182,18 +185,20 @@ def slice_by_index(
     end_mask: Sequence[bool] | None = None,
     squeeze_mask: Sequence[bool] | None = None,
 ) -> Tensor:
-    """Python's slices; a mask makes a bound open, or an axis an index that disappears."""
+    """Slice each axis. The masks leave a bound open, or take one index and drop the axis."""
     no = [False] * x.ndim
     steps = stride or [1] * x.ndim
     if min(steps) < 1:
         raise UnknownOp("slice_by_index that runs backwards")
-    places = zip(
+    bounds = zip(
         begin, end, steps, begin_mask or no, end_mask or no, squeeze_mask or no, strict=True
     )
     return x[
         tuple(
-            first if squeeze else slice(None if open_ else first, None if open_end else last, step)
-            for first, last, step, open_, open_end, squeeze in places
+            first
+            if squeeze
+            else slice(None if open_begin else first, None if open_end else last, step)
+            for first, last, step, open_begin, open_end, squeeze in bounds
         )
     ]
 
@@ -251,7 +256,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "upsample_bilinear": upsample_bilinear,
 }
 
-# Weights that are stored compressed: coremltools itself expands them while the file is read.
+# Compressed weights: coremltools decompresses them while it reads the file.
 COMPRESSED = frozenset(
     {
         "constexpr_affine_dequantize",
@@ -262,9 +267,11 @@ COMPRESSED = frozenset(
     }
 )
 
-# Inputs that are tensors; all others are attributes and become plain Python values.
+# Inputs that are tensors. All other inputs are attributes, which become plain Python values.
 OPERANDS = frozenset({"x", "y", "weight", "bias", "values", "input"})
-PER_CHANNEL = frozenset({"mean", "variance", "gamma", "beta"})  # of norms: `beta` of others is one
+PER_CHANNEL = frozenset(
+    {"mean", "variance", "gamma", "beta"}
+)  # tensors in norms; elsewhere `beta` is a number
 
 
 def is_operand(op_type: str, name: str) -> bool:
@@ -272,7 +279,7 @@ def is_operand(op_type: str, name: str) -> bool:
     return name in OPERANDS or (op_type.endswith("_norm") and name in PER_CHANNEL)
 
 
-# The results are some of the operands' values, so fp16 needs no rounding.
+# Operations whose results are values of the operands, up to sign, so fp16 needs no rounding.
 EXACT = frozenset(
     {"abs", "concat", "expand_dims", "identity", "max_pool", "maximum", "minimum", "reduce_max"}
     | {"reduce_min", "relu", "reshape", "slice_by_index", "split", "squeeze", "tile", "transpose"}

@@ -1,6 +1,6 @@
-"""Core ML operations over windows and planes of an image: convolution, pooling, resizing.
+"""Core ML's operations on images: convolution, padding, pooling and resizing.
 
-See `lesionlite.export.mil.ops` for what these functions take.
+`lesionlite.export.mil.ops` describes the arguments.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ Ints = Sequence[int]
 
 
 class UnknownOp(LesionliteError):
-    """The file uses an operation, or a mode of one, that has no certain meaning here."""
+    """A file uses an operation, or a mode of one, that the executor does not implement."""
 
     def __init__(self, what: str) -> None:
-        """`what` names the operation's type and what about it is not known."""
+        """`what` names the operation's type and the part of it that is not implemented."""
         self.what = what
         super().__init__(
-            f"no rule to compute the Core ML operation {what}; the verdict on this file is "
-            "`unverified`: check it on a Mac or a phone, or add the operation to "
+            f"lesionlite cannot compute the Core ML operation {what}, so the verdict on this file "
+            "is `unverified`; check it on a Mac or a phone, or add the operation to "
             "export/mil/ops.py"
         )
 
@@ -32,15 +32,15 @@ class UnknownOp(LesionliteError):
 def paddings(
     pad_type: str, pad: Ints, size: Ints, kernel: Ints, strides: Ints
 ) -> list[tuple[int, int]]:
-    """Zeros (before, after) each spatial dimension.
+    """The padding (before, after) of each spatial dimension, in pixels.
 
-    `same` follows coremltools' shape inference and TensorFlow: what is missing for ceil(size /
-    stride) outputs, the odd one after the image (`same_lower`: before it). The formula in MIL's
-    reference for `conv` ignores strides and holds for stride 1 only.
+    `same` follows coremltools' shape inference and TensorFlow. It pads to ceil(size / stride)
+    outputs; if the total is odd, the extra pixel comes after the image (`same_lower`: before it).
+    The formula in MIL's reference for `conv` ignores strides, so it holds for stride 1 only.
 
     Args:
         pad_type: `valid`, `custom`, `same` or `same_lower`.
-        pad: [before, after] of each dimension in turn, for `custom` only.
+        pad: before and after of each dimension in turn; used by `custom` only.
         size: spatial shape of the input, pixels.
         kernel: spatial shape of the kernel, dilation included.
         strides: one for each dimension.
@@ -68,7 +68,7 @@ def _pad(x: Tensor, pads: list[tuple[int, int]], value: float = 0) -> Tensor:
 
 
 def pad_edges(x: Tensor, pad: Ints, mode: str, constant_val: float) -> Tensor:
-    """Widen the last axes, before and after each in turn, by a constant."""
+    """Pad the last axes with a constant; `pad` is before and after of each axis in turn."""
     if mode != "constant":
         raise UnknownOp(f"pad with mode {mode!r}")
     return _pad(x, _before_after(pad), constant_val)
@@ -92,7 +92,7 @@ def conv(
     """[N, C, *D], weight [C', C/groups, *K] -> [N, C', *D']."""
     kernel = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
     pads = paddings(pad_type, pad, x.shape[2:], kernel, strides)
-    if all(before == after for before, after in pads):  # no copy of the image
+    if all(before == after for before, after in pads):  # avoids a padded copy of the image
         around = [before for before, _ in pads]
     else:
         x, around = _pad(x, pads), [0] * len(pads)
@@ -102,21 +102,21 @@ def conv(
 def _windows(
     x: Tensor, kernel_sizes: Ints, strides: Ints, pad_type: str, pad: Ints, ceil_mode: bool
 ) -> list[tuple[int, int]]:
-    """Padding of a pooling; `ceil_mode` counts a last window that hangs over the edge, too."""
+    """The padding of a pooling. `UnknownOp` if `ceil_mode` adds a window beyond the edge."""
     size = x.shape[2:]
     pads = paddings(pad_type, pad, size, kernel_sizes, strides)
     if ceil_mode and any(
         (n + sum(around) - k) % s
         for n, around, k, s in zip(size, pads, kernel_sizes, strides, strict=True)
     ):
-        raise UnknownOp("pooling with ceil_mode and windows that hang over the edge")
+        raise UnknownOp("pooling with ceil_mode and a window beyond the edge")
     return pads
 
 
 def max_pool(
     x: Tensor, kernel_sizes: Ints, strides: Ints, pad_type: str, pad: Ints, ceil_mode: bool
 ) -> Tensor:
-    """[N, C, *D] -> [N, C, *D']; padding never wins."""
+    """[N, C, *D] -> [N, C, *D']; padding is never the maximum."""
     pads = _windows(x, kernel_sizes, strides, pad_type, pad, ceil_mode)
     return _MAX_POOL[len(pads) - 1](_pad(x, pads, -torch.inf), kernel_sizes, strides)
 
@@ -130,7 +130,7 @@ def avg_pool(
     exclude_padding_from_average: bool,
     ceil_mode: bool,
 ) -> Tensor:
-    """[N, C, *D] -> [N, C, *D']; padding counts as zeros, or not at all."""
+    """[N, C, *D] -> [N, C, *D']; padding counts as zeros, or is excluded from the average."""
     pads = _windows(x, kernel_sizes, strides, pad_type, pad, ceil_mode)
     pool = _AVG_POOL[len(pads) - 1]
     averages = pool(_pad(x, pads), kernel_sizes, strides)
@@ -146,9 +146,10 @@ def upsample_bilinear(
     align_corners: bool,
     half_pixel_centers: bool | None = None,
 ) -> Tensor:
-    """[*, H, W] -> [*, floor(H * scale), floor(W * scale)], spacing from the sizes, not the scale.
+    """[*, H, W] -> [*, floor(H * scale), floor(W * scale)].
 
-    The product is rounded to float32 before the floor, as coremltools does: 8/7 of 7 is 8.
+    The distance between samples follows from the two sizes, not from the scale. The product is
+    rounded to float32 before the floor, as in coremltools, so that 8/7 of 7 is 8.
     """
     if half_pixel_centers is not None and half_pixel_centers == align_corners:
         raise UnknownOp(f"upsample_bilinear with align_corners and {half_pixel_centers=}")
@@ -158,5 +159,5 @@ def upsample_bilinear(
         for scale, side in ((scale_factor_height, height), (scale_factor_width, width))
     ]
     planes = x.reshape(1, -1, height, width)
-    grown = F.interpolate(planes, size=size, mode="bilinear", align_corners=align_corners)
-    return grown.reshape(*x.shape[:-2], *size)
+    resized = F.interpolate(planes, size=size, mode="bilinear", align_corners=align_corners)
+    return resized.reshape(*x.shape[:-2], *size)

@@ -20,7 +20,7 @@ for (const [name, [folder, pattern]] of Object.entries(RUNTIMES)) {
   for (const file of readdirSync(from).filter((f) => pattern.test(f)))
     cpSync(join(from, file), join(OUT, name, file));
 }
-// client.js by itself, too: `python -m benchmark.browser` of lesionlite asks the workers by it.
+// client.js also by itself, for `python -m lesionlite.benchmark.elsewhere.browser`.
 await bundle(["src/app.js", "src/client.js", "src/worker-onnx.js"], "esm");
 await bundle(["src/worker-litert.js"], "iife"); // see src/client.js
 const shell = files(OUT).filter((file) => !Object.keys(RUNTIMES).includes(file.split("/")[0]));
@@ -38,7 +38,7 @@ function bundle(entryPoints, format, define = {}) {
     bundle: true,
     target: "es2022",
     charset: "utf8",
-    // ONNX Runtime starts its threads from a file of its own: bundled, it would start our worker.
+    // ONNX Runtime starts its threads from its own file; if bundled, it would start our worker.
     conditions: ["onnxruntime-web-use-extern-wasm"],
     logLevel: "warning",
   });

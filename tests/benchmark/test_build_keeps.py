@@ -151,7 +151,7 @@ def test_a_toolchain_that_is_missing_is_refused_before_training(
     data: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lesionlite.export.formats.find_spec", lambda name: None)
-    refused(data, out, "onnx files need a toolchain that is not installed")
+    refused(data, out, "onnx files need packages that are not installed")
 
 
 def test_a_run_of_other_classes_is_refused_before_the_export(

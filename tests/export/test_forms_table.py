@@ -35,7 +35,7 @@ def test_a_network_gets_the_form_of_its_family() -> None:
 
 @pytest.mark.parametrize("model", ["resnet10t", "mobilevit_s", "mobilevitv3_050", ""])
 def test_a_network_without_a_row_is_refused(model: str) -> None:
-    with pytest.raises(LesionliteError, match="no form is written .*: mobilevitv2$"):
+    with pytest.raises(LesionliteError, match="no form for the family .*: mobilevitv2$"):
         find_form(model)
 
 

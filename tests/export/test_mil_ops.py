@@ -654,7 +654,7 @@ X = {"x": FED["x"]}
             ),
         ),
         (
-            "real_div .* where the file promises",
+            "real_div .* where the file declares",
             lambda mb, x: mb.cast(
                 x=mb.real_div(x=mb.cast(x=x, dtype="int32"), y=np.int32(2)), dtype="fp32"
             ),
@@ -686,7 +686,7 @@ def test_rehearsal_compares_results_with_the_file(
     path = save(lambda mb, x: mb.transpose(x=x, perm=[0, 2, 3, 1]), 16, X)
     assert mil.load(path).predict(X)
     monkeypatch.setitem(mil_ops.OPS, "transpose", lambda x, perm: x)
-    with pytest.raises(mil.UnknownOp, match="transpose .* where the file promises"):
+    with pytest.raises(mil.UnknownOp, match="transpose .* where the file declares"):
         mil.load(path)
     monkeypatch.setitem(mil_ops.OPS, "transpose", lambda x, perm: x.permute([5]))
     with pytest.raises(mil.UnknownOp, match="transpose .*dim"):

@@ -175,4 +175,4 @@ def test_what_nobody_foresaw_is_said(page: Any) -> None:
     page.evaluate("Storage.prototype.setItem = () => { throw new Error('refused'); }; 0")
     page.evaluate("document.getElementById('about').open = true")
     page.click("#again")  # its verdict cannot be kept
-    says(page, "problem", "Something unforeseen went wrong (Error: refused)")
+    says(page, "problem", "An unexpected error occurred (Error: refused)")

@@ -75,7 +75,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert document["out"] == out and document["artifacts"][0].endswith("-fp32.mlpackage")
     assert f"next: open {out}/LesionLite.swiftpm in Xcode" in said.err
     assert cli.main(command) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert cli.main(["embed", str(folder), "--app", "windows", "--out", out + "2"]) == 2
     assert "choose from: web, android, ios" in capsys.readouterr().err
     assert cli.main(["embed", out, "--app", "web", "--out", out + "2"]) == 2
@@ -319,7 +319,7 @@ def golden_that_names(name: str, value: str) -> Callable[[Path], None]:
         (lambda app: shutil.rmtree(app), "no app to renew: there is no folder"),
         (no_cases, "no app to renew: .* has no cases.json; name the folder"),
         (no_golden, "no app to renew: .* has no model/golden/golden.json"),
-        (linked_golden, "golden leads elsewhere by a link"),
+        (linked_golden, "golden is a link or lies below one"),
         (edited_artifact, "is not the file that lesionlite placed there"),
         (file_in_the_way, "fp16.onnx is not one that lesionlite placed"),
         (golden_that_names("images", "../../main"), "no plain file name"),
@@ -342,7 +342,7 @@ def test_a_folder_of_another_kind_is_no_app(fill: Embed, tmp_path: Path) -> None
     mine = tmp_path / "mine" / "model"
     mine.mkdir(parents=True)
     (mine / "weights.bin").write_text("mine")
-    with pytest.raises(LesionliteError, match="mine is no page app of lesionlite's"):
+    with pytest.raises(LesionliteError, match="mine is no page app of lesionlite"):
         fill(out=mine.parent, precision="fp32", model_only=True)
     assert (mine / "weights.bin").read_text() == "mine"
     fill("apple", out=tmp_path / "phone", precision="fp32")

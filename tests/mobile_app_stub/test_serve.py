@@ -169,7 +169,7 @@ def test_without_npm_what_was_built_is_served(
     npm.unlink()
     (app / "build.mjs").touch()
     build_site(app)
-    assert "as it was built before" in capsys.readouterr().out
+    assert "that was built before" in capsys.readouterr().out
     (app / "site" / "index.html").unlink()
     with pytest.raises(LesionliteError, match="install Node.js 20"):
         build_site(app)

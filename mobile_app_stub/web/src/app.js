@@ -1,12 +1,12 @@
-// The page: what the user does, and what is shown.
+// The page: reacts to the user and shows results.
 import { takePhoto } from "./camera.js";
 import { Client, RUNTIMES } from "./client.js";
 import { keepOffline } from "./offline.js";
 import { Problem } from "./problem.js";
 import { recall, remember } from "./verdicts.js";
 
-const MEGAPIXELS = 100; // more, 4 bytes a pixel, is beyond the memory that phones give a page
-const SLOW = 12; // megapixels; more take a moment that should be explained
+const MEGAPIXELS = 100; // at 4 bytes per pixel, more exceeds the memory that phones give a page
+const SLOW = 12; // megapixels; for more, the page says why it takes a moment
 const percent = new Intl.NumberFormat(undefined, {
   style: "percent",
   minimumFractionDigits: 1,
@@ -14,8 +14,8 @@ const percent = new Intl.NumberFormat(undefined, {
 });
 const part = (id) => document.getElementById(id);
 let client; // of the chosen runtime
-let chosen; // its key in RUNTIMES
-let model; // what it loaded
+let chosen; // the key of the runtime in RUNTIMES
+let model; // what the worker loaded: name, sha256, threads, note
 
 async function start() {
   listen();
@@ -29,7 +29,7 @@ async function start() {
 
 function listen() {
   addEventListener("unhandledrejection", ({ reason }) => {
-    part("problem").textContent = `Something unforeseen went wrong (${reason}); reload the page.`;
+    part("problem").textContent = `An unexpected error occurred (${reason}); reload the page.`;
   });
   part("choose").onclick = () => part("file").click();
   part("file").onchange = ({ target }) => {
@@ -48,7 +48,7 @@ function listen() {
   }
 }
 
-/** Do what the user asked for; a problem is shown as its sentence. */
+/** Do what the user asked for; show the message of a Problem. */
 async function attempt(act) {
   const asked = client;
   part("problem").textContent = "";
@@ -56,7 +56,7 @@ async function attempt(act) {
   try {
     await act();
   } catch (error) {
-    if (asked !== client) return; // another runtime was chosen meanwhile, and speaks for itself
+    if (asked !== client) return; // another runtime was chosen meanwhile
     if (!(error instanceof Problem)) throw error;
     say("");
     part("problem").textContent = error.message;
@@ -66,7 +66,7 @@ async function attempt(act) {
 }
 
 function allow(on) {
-  const trusted = model && recall(chosen, model); // a device that answers wrongly is not asked
+  const trusted = model && recall(chosen, model); // no photos on a device that failed the test
   part("choose").disabled = part("take").disabled = !(on && trusted);
   part("again").disabled = !(on && model);
 }
@@ -141,7 +141,7 @@ function clear() {
   part("result").classList.remove("unsure");
 }
 
-/** Show the photo; its size in megapixels, known before its pixels are. */
+/** Show the photo; return its size in megapixels, which is known before it is decoded. */
 async function preview(photo) {
   const image = part("photo");
   URL.revokeObjectURL(image.src);
@@ -162,7 +162,7 @@ function row({ label, probability }) {
   const [name, value] = [document.createElement("span"), document.createElement("span")];
   [name.textContent, value.textContent] = [label, percent.format(probability)];
   const bar = Object.assign(document.createElement("meter"), { value: probability });
-  bar.setAttribute("aria-hidden", "true"); // the number says it
+  bar.setAttribute("aria-hidden", "true"); // screen readers read the number
   item.append(name, value, bar);
   return item;
 }

@@ -10,8 +10,8 @@ const REASONS = {
 /**
  * @param {{dialog: HTMLDialogElement, view: HTMLVideoElement, shoot: HTMLElement,
  *   cancel: HTMLElement}} parts
- * @returns {Promise<Blob|null>} a PNG, so that nothing is lost; null if the user changed their mind
- * @throws {Problem} if there is no camera, or it was refused
+ * @returns {Promise<Blob|null>} a PNG, which is lossless; null if the user cancelled
+ * @throws {Problem} if there is no camera, or the user refused access
  */
 export async function takePhoto({ dialog, view, shoot, cancel }) {
   const stream = await openCamera();

@@ -1,7 +1,7 @@
-// The page's side of a worker: a question is a promise.
+// The page's side of a worker: sends messages to it, and returns promises of the answers.
 import { Problem } from "./problem.js";
 
-/** LiteRT.js loads its code by importScripts, which only a classic worker has. */
+/** LiteRT.js loads its code with importScripts, which only classic workers have. */
 export const RUNTIMES = {
   litert: { name: "LiteRT.js", worker: "worker-litert.js", type: "classic" },
   onnx: { name: "ONNX Runtime Web", worker: "worker-onnx.js", type: "module" },
@@ -19,8 +19,8 @@ export class Client {
   }
 
   /**
-   * @param {"load"|"classify"|"selfTest"} ask a method of the worker's engine
-   * @param {object} settings its arguments
+   * @param {"load"|"classify"|"selfTest"} ask the method of the engine in the worker
+   * @param {object} settings the arguments of the method
    * @returns {Promise<any>} rejects with a Problem
    */
   ask(ask, settings = {}) {

@@ -1,4 +1,5 @@
-// What goes into the model and what its answers are called: the page knows nothing else of it.
+// The contract: how to prepare the model's input and what its answers mean. The page has no other
+// knowledge of the model.
 import { Problem } from "./problem.js";
 
 const VERSION = 1;
@@ -9,17 +10,17 @@ const INTERPOLATIONS = ["nearest", "bilinear", "bicubic", "area"];
  * @typedef {object} Contract
  * @property {string[]} labels class names, in the order of the probabilities
  * @property {number} side S: the model takes S x S pixels
- * @property {"squash"|"shortest"} resize the whole image to S x S, or its shorter side to
- *   `resize_side` and the S x S centre of that
+ * @property {"squash"|"shortest"} resize "squash" resizes the whole image to S x S; "shortest"
+ *   resizes its shorter side to `resize_side`, and crops the S x S centre
  * @property {number} resize_side pixels
  * @property {"nearest"|"bilinear"|"bicubic"|"area"} interpolation
  * @property {boolean} antialias whether the filter widens when the image shrinks
- * @property {number} unsure_below where the largest probability is below it, "not sure" is said
- * @property {string} note what every reader of a result must know
+ * @property {number} unsure_below if the largest probability is below it, the page says "not sure"
+ * @property {string} note a sentence to show with every result; may be empty
  */
 
 /**
- * Refuse a contract that this page cannot honour.
+ * Refuse a contract that this page cannot fulfil.
  * @param {any} contract parsed contract.json
  * @returns {Contract}
  * @throws {Problem} naming the field

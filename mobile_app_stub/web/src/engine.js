@@ -1,4 +1,4 @@
-// The worker's side: a model in one runtime, asked by messages. `client.js` is the page's side.
+// The worker's side: answers messages with a model in one runtime. `client.js` is the page's side.
 import { checkContract } from "./contract.js";
 import { checkGolden, judge } from "./golden.js";
 import { toInput } from "./photo.js";
@@ -6,7 +6,7 @@ import { Problem } from "./problem.js";
 import { rank } from "./ranking.js";
 
 const MODEL = new URL("model/", self.location);
-const THREADS = 4; // more of them wait for one another in a network this small
+const THREADS = 4; // more threads do not make such a small network faster
 
 /**
  * Answer the page's messages `{id, ask, ...}` with `{id, answer}` or `{id, problem}`.
@@ -14,7 +14,7 @@ const THREADS = 4; // more of them wait for one another in a network this small
  */
 export function serve(runtime) {
   const engine = new Engine(runtime);
-  let last = Promise.resolve(); // a runtime runs one query at a time
+  let last = Promise.resolve(); // a runtime can run only one query at a time
   self.onmessage = ({ data: { id, ask, ...settings } }) => {
     last = last.then(() => reply(id, () => engine[ask](settings)));
   };
@@ -26,7 +26,7 @@ async function reply(id, act) {
   } catch (error) {
     if (error instanceof Problem) return self.postMessage({ id, problem: error.message });
     console.error(error);
-    self.postMessage({ id, problem: `Something unforeseen went wrong (${firstLine(error)}).` });
+    self.postMessage({ id, problem: `An unexpected error occurred (${firstLine(error)}).` });
   }
 }
 
@@ -35,7 +35,7 @@ class Engine {
     this.runtime = runtime;
   }
 
-  /** Fetch and open the model: the first thing to ask for. */
+  /** Fetch and open the model; the other methods need it. */
   async load() {
     this.contract = checkContract(await fetchJson("contract.json"));
     this.golden = await fetchJson("golden/golden.json");
@@ -54,7 +54,7 @@ class Engine {
     return { name: found, sha256: this.entry.sha256, threads, note: this.contract.note };
   }
 
-  /** Classify a photo; milliseconds of the whole and of the model alone. */
+  /** Classify a photo, and measure the time in milliseconds: in total, and of the model alone. */
   async classify({ blob }) {
     const started = performance.now();
     const input = await toInput(blob, this.contract);
@@ -69,9 +69,9 @@ class Engine {
     };
   }
 
-  /** Run the golden images, as they are, and hold the answers against what they should be. */
+  /** Classify the golden images, and compare the answers with the expected ones. */
   async selfTest() {
-    const asItIs = { ...this.contract, resize: "squash" }; // they have the input's size
+    const asItIs = { ...this.contract, resize: "squash" }; // golden images have the input's size
     const found = [];
     for (const name of this.golden.images) {
       const blob = await (await fetchOk(`golden/${name}`)).blob();
@@ -97,13 +97,13 @@ async function fetchJson(name) {
   }
 }
 
-/** One changed bit may change answers without any error. */
+/** Refuse a changed model, because its answers might be wrong without any error. */
 async function refuseChanged(name, model, sha256) {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", model));
   const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   if (hex !== sha256)
     throw new Problem(
-      `The model ${name} is damaged: it is not the file that golden.json knows; embed it again.`,
+      `The model ${name} is damaged: its SHA-256 is not the one in golden.json; embed it again.`,
     );
 }
 

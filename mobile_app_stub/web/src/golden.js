@@ -1,8 +1,8 @@
-// Does this device feed and run the model as the machine that made it did?
+// The self-test: does this device give the answers of the machine that exported the model?
 import { Problem } from "./problem.js";
 
 /**
- * Refuse golden vectors that are not of this contract.
+ * Refuse golden vectors of another contract.
  * @param {any} golden parsed golden.json
  * @param {import("./contract.js").Contract} contract
  * @throws {Problem}
@@ -13,10 +13,10 @@ export function checkGolden(golden, contract) {
 }
 
 /**
- * Hold answers against the ones that the artifact should give.
- * @param {{tolerance: number, probabilities: number[][]}} entry of golden.json, for one artifact
+ * Compare answers with the expected ones.
+ * @param {{tolerance: number, probabilities: number[][]}} entry the artifact's entry in golden.json
  * @param {ArrayLike<number>[]} found probabilities for each golden image
- * @returns {{passed: boolean, largest: number}} the largest difference; NaN where one is not finite
+ * @returns {{passed: boolean, largest: number}} largest difference; NaN if any is not finite
  */
 export function judge(entry, found) {
   const differences = entry.probabilities.flatMap((expected, image) =>

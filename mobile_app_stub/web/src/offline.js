@@ -1,14 +1,15 @@
-// The page without a network: a service worker that keeps it.
+// Makes the page work offline: registers the service worker that caches it.
 
 /**
- * Register it, and wait until what this page fetches from then on is kept.
- * @param {(renew: () => void) => void} onUpdate called when a newer version waits to be used
+ * Register the service worker, and wait until it caches what this page fetches.
+ * @param {(renew: () => void) => void} onUpdate called when a newer version is ready; `renew`
+ *   switches to it
  */
 export async function keepOffline(onUpdate) {
   const workers = navigator.serviceWorker;
-  if (!workers) return; // a page without https, or a private window
+  if (!workers) return; // the page is not secure, or in a private window
   const registration = await workers.register("service-worker.js").catch(() => null);
-  if (!registration) return; // without a network there is nothing to register, and no need to
+  if (!registration) return; // for example offline, when it is registered already
   const offer = (worker) =>
     onUpdate(() => {
       workers.oncontrollerchange = () => location.reload();
@@ -21,12 +22,12 @@ export async function keepOffline(onUpdate) {
       if (worker.state === "installed" && workers.controller) offer(worker);
     };
   };
-  // A page that was reloaded past its service worker has none, and does not wait for one either.
+  // A forced reload bypasses an active service worker; then there is nothing to wait for.
   const { active, waiting, installing } = registration;
   if (!workers.controller) await settled(active ?? waiting ?? installing);
 }
 
-/** Until it controls this page, or its installation failed: then the network must do. */
+/** Wait until the worker is active, or its installation failed and the page needs the network. */
 function settled(worker) {
   const done = () => ["activated", "redundant"].includes(worker.state);
   return new Promise((resolve) => {

@@ -1,11 +1,11 @@
-// From a photo's file to the model's input, in a worker: the page stays alive.
+// Converts a photo's file to the model's input. It runs in a worker, so the page stays responsive.
 import { Preprocessor } from "./preprocess.js";
 import { Problem } from "./problem.js";
 
-const STRIP = 1 << 20; // pixels that are copied out of the photo at once: phones limit a canvas
+const STRIP = 1 << 20; // pixels to copy at once, because phones limit the size of a canvas
 
 /**
- * Decode a photo, turned upright by its EXIF orientation, and resize it as the contract says.
+ * Decode a photo, rotate it by its EXIF orientation, and resize it as the contract says.
  * @param {Blob} blob
  * @param {import("./contract.js").Contract} contract
  * @returns {Promise<Uint8Array>} RGB [S, S, 3]

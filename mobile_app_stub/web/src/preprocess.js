@@ -1,10 +1,10 @@
-// From pixels of any size to the model's input, to the bit as the model's training did it.
+// Resizes an image of any size to the model's input, bit for bit as in training.
 //
-// A canvas resizes in its own way in each browser; the model was trained on Pillow's way, so this is
-// Pillow's algorithm for 8-bit images: a horizontal and a vertical pass, weights in fixed point,
-// rounded to 8 bits after each.
+// Training used Pillow, and each browser's canvas resizes in another way. So this is Pillow's
+// algorithm for 8-bit images: a horizontal and a vertical pass with fixed-point weights, each
+// rounded to 8 bits.
 
-const BITS = 22; // of a weight behind the point; Pillow's 32 - 8 - 2
+const BITS = 22; // fractional bits of a weight; Pillow's 32 - 8 - 2
 const HALF = 1 << (BITS - 1);
 
 const FILTERS = {
@@ -22,7 +22,7 @@ function bicubic(x) {
 }
 
 /**
- * Which size the image is brought to, and which square of that is the input.
+ * The size to resize the image to, and the corner of the square to crop from that.
  * @param {number} width of the upright image in pixels
  * @param {number} height
  * @param {import("./contract.js").Contract} contract
@@ -43,9 +43,9 @@ function roundHalfEven(x) {
 }
 
 /**
- * The model's input, made from rows of pixels as they come: a large photo is never needed whole.
+ * Makes the model's input from rows of pixels, so that a large photo need not be in memory.
  *
- * `add` the rows from the top; after the last one `finish` gives the input.
+ * Call `add` with all rows, from the top, and then `finish`.
  */
 export class Preprocessor {
   /**
@@ -60,12 +60,12 @@ export class Preprocessor {
     this.columns = taps(width, to.width, contract.interpolation, to.left, side);
     this.rows = taps(height, to.height, contract.interpolation, to.top, side);
     this.width = width;
-    this.narrow = new Uint8Array(height * side * 3); // all rows, already as wide as the input
+    this.narrow = new Uint8Array(height * side * 3); // all rows, resized to the width of the input
     this.filled = 0;
   }
 
   /**
-   * The horizontal pass of some rows.
+   * Resize some rows horizontally.
    * @param {Uint8Array|Uint8ClampedArray} pixels rows of the image
    * @param {number} channels 3 (RGB) or 4 (RGBA; alpha is dropped)
    */
@@ -80,7 +80,7 @@ export class Preprocessor {
   }
 
   /**
-   * The vertical pass.
+   * Resize vertically.
    * @returns {Uint8Array} RGB [S, S, 3]
    */
   finish() {
@@ -91,7 +91,7 @@ export class Preprocessor {
   }
 }
 
-/** One line of three channels, resampled; `step` is the distance of its pixels. */
+/** Resample a row or column of three channels; the steps are the distances between its pixels. */
 function pass(source, from, step, taps, target, to, targetStep) {
   for (let i = 0; i < taps.length; i++, to += targetStep) {
     const { first, weights } = taps[i];
@@ -99,13 +99,13 @@ function pass(source, from, step, taps, target, to, targetStep) {
       let sum = HALF;
       let at = from + first * step + channel;
       for (let k = 0; k < weights.length; k++, at += step) sum += source[at] * weights[k];
-      // Not >>: the sum of a bicubic filter's lobes may pass 32 bits where Pillow's may not.
+      // Not >>, because with a bicubic filter the sum may exceed 32 bits.
       target[to + channel] = Math.min(255, Math.max(0, Math.floor(sum / (1 << BITS))));
     }
   }
 }
 
-/** For each of `count` places from `begin` on of an axis: its first source place, and weights. */
+/** For `count` pixels from `begin` on along an axis: the first source pixel, and the weights. */
 function taps(from, to, interpolation, begin, count) {
   const places = Array.from({ length: count }, (_, i) => begin + i);
   const scale = from / to;
@@ -116,7 +116,7 @@ function taps(from, to, interpolation, begin, count) {
   return places.map((x) => tap(x, from, scale, FILTERS[interpolation]));
 }
 
-/** Pillow adds the scale up rather than to multiply, which rounds the other way now and then. */
+/** As Pillow, add the scale repeatedly; multiplying would sometimes round to another pixel. */
 function steps(scale, count) {
   const found = [];
   for (let at = scale * 0.5; found.length < count; at += scale) found.push(Math.floor(at));

@@ -1,2 +1,2 @@
-/** What the user or the app's developer can mend: its message is one sentence, fit to be shown. */
+/** An error that the user or the app's developer can fix. Its message is a sentence to show. */
 export class Problem extends Error {}

@@ -1,9 +1,9 @@
-// What is shown of an answer.
+// Selects what to show of an answer.
 
 const SHOWN = 3;
 
 /**
- * The most probable classes, equal ones in the order of the labels, and whether to trust the first.
+ * The most probable classes (ties in the order of the labels), and whether the first is unsure.
  * @param {ArrayLike<number>} probabilities in the order of the labels
  * @param {import("./contract.js").Contract} contract
  * @returns {{top: {label: string, probability: number}[], unsure: boolean}}

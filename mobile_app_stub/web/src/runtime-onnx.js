@@ -6,7 +6,7 @@ export const suffix = ".onnx";
 /**
  * @param {Uint8Array} model the file
  * @param {import("./contract.js").Contract} contract
- * @param {number} threads more than 1 only where the page is isolated
+ * @param {number} threads 1 unless the page is cross-origin isolated
  * @returns {Promise<(input: Uint8Array) => Promise<Float32Array>>} RGB [S, S, 3] to probabilities
  */
 export async function open(model, contract, threads) {

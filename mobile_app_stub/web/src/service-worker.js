@@ -1,10 +1,10 @@
-// Keeps the page for visits without a network. build.mjs fills SHELL and VERSION in.
+// Caches the page for offline use. build.mjs defines SHELL and VERSION.
 /* global SHELL, VERSION */
 
-const CACHE = `lesionlite-${VERSION}`; // another content, another cache: versions never mix
+const CACHE = `lesionlite-${VERSION}`; // one cache per version, so versions never mix
 
 self.addEventListener("install", (event) => {
-  // The runtimes are left out: of each, a browser uses one of several builds, kept on first use.
+  // Not the runtimes: a browser uses one of several builds of each, which is cached on first use.
   const fresh = SHELL.map((file) => new Request(file, { cache: "no-cache" }));
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(fresh)));
 });
@@ -13,7 +13,7 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
       for (const name of await caches.keys()) if (name !== CACHE) await caches.delete(name);
-      await self.clients.claim(); // the first visit's page: what it loads from now on is kept
+      await self.clients.claim(); // also the page of the first visit
     })(),
   );
 });
@@ -37,7 +37,7 @@ async function answer(request) {
   return isolated(response);
 }
 
-/** Only an isolated page may use threads, and many static hosts cannot send these headers. */
+/** Add the headers that a page needs to use threads, because many static hosts cannot. */
 function isolated(response) {
   const headers = new Headers(response.headers);
   headers.set("Cross-Origin-Opener-Policy", "same-origin");

@@ -1,4 +1,4 @@
-// The core against cases that the Python reference made (cases.json).
+// Compares the core with cases that the Python reference made (cases.json).
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -9,12 +9,12 @@ import { geometry, Preprocessor } from "../src/preprocess.js";
 import { Problem } from "../src/problem.js";
 import { rank } from "../src/ranking.js";
 
-// In an app that `lesionlite embed` made it lies in the app, in the templates beside it.
+// `lesionlite embed` copies cases.json into the app; here it is beside the templates.
 const places = ["../cases.json", "../../cases.json"].map((path) => new URL(path, import.meta.url));
 const cases = JSON.parse(readFileSync(places.find(existsSync), "utf8"));
 const bytes = (text) => new Uint8Array(Buffer.from(text, "base64"));
 
-test("contracts are taken, or refused by a sentence that names the field", () => {
+test("contracts are accepted, or refused by a sentence that names the field", () => {
   for (const { contract, problem } of cases.contracts) {
     if (problem === null) assert.equal(checkContract(contract), contract);
     else
