@@ -17,7 +17,7 @@ from lesionlite.train.data.decoding import open_image
 from lesionlite.train.data.splits import Split
 from lesionlite.train.imbalance import sampling_weights
 from lesionlite.train.model import declare_torchvision_operators
-from lesionlite.train.ranks import ALONE, Ranks, by_first_here
+from lesionlite.train.ranks import SINGLE, Ranks, first_on_machine
 
 Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]
 
@@ -26,7 +26,7 @@ class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
     """Augmented images as uint8 [3, S, S] with their class index and their place in the split."""
 
     def __init__(
-        self, split: Split, contract: Contract, config: TrainConfig, ranks: Ranks = ALONE
+        self, split: Split, contract: Contract, config: TrainConfig, ranks: Ranks = SINGLE
     ) -> None:
         declare_torchvision_operators()
         from torchvision.transforms import v2
@@ -36,7 +36,7 @@ class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
         bilinear = v2.InterpolationMode.BILINEAR
         self.pixels = None
         if config.cache:
-            self.pixels = by_first_here(ranks, lambda: cached_pixels(split.files, contract))
+            self.pixels = first_on_machine(ranks, lambda: cached_pixels(split.files, contract))
         self.transform = v2.Compose(
             [
                 *([v2.RandomRotation(config.rotation, bilinear)] if config.rotation else []),
@@ -74,7 +74,7 @@ class EpochSampler(torch.utils.data.Sampler[int]):
         seed: int,
         weigh: bool = True,
         draws: float = 1.0,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE,
     ) -> None:
         """Without `weigh` all images are drawn alike.
 
@@ -112,7 +112,7 @@ def _ignore_ctrl_c(worker: int) -> None:
 
 
 def training_loader(
-    split: Split, contract: Contract, config: TrainConfig, on_cpu: bool, ranks: Ranks = ALONE
+    split: Split, contract: Contract, config: TrainConfig, on_cpu: bool, ranks: Ranks = SINGLE
 ) -> tuple[Loader, EpochSampler]:
     """The loader of augmented batches and its sampler.
 

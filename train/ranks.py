@@ -50,15 +50,15 @@ class Ranks:
         return items[self.rank :: self.world]
 
 
-ALONE = Ranks()
+SINGLE = Ranks()
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
+def process_group() -> Iterator[Ranks]:
     """Meet the other processes, if torchrun started some; leave them after the block."""
     world = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if world == 1:
-        yield ALONE
+        yield SINGLE
         return
     ranks = Ranks(int(os.environ["RANK"]), world, int(os.environ["LOCAL_RANK"]))
     be_quiet(not ranks.is_first)
@@ -100,7 +100,7 @@ def attempt(ranks: Ranks, work: Callable[[], T], here: bool = True) -> T:
     return result  # type: ignore[no-any-return]
 
 
-def by_first(ranks: Ranks, work: Callable[[], T]) -> T:
+def on_first_rank(ranks: Ranks, work: Callable[[], T]) -> T:
     """What `work` gives in the first process, which alone does it, in all; see `attempt`."""
     box = [attempt(ranks, work, ranks.is_first)]
     if ranks.world > 1:
@@ -108,7 +108,7 @@ def by_first(ranks: Ranks, work: Callable[[], T]) -> T:
     return box[0]
 
 
-def by_first_here(ranks: Ranks, work: Callable[[], T]) -> T:
+def first_on_machine(ranks: Ranks, work: Callable[[], T]) -> T:
     """Do `work` in the first process of each machine, then in the others, which find it done."""
     early = attempt(ranks, work, ranks.local == 0)
     return attempt(ranks, lambda: early if ranks.local == 0 else work())
@@ -123,14 +123,14 @@ def gather(ranks: Ranks, part: T) -> list[T]:
     return parts
 
 
-def add_up(ranks: Ranks, values: Tensor) -> Tensor:
+def all_reduce_sum(ranks: Ranks, values: Tensor) -> Tensor:
     """The sum over all processes, in place."""
     if ranks.world > 1:
         dist.all_reduce(values)
     return values
 
 
-def own_device(ranks: Ranks, device: torch.device) -> torch.device:
+def device_of_rank(ranks: Ranks, device: torch.device) -> torch.device:
     """This process's own among a machine's GPUs; a CPU is shared.
 
     Raises:
@@ -148,7 +148,7 @@ def own_device(ranks: Ranks, device: torch.device) -> torch.device:
     return torch.device("cuda", ranks.local)
 
 
-def averaging_gradients(network: nn.Module, ranks: Ranks) -> nn.Module:
+def data_parallel(network: nn.Module, ranks: Ranks) -> nn.Module:
     """The network as training calls it: after `backward`, gradients are the mean over processes.
 
     All begin with the first one's weights. BatchNorm normalizes each process's part of the batch by
@@ -165,4 +165,4 @@ def average_buffers(network: nn.Module, ranks: Ranks) -> None:
     """
     for buffer in network.buffers():
         if ranks.world > 1 and buffer.is_floating_point():
-            add_up(ranks, buffer).div_(ranks.world)
+            all_reduce_sum(ranks, buffer).div_(ranks.world)
