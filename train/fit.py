@@ -13,7 +13,7 @@ from lesionlite.layout import CONTRACT, DATASET, OF_TRAINING, SCORES, read_setti
 from lesionlite.outputs import refuse_foreign, writing_into
 from lesionlite.train import checkpoint
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.data.audit import audit, inspected
+from lesionlite.train.data.audit import audit, decode_all
 from lesionlite.train.data.splits import Dataset, Domains, read_dataset, read_domains
 from lesionlite.train.loop import Trainer
 from lesionlite.train.memory import (
@@ -109,7 +109,7 @@ def _check(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Rank
     _refuse_unwritable(data, [dataset.note, domains])
     for label in dataset.empty_classes():
         say(f"{label} has no training image; it stays a class of the contract")
-    dataset, signatures, bad = inspected(dataset, config.skip_bad)
+    dataset, signatures, bad = decode_all(dataset, config.skip_bad)
     fewest = min(len(dataset.train), len(dataset.val))
     if fewest < ranks.world:
         raise LesionliteError(

@@ -163,7 +163,8 @@ class Trainer:
         on_first_rank(self.ranks, begin)
         if self.config.epochs == 0:
             on_first_rank(self.ranks, self._save)
-        while self.epoch < self.config.epochs and not self._out_of_patience():
+        patience = self.config.patience
+        while self.epoch < self.config.epochs and self.epoch - self.best_epoch < patience:
             row = self._epoch()
             better = row["weighted_f1"] > self.best_f1  # the same in all processes
             if better:
@@ -186,9 +187,6 @@ class Trainer:
         write_text(self.run / CONTRACT, contract.to_json())
         write_json(self.run / SETTINGS, self.settings(found))
         checkpoint.delete(self.run)
-
-    def _out_of_patience(self) -> bool:
-        return self.epoch - self.best_epoch >= self.config.patience
 
     def _epoch(self) -> dict[str, Any]:
         started, seen = time.perf_counter(), 0
