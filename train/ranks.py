@@ -23,7 +23,7 @@ from lesionlite.errors import LesionliteError
 
 T = TypeVar("T")
 WAIT = timedelta(days=1)  # the others wait while the first process checks and decodes all images
-EXIT_DELAY = 10.0  # seconds: torchrun kills the rest after one exits, so the failed one goes first
+EXIT_DELAY = 10.0  # seconds before the others exit, so that the failed one prints its error first
 
 
 @dataclass(frozen=True)
