@@ -1,4 +1,4 @@
-"""Training images: decoded, randomly cropped, flipped and jittered. Knows torchvision."""
+"""Load training images with random crops, flips and colour changes (torchvision)."""
 
 import os
 import signal
@@ -17,16 +17,16 @@ from lesionlite.train.data.decoding import open_image
 from lesionlite.train.data.splits import Split
 from lesionlite.train.imbalance import sampling_weights
 from lesionlite.train.model import declare_torchvision_operators
-from lesionlite.train.ranks import ALONE, Ranks, by_first_here
+from lesionlite.train.ranks import SINGLE, Ranks, first_on_machine
 
 Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]
 
 
 class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
-    """Augmented images as uint8 [3, S, S] with their class index and their place in the split."""
+    """Augmented images: uint8 [3, S, S], class index, and index in the split."""
 
     def __init__(
-        self, split: Split, contract: Contract, config: TrainConfig, ranks: Ranks = ALONE
+        self, split: Split, contract: Contract, config: TrainConfig, ranks: Ranks = SINGLE
     ) -> None:
         declare_torchvision_operators()
         from torchvision.transforms import v2
@@ -36,7 +36,7 @@ class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
         bilinear = v2.InterpolationMode.BILINEAR
         self.pixels = None
         if config.cache:
-            self.pixels = by_first_here(ranks, lambda: cached_pixels(split.files, contract))
+            self.pixels = first_on_machine(ranks, lambda: cached_pixels(split.files, contract))
         self.transform = v2.Compose(
             [
                 *([v2.RandomRotation(config.rotation, bilinear)] if config.rotation else []),
@@ -60,12 +60,12 @@ class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
 
 
 class EpochSampler(torch.utils.data.Sampler[int]):
-    """Draws images for an epoch, with replacement, rare classes more often if so told.
+    """Samples an epoch's images with replacement, rare classes more often if `weigh` is set.
 
-    Every epoch's draws depend on the seed and the epoch's number alone, so that a resumed run
-    draws what the uninterrupted one would have. Several processes make the same draws and take
-    turns with them: each step's images are those that one process would have, and none is taken
-    twice. What is left over when all have equally many is dropped.
+    The samples depend only on the seed and the number of the epoch, so that a resumed run samples
+    the same images as an uninterrupted one. With several processes, all draw the same list and
+    each takes its share: each step then has the images that one process would have used. A
+    remainder that does not divide evenly is dropped.
     """
 
     def __init__(
@@ -74,16 +74,17 @@ class EpochSampler(torch.utils.data.Sampler[int]):
         seed: int,
         weigh: bool = True,
         draws: float = 1.0,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE,
     ) -> None:
-        """Without `weigh` all images are drawn alike.
+        """Make a sampler for epoch 0; set `epoch` before each further one.
 
         Args:
             split: the training images.
             seed: of the run.
-            weigh: draw an image of a class of n in proportion to 1 / sqrt(n).
-            draws: how many to draw, as a multiple of the images; over all processes.
-            ranks: which process this is.
+            weigh: sample an image of a class of n images in proportion to 1 / sqrt(n); otherwise
+                all images equally.
+            draws: number of samples, as a multiple of the images; over all processes.
+            ranks: the place of this process.
         """
         per_class = sampling_weights(split.counts()) if weigh else [1.0] * len(split.labels)
         self.weights = torch.tensor([per_class[t] for t in split.targets], dtype=torch.double)
@@ -102,22 +103,22 @@ class EpochSampler(torch.utils.data.Sampler[int]):
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
-    """One seed per run, epoch and process, far apart for neighbouring ones."""
+    """A seed for each run, epoch and process; neighbours get unrelated seeds."""
     return int(np.random.SeedSequence([seed, epoch, rank]).generate_state(1)[0])
 
 
 def _ignore_ctrl_c(worker: int) -> None:
-    """Ctrl-C reaches the whole process group; the main process alone decides what it means."""
+    """Ctrl-C reaches the whole process group; only the main process handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def training_loader(
-    split: Split, contract: Contract, config: TrainConfig, on_cpu: bool, ranks: Ranks = ALONE
+    split: Split, contract: Contract, config: TrainConfig, on_cpu: bool, ranks: Ranks = SINGLE
 ) -> tuple[Loader, EpochSampler]:
     """The loader of augmented batches and its sampler.
 
-    A batch is uint8 [B, 3, S, S], int64 [B] class indices, int64 [B] places in the split; B is the
-    configuration's batch, shared out over the processes.
+    A batch is uint8 [B, 3, S, S], int64 [B] class indices, and int64 [B] indices in the split. B is
+    the configured batch divided by the number of processes.
     """
     workers = config.workers
     if workers < 0:
@@ -129,7 +130,7 @@ def training_loader(
         batch_size=min(config.batch // ranks.world, len(sampler)),
         sampler=sampler,
         num_workers=workers,
-        drop_last=True,  # BatchNorm must not meet a batch of one
+        drop_last=True,  # BatchNorm cannot train on a batch of one
         persistent_workers=workers > 0,
         worker_init_fn=_ignore_ctrl_c if workers else None,
     )

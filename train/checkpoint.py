@@ -1,4 +1,4 @@
-"""Checkpoints of a run under way: two, so that a damaged one costs an epoch and no more."""
+"""Checkpoints of an unfinished run. Two are kept: if one is damaged, only one epoch is lost."""
 
 import os
 import zipfile
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from lesionlite.train.loop import Trainer
 
 
-def keep(run: Path, state: dict[str, Any]) -> None:
-    """Save `state` as the newest checkpoint, all or nothing; the one before it stays, too."""
+def save(run: Path, state: dict[str, Any]) -> None:
+    """Save `state` as the newest checkpoint, atomically, and keep the one before it."""
     with replacing(run / LAST) as temporary:
         torch.save(state, temporary)
         if (run / LAST).exists():
@@ -28,8 +28,8 @@ def keep(run: Path, state: dict[str, Any]) -> None:
             os.replace(run / LAST, run / PREVIOUS)
 
 
-def state_of(trainer: "Trainer") -> dict[str, Any]:
-    """All that `take` needs to go on, and that a run's other files are made of."""
+def state_dict_of(trainer: "Trainer") -> dict[str, Any]:
+    """Everything that `load_into` needs to continue, and that the run's other files are made of."""
     state = {
         "network": trainer.network.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
@@ -44,11 +44,11 @@ def state_of(trainer: "Trainer") -> dict[str, Any]:
     return state
 
 
-def take(trainer: "Trainer", state: dict[str, Any]) -> None:
-    """Bring a trainer to where `state` was kept.
+def load_into(trainer: "Trainer", state: dict[str, Any]) -> None:
+    """Set a trainer to a saved state.
 
     Raises:
-        LesionliteError: if it is of another network, or lacks something.
+        LesionliteError: if the state belongs to other settings, or is incomplete.
     """
     try:
         trainer.network.load_state_dict(state["network"])
@@ -70,11 +70,11 @@ def take(trainer: "Trainer", state: dict[str, Any]) -> None:
         ) from error
 
 
-def newest(run: Path, device: torch.device) -> dict[str, Any] | None:
-    """The newest checkpoint that is whole; None if there is none at all.
+def read_newest(run: Path, device: torch.device) -> dict[str, Any] | None:
+    """Read the newest undamaged checkpoint; None if the run has no checkpoint.
 
     Raises:
-        LesionliteError: if there are some, and every one is damaged.
+        LesionliteError: if every checkpoint is damaged.
     """
     files = [run / name for name in (LAST, PREVIOUS) if (run / name).exists()]
     for file in files:
@@ -91,28 +91,28 @@ def newest(run: Path, device: torch.device) -> dict[str, Any] | None:
 
 
 def _read(file: Path, device: torch.device) -> tuple[str, dict[str, Any] | None]:
-    """What is wrong with a checkpoint, and what it holds (None if something is wrong).
+    """Read a checkpoint: the problem and None, or "" and the state.
 
-    Torch writes a ZIP archive, which has a CRC-32 of every tensor in it.
+    torch.save writes a ZIP archive, which has a CRC-32 of every tensor.
     """
-    if not file.is_file():  # a pipe would be waited for without end
+    if not file.is_file():  # reading a pipe would block
         return "it is no regular file", None
     try:
         with zipfile.ZipFile(file) as archive:
             if archive.testzip() is not None:
                 return "its checksums are not those of its content", None
         state = torch.load(file, map_location=device, weights_only=True)
-    except Exception:  # zipfile's and torch's readers raise a dozen kinds for damaged archives
+    except Exception:  # zipfile and torch raise many kinds of error for a damaged archive
         return "it is no archive of tensors", None
     return ("", state) if isinstance(state, dict) else ("it holds no checkpoint", None)
 
 
 def exists(run: Path) -> bool:
-    """Whether a run that is under way left a checkpoint."""
+    """Whether the run has a checkpoint, which means that it is unfinished."""
     return any((run / name).exists() for name in (LAST, PREVIOUS))
 
 
-def discard(run: Path) -> None:
-    """Delete all: the run is finished."""
+def delete(run: Path) -> None:
+    """Delete all checkpoints of a finished run."""
     for name in (LAST, PREVIOUS):
         (run / name).unlink(missing_ok=True)

@@ -95,12 +95,12 @@ class Audit:
 
     def run(self) -> Outcome:
         """Audit, and list what was found."""
-        from lesionlite.train.data.audit import audit, inspected, refuse_list_place, write_csv
+        from lesionlite.train.data.audit import audit, decode_all, refuse_list_place, write_csv
         from lesionlite.train.data.splits import read_dataset
 
         if self.out is not None:
             refuse_list_place(self.out, self.data, self.groups)
-        dataset, signatures, _ = inspected(read_dataset(self.data), self.skip_bad)
+        dataset, signatures, _ = decode_all(read_dataset(self.data), self.skip_bad)
         found = audit(self.data, dataset, signatures, self.groups)
         for leak in found.leaks[:SHOWN]:
             say(f"{leak.image}  like  {leak.like}  ({leak.reason})")

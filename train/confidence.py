@@ -1,4 +1,4 @@
-"""Confidence that means something: a temperature, and when an app should say "not sure"."""
+"""Calibrate a network's confidence: its temperature, and the threshold for "not sure"."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -11,23 +11,23 @@ from scipy.special import softmax
 from lesionlite.metrics import calibration_error, reliability
 
 Floats = NDArray[np.floating[Any]]
-COLDEST, HOTTEST = 0.2, 5.0  # beyond them the validation set is too small or too easy to tell
-SUREST = 0.9999  # the contract's threshold lies below 1: that confidence itself gets an answer
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.2, 5.0  # beyond them the validation set is too small or easy
+MAX_THRESHOLD = 0.9999  # a contract's threshold must be below 1
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """What was fitted on validation images.
+    """A temperature and a threshold, fitted on validation images, and what they achieve there.
 
     Attributes:
         temperature: logits are divided by it (Guo et al. 2017, eq. 9).
-        unsure_below: largest probability below which there is no answer.
-        coverage: share of the images that get one.
-        accuracy: of the images that get one.
-        accuracy_of_all: of all.
-        calibration_error_before: expected, 15 bins, at temperature 1.
-        calibration_error: the same at the temperature.
-        images: how many there were.
+        unsure_below: an app says "not sure" if the largest probability is below this threshold.
+        coverage: share of the images that get an answer.
+        accuracy: on the images that get an answer.
+        accuracy_of_all: on all images.
+        calibration_error_before: expected calibration error, 15 bins, at temperature 1.
+        calibration_error: the same at the fitted temperature.
+        images: number of validation images.
     """
 
     temperature: float
@@ -40,7 +40,7 @@ class Confidence:
     images: int
 
     def sentence(self) -> str:
-        """For a person."""
+        """A summary to print."""
         return (
             f"temperature {self.temperature:.3f}: calibration error "
             f"{self.calibration_error_before:.3f} -> {self.calibration_error:.3f}; "
@@ -49,25 +49,25 @@ class Confidence:
         )
 
     def document(self) -> dict[str, float]:
-        """For `train.json`."""
+        """The fields for `train.json`."""
         return asdict(self)
 
 
 def fit_confidence(logits: Floats, truth: NDArray[np.int64], coverage: float) -> Confidence:
-    """Fit both on validation images. The result always fits into a contract.
+    """Fit temperature and threshold on validation images; a contract accepts both.
 
     Args:
-        logits: [N, C], finite, of one image or more.
-        truth: class indices, [N].
-        coverage: share of the images that shall get an answer.
+        logits: float [N, C], finite, N at least 1.
+        truth: class indices, int64 [N].
+        coverage: share of the images that should get an answer.
     """
     temperature = fit_temperature(logits, truth)
     before, after = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
     right = logits.argmax(1) == truth
     confidence = after.max(1).astype(np.float32)
-    # As a phone reads it out of the contract: rounded down, so that none falls out by rounding.
+    # The contract holds four decimals: round down, so that rounding excludes no image.
     lowest = float(np.quantile(confidence, 1 - coverage, method="lower"))
-    threshold = min(SUREST, math.floor(lowest * 1e4) / 1e4)
+    threshold = min(MAX_THRESHOLD, math.floor(lowest * 1e4) / 1e4)
     answered = confidence >= threshold
     return Confidence(
         temperature=temperature,
@@ -82,7 +82,12 @@ def fit_confidence(logits: Floats, truth: NDArray[np.int64], coverage: float) ->
 
 
 def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float:
-    """The temperature of least negative log-likelihood, from `COLDEST` to `HOTTEST`."""
+    """The temperature, within bounds, that minimizes the negative log-likelihood.
+
+    Args:
+        logits: float [N, C].
+        truth: class indices, int64 [N].
+    """
     from scipy.optimize import minimize_scalar
 
     wide = logits.astype(np.float64)
@@ -93,5 +98,6 @@ def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float:
         z -= z.max(1, keepdims=True)
         return float((np.log(np.exp(z).sum(1)) - z[rows, truth]).mean())
 
-    found = minimize_scalar(loss, bounds=tuple(np.log((COLDEST, HOTTEST))), method="bounded")
+    bounds = tuple(np.log((MIN_TEMPERATURE, MAX_TEMPERATURE)))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded")
     return float(round(np.exp(found.x), 4))

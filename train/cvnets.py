@@ -1,9 +1,9 @@
-"""Apple's own MobileViTv2 checkpoints (ml-cvnets): their parameters by the names that timm has.
+"""Rename the parameters of Apple's MobileViTv2 checkpoints (ml-cvnets) to timm's names.
 
-The names are those of ml-cvnets 0.2, in which the published weights were trained, to its last
-version. Nothing but names differs: for MobileViTv2 it reads images as RGB (with Pillow) in 0..1,
-without mean and deviation, as timm and we do, so the first convolution's channels stay as they are.
-(Version 0.1, of the first MobileViT, read BGR; that network's parameters do not fit.)
+This covers ml-cvnets 0.2, with which the published weights were trained, and all later versions.
+Only the names differ. For MobileViTv2, ml-cvnets reads images as RGB (with Pillow), scaled to 0..1,
+without mean and deviation, as timm and lesionlite do. So the channels of the first convolution need
+no reordering. (Version 0.1 read BGR, but it has only the first MobileViT, which does not fit.)
 """
 
 import re
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-FIRST = "conv_1.block.conv.weight"  # tells their checkpoints from timm's
-NAMES = (  # their name, timm's; one after the other
+FIRST = "conv_1.block.conv.weight"  # only ml-cvnets' checkpoints have it
+NAMES = (  # pattern of ml-cvnets' name, timm's name; applied in order
     (r"\.block\.conv\.", ".conv."),
     (r"\.block\.norm\.", ".bn."),
     (r"^conv_1\.", "stem."),
@@ -22,7 +22,7 @@ NAMES = (  # their name, timm's; one after the other
     (r"\.block\.red_1x1\.", ".conv3_1x1."),
     (r"\.local_rep\.0\.", ".conv_kxk."),
     (r"\.local_rep\.1\.conv\.", ".conv_1x1."),
-    (r"\.global_rep\.\d\.(weight|bias)$", r".norm.\1"),  # what follows the last block
+    (r"\.global_rep\.\d\.(weight|bias)$", r".norm.\1"),  # the norm after the last block
     (r"\.global_rep\.", ".transformer."),
     (r"\.pre_norm_attn\.0\.", ".norm1."),
     (r"\.pre_norm_attn\.1\.(qkv_proj|out_proj)\.conv\.", r".attn.\1."),
@@ -34,16 +34,16 @@ NAMES = (  # their name, timm's; one after the other
 
 
 def is_cvnets(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict has ml-cvnets' names."""
+    """Whether a state dict has ml-cvnets' parameter names."""
     return FIRST in state
 
 
 def as_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of ml-cvnets' MobileViTv2 by timm's names; of another network, some stay."""
+    """Rename ml-cvnets' parameters to timm's names; names that no pattern matches stay."""
     return {_name(key): value for key, value in state.items()}
 
 
 def _name(key: str) -> str:
-    for theirs, ours in NAMES:
-        key = re.sub(theirs, ours, key)
+    for pattern, replacement in NAMES:
+        key = re.sub(pattern, replacement, key)
     return key

@@ -1,4 +1,4 @@
-"""Where to compute, and in which precision."""
+"""Choose the device to train on, and the precision."""
 
 import torch
 from torch import Tensor, nn
@@ -7,26 +7,30 @@ from lesionlite.errors import LesionliteError
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` takes a GPU if there is one; LesionliteError if the named one is not there."""
+    """The device called `name`; `auto` takes a GPU if there is one.
+
+    Raises:
+        LesionliteError: if this machine has no such device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
         if name == "cpu" and torch.backends.mps.is_available():
             name = "mps"
-    there = {
+    available = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
-    if not there.get(name, False):
-        usable = ", ".join(key for key, value in there.items() if value)
+    if not available.get(name, False):
+        usable = ", ".join(key for key, value in available.items() if value)
         raise LesionliteError(f"there is no device {name!r} here; choose from: auto, {usable}")
     return torch.device(name)
 
 
 def use_bf16(setting: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: where the hardware multiplies in it, unless told otherwise.
+    """Whether to compute in bfloat16: `on`, `off`, or `auto` if the hardware supports it.
 
-    Measured on a CPU without it (AVX2 only): 5 to 10 times slower than float32, not faster.
+    On a CPU without bfloat16 instructions (AVX2 only), it was 5 to 10 times slower than float32.
     """
     if setting != "auto":
         return setting == "on"
@@ -38,7 +42,7 @@ def use_bf16(setting: str, device: torch.device) -> bool:
 
 
 class Float32Conv(nn.Conv2d):
-    """A convolution that autocast leaves alone; it gives what it gets, in the same precision."""
+    """A convolution that computes in float32 under autocast; the output has the input's dtype."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve [B, C, H, W] in float32."""
@@ -49,10 +53,9 @@ class Float32Conv(nn.Conv2d):
 def spare_bf16(network: nn.Module) -> None:
     """Keep strided depthwise convolutions in float32, in place; for training with bf16 on a CPU.
 
-    oneDNN has no kernel for their gradient by the input in bfloat16: the reference loop that it
-    falls back to takes 4 to 78 times as long as the one for float32 (a third of a step in all).
-    Measured with torch 2.13.0; can go when aten::convolution_backward takes as long with stride 2
-    as with stride 1 there.
+    oneDNN has no bfloat16 kernel for the gradient with respect to their input. Its fallback takes 4
+    to 78 times as long as the float32 kernel, a third of a training step in all (torch 2.13.0). Can
+    be removed when aten::convolution_backward is as fast with stride 2 as with stride 1.
     """
     for module in network.modules():
         if type(module) is nn.Conv2d and module.groups > 1 and max(module.stride) > 1:

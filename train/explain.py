@@ -1,4 +1,4 @@
-"""Where in an image a network saw the class it answers: Grad-CAM by captum (Selvaraju 2017)."""
+"""Show which regions of an image speak for a class: captum's Grad-CAM (Selvaraju et al. 2017)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -22,20 +22,21 @@ from lesionlite.train.data.images import Pixels, decode
 from lesionlite.train.figures import draw_heat
 from lesionlite.train.model import load_run, predict_logits
 
-FINE = 7  # cells across, as the last maps of the networks in the paper have at 224 pixels
+MIN_CELLS = 7  # across a feature map: the size of the last map at an input of 224 pixels
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What was drawn for one image.
+    """The explanation of one image.
 
     Attributes:
-        image: the file.
+        image: the image file.
         picture: the PNG with the heat map.
         label: the class that is explained.
-        probability: that the network gives it.
-        answer: the class it finds likeliest.
-        centre: of the heat, as shares of width and height from the top left; None without heat.
+        probability: of that class, by the network.
+        answer: the most probable class.
+        centre: centre of mass of the heat map, as shares of width and height from the top left;
+            None if the map is zero everywhere.
     """
 
     image: str
@@ -49,18 +50,19 @@ class Explanation:
 def explain(
     run: Path, images: Sequence[Path], out: Path, label: str | None = None, layer: str = ""
 ) -> list[Explanation]:
-    """Draw each image with what the network looked at, and list them in explanations.json.
+    """Draw a heat map for each image, and list the results in explanations.json.
 
     Args:
-        run: run folder; a converted file has no gradients to follow.
+        run: run folder; Grad-CAM needs gradients, which converted files do not have.
         images: files, and folders to search for images.
         out: folder for a PNG per image.
-        label: the class to explain; by default each image's likeliest.
-        layer: whose activations are weighed; by default the last stage with `FINE` cells across.
+        label: the class to explain; by default the most probable one of each image.
+        layer: whose activations are weighted; by default the last stage whose feature map has at
+            least `MIN_CELLS` cells across.
 
     Raises:
-        LesionliteError: no run, no image, an image that cannot be decoded, no such class or layer;
-            or captum is not installed.
+        LesionliteError: if there is no run, no image, no such class or no such layer, an image
+            cannot be decoded, or captum is not installed.
     """
     if not is_run(run):
         raise LesionliteError(
@@ -71,7 +73,7 @@ def explain(
         raise LesionliteError(
             "explain needs captum, which is not installed: pip install 'lesionlite[explain]'"
         )
-    files = list(_named(images))
+    files = list(_with_names(images))
     with writing_into(out, RUN=run, **{f"IMAGE {i}": path for i, path in enumerate(images)}):
         return _explain(run, files, out, label, layer)
 
@@ -84,14 +86,14 @@ def _explain(
         raise unknown_choice("class", label, contract.labels)
     module = _layer(network, layer, contract.side)
     wanted = None if label is None else contract.labels.index(label)
-    made = []
+    explanations = []
     inputs = track(decode([file for file, _ in files], contract), "explaining", len(files))
     for (file, name), pixels in zip(files, inputs, strict=True):
         heat, probabilities, target = heat_map(network, module, pixels, contract, wanted)
         picture = out / name.with_name(name.name + ".png")
-        said = f"{contract.labels[target]} {probabilities[target]:.3f}"
-        draw_heat(pixels, heat, said, picture)
-        made.append(
+        title = f"{contract.labels[target]} {probabilities[target]:.3f}"
+        draw_heat(pixels, heat, title, picture)
+        explanations.append(
             Explanation(
                 image=str(file),
                 picture=str(picture),
@@ -101,24 +103,26 @@ def _explain(
                 centre=_centre(heat),
             )
         )
-    write_json(out / EXPLANATIONS, {"note": contract.note, "images": [asdict(e) for e in made]})
-    return made
+    document = {"note": contract.note, "images": [asdict(one) for one in explanations]}
+    write_json(out / EXPLANATIONS, document)
+    return explanations
 
 
 def heat_map(
     network: nn.Module, layer: nn.Module, pixels: Pixels, contract: Contract, target: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-    """What of an image speaks for a class.
+    """Compute the Grad-CAM heat map of one image.
 
     Args:
-        network: gives logits [1, C].
-        layer: one of its modules, whose output is [1, D, h, w].
+        network: computes logits [1, C].
+        layer: one of its modules, with output [1, D, h, w].
         pixels: uint8 [S, S, 3].
         contract: says how pixels are normalized.
-        target: index of the class; None for the likeliest.
+        target: index of the class; None for the most probable one.
 
     Returns:
-        float32 [S, S] from 0 to 1, 0 where nothing speaks for it; probabilities [C]; the class.
+        The heat map, float32 [S, S], from 0 (does not speak for the class) to 1; the probabilities,
+        float32 [C]; and the index of the class.
     """
     from captum.attr import LayerAttribution, LayerGradCam
 
@@ -134,8 +138,8 @@ def heat_map(
     return heat / max(float(heat.max()), 1e-12), probabilities, target
 
 
-def _named(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Each image with the name of its picture: below a folder that was named, as it lies there."""
+def _with_names(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Each image and its name: its path relative to the given folder, or its file name."""
     found = False
     for path in paths:
         if not path.is_dir():
@@ -153,9 +157,9 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
 
 
 def _layer(network: Any, name: str, side: int) -> nn.Module:
-    """The stage called `name`; by default the last whose map has `FINE` cells or more across."""
-    stages = {place["module"]: side // place["reduction"] for place in network.feature_info}
-    name = name or [stage for stage, cells in stages.items() if cells >= FINE][-1]
+    """The stage called `name`; by default the last one with at least `MIN_CELLS` cells across."""
+    stages = {info["module"]: side // info["reduction"] for info in network.feature_info}
+    name = name or [stage for stage, cells in stages.items() if cells >= MIN_CELLS][-1]
     if name not in stages:
         raise unknown_choice("layer", name, stages)
     stage: nn.Module = network.get_submodule(name)
@@ -166,5 +170,5 @@ def _centre(heat: NDArray[np.float32]) -> tuple[float, float] | None:
     total = float(heat.sum())
     if total <= 0:
         return None
-    places = (np.arange(len(heat)) + 0.5) / len(heat)
-    return float((heat.sum(0) * places).sum() / total), float((heat.sum(1) * places).sum() / total)
+    at = (np.arange(len(heat)) + 0.5) / len(heat)
+    return float((heat.sum(0) * at).sum() / total), float((heat.sum(1) * at).sum() / total)

@@ -1,4 +1,4 @@
-"""Train on a data folder: check it, make the contract, fit or resume."""
+"""Train on a data folder: check the data, make the contract, start or resume training."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from lesionlite.layout import CONTRACT, DATASET, OF_TRAINING, SCORES, read_setti
 from lesionlite.outputs import refuse_foreign, writing_into
 from lesionlite.train import checkpoint
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.data.audit import audit, inspected
+from lesionlite.train.data.audit import audit, decode_all
 from lesionlite.train.data.splits import Dataset, Domains, read_dataset, read_domains
 from lesionlite.train.loop import Trainer
 from lesionlite.train.memory import (
@@ -25,19 +25,19 @@ from lesionlite.train.memory import (
     remember,
     write_memory,
 )
-from lesionlite.train.ranks import ALONE, Ranks, by_first
+from lesionlite.train.ranks import SINGLE, Ranks, on_first_rank
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training run left behind.
+    """The result of a training run.
 
     Attributes:
-        run: its folder.
-        epochs_run: how many.
+        run: the run folder.
+        epochs_run: number of epochs.
         best_val_weighted_f1: None if no epoch was run.
         skipped: images that were left out because they cannot be decoded.
-        dataset: what it was trained on, and its test split.
+        dataset: the training, validation and test images.
         domains: of the data folder.
     """
 
@@ -51,7 +51,7 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class _Checked:
-    """What the checks before training found."""
+    """What was read and checked before training."""
 
     dataset: Dataset
     domains: Domains
@@ -62,28 +62,30 @@ class _Checked:
 
 
 def fit(
-    data: Path, run: Path, config: TrainConfig, resume: bool = False, ranks: Ranks = ALONE
+    data: Path, run: Path, config: TrainConfig, resume: bool = False, ranks: Ranks = SINGLE
 ) -> TrainResult:
     """Train on a data folder and keep the best checkpoint in `run`.
 
     Args:
         data: folder with train/ and val/ (and test/), one folder per class in each.
         run: folder to write.
-        config: how.
-        resume: go on with an interrupted run of the same settings and the same images. A finished
-            one whose test split was not scored any more stays as it is.
-        ranks: the processes that share the work; all of them call this.
+        config: the settings.
+        resume: continue an interrupted run with the same settings and the same images. A finished
+            run is left as it is, if only the scores of its test split are missing.
+        ranks: the processes that share the work; all must call this.
 
     Raises:
-        LesionliteError: bad data or settings, or a run that is already there.
+        LesionliteError: bad data or settings, or `run` holds a run already.
     """
     weights = Path(config.weights) if Path(config.weights).is_file() else None
     with ExitStack() as stack:
-        by_first(ranks, lambda: stack.enter_context(writing_into(run, DATA=data, weights=weights)))
-        found = by_first(ranks, lambda: _check(data, run, config, resume, ranks))
+        on_first_rank(
+            ranks, lambda: stack.enter_context(writing_into(run, DATA=data, weights=weights))
+        )
+        found = on_first_rank(ranks, lambda: _check(data, run, config, resume, ranks))
         if found.saved.get("finished"):
             say(f"{run} is trained already")
-            by_first(ranks, lambda: checkpoint.discard(run))
+            on_first_rank(ranks, lambda: checkpoint.delete(run))
             epochs, best = found.saved.get("epochs_run", 0), found.saved.get("best_val_weighted_f1")
         else:
             trainer = Trainer(found.dataset, found.contract, config, run, ranks)
@@ -96,9 +98,9 @@ def fit(
 
 
 def _check(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Ranks) -> _Checked:
-    """Check the run folder, the settings and the data; tell the user what to know about the data.
+    """Check the run folder, the settings and the data, and print notes about the data.
 
-    This includes what only the end of the training needs: domains, and texts that can be written.
+    This includes what only the end of the training needs, such as the domains.
     """
     _check_run_folder(run, config, resume)
     _check_batch(config, ranks)
@@ -107,7 +109,7 @@ def _check(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Rank
     _refuse_unwritable(data, [dataset.note, domains])
     for label in dataset.empty_classes():
         say(f"{label} has no training image; it stays a class of the contract")
-    dataset, signatures, bad = inspected(dataset, config.skip_bad)
+    dataset, signatures, bad = decode_all(dataset, config.skip_bad)
     fewest = min(len(dataset.train), len(dataset.val))
     if fewest < ranks.world:
         raise LesionliteError(
@@ -121,7 +123,7 @@ def _check(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Rank
 
 
 def _refuse_unwritable(data: Path, texts: object) -> None:
-    """Refuse what dataset.json may hold and no file can: half of a pair of UTF-16."""
+    """Refuse texts of dataset.json that UTF-8 cannot encode: half of a surrogate pair."""
     try:
         to_json(texts).encode()
     except UnicodeEncodeError as error:
@@ -159,7 +161,7 @@ def _check_run_folder(run: Path, config: TrainConfig, resume: bool) -> None:
 
 
 def _refuse_other_data(run: Path, config: TrainConfig, memory: Memory) -> None:
-    """Refuse to go on with a run on data that it was not begun with."""
+    """Refuse to resume a run with other data than it was started with."""
     if read_settings(run).get("finished"):
         why = is_finished_with(run, config, memory)
     elif checkpoint.exists(run):

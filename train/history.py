@@ -1,4 +1,4 @@
-"""The rows of `metrics.jsonl`: what each epoch came to."""
+"""Read and write `metrics.jsonl`: the losses and scores of each epoch."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,21 +16,21 @@ from lesionlite.layout import METRICS
 class _EpochRow:
     epoch: int
     train_loss: float
-    val_loss: float | None  # none where validation has only classes that training lacks
+    val_loss: float | None  # None if validation has only classes without a training image
     weighted_f1: float
     accuracy: float
 
 
 def write_history(run: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write all rows, one JSON document a line."""
+    """Write all rows, one JSON document per line."""
     write_text(run / METRICS, "".join(to_json(row, indent=None) + "\n" for row in rows))
 
 
 def read_history(run: Path) -> list[dict[str, Any]]:
-    """The rows of `metrics.jsonl`, [] if there is none.
+    """Read the rows of `metrics.jsonl`; [] if there is no such file.
 
     Raises:
-        LesionliteError: naming the line that is damaged.
+        LesionliteError: if a line is damaged; it names the line.
     """
     file = run / METRICS
     if not os.path.lexists(file):

@@ -1,19 +1,19 @@
-"""The paper's two weightings: how often a class is drawn, and how much its loss counts."""
+"""The paper's two weightings of classes: for sampling images, and in the loss."""
 
 from collections.abc import Sequence
 
 
 def sampling_weights(counts: Sequence[int]) -> list[float]:
-    """Weight with which each image of a class is drawn: 1 / sqrt(count), 0 for an empty class.
+    """Sampling weight of each image of a class: 1 / sqrt(count), 0 for an empty class.
 
-    A class of n images is then drawn in proportion to n / sqrt(n) = sqrt(n): rarer classes more
-    often than they occur, but not so often that their few images are learned by heart.
+    A class of n images is then sampled in proportion to n / sqrt(n) = sqrt(n): rare classes more
+    often than they occur, but not so often that the network overfits their few images.
 
     Args:
         counts: images per class, [C].
 
     Returns:
-        One weight per class, [C], in no particular scale.
+        One weight per class, [C], not normalized.
     """
     return [count**-0.5 if count else 0.0 for count in counts]
 
@@ -21,12 +21,12 @@ def sampling_weights(counts: Sequence[int]) -> list[float]:
 def ens_weights(counts: Sequence[int], beta: float = 0.999) -> list[float]:
     """Loss weights by the effective number of samples (Cui et al. 2019, eq. 2 and 4).
 
-    Class c of n_c images has weight (1 - beta) / (1 - beta^n_c), scaled so that the weights of the
-    classes present average 1. An empty class has weight 0.
+    Class c with n_c images has weight (1 - beta) / (1 - beta^n_c). The weights are then scaled so
+    that they average 1 over the classes with images. An empty class has weight 0.
 
     Args:
         counts: images per class, [C].
-        beta: 0 weighs all classes alike, near 1 weighs by inverse frequency.
+        beta: 0 gives all classes equal weight; near 1, weights approach inverse frequency.
 
     Returns:
         One weight per class, [C].

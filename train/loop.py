@@ -1,4 +1,4 @@
-"""Fit a network: weighted draws, weighted loss, cosine schedule, early stopping, resume."""
+"""The training loop: weighted sampling and loss, cosine schedule, early stopping, resume."""
 
 import math
 import time
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesionlite.console import progress, say
@@ -19,13 +18,12 @@ from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.files import write_json, write_text
 from lesionlite.layout import CONTRACT, CURVES, OF_TRAINING, SETTINGS
-from lesionlite.metrics import weighted_f1
 from lesionlite.outputs import list_as_ours
 from lesionlite.train import checkpoint
 from lesionlite.train.augment import epoch_seed, training_loader
 from lesionlite.train.confidence import Confidence, fit_confidence
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.data.images import Pixels, load_inputs
+from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Dataset
 from lesionlite.train.device import pick_device, spare_bf16, use_bf16
 from lesionlite.train.figures import draw_curves
@@ -42,21 +40,22 @@ from lesionlite.train.model import (
 )
 from lesionlite.train.optimize import optimizer_of, training_loss
 from lesionlite.train.ranks import (
-    ALONE,
+    SINGLE,
     Ranks,
     attempt,
     average_buffers,
-    averaging_gradients,
-    by_first,
+    data_parallel,
+    device_of_rank,
     gather,
-    own_device,
+    on_first_rank,
 )
+from lesionlite.train.validate import read_validation, validate
 
 
 class Trainer:
-    """One run: network, optimizer, schedule, and the epoch it has reached.
+    """One training run: network, optimizer, schedule, and the number of finished epochs.
 
-    Several processes have a trainer each, of the same weights at every step.
+    When several processes train, each has its own trainer. Their weights are equal at every step.
     """
 
     def __init__(
@@ -65,19 +64,19 @@ class Trainer:
         contract: Contract,
         config: TrainConfig,
         run: Path,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = SINGLE,
     ) -> None:
         torch.manual_seed(config.seed)
         self.data, self.contract, self.config, self.run = data, contract, config, run
         self.ranks = ranks
-        self.device = attempt(ranks, lambda: own_device(ranks, pick_device(config.device)))
+        self.device = attempt(ranks, lambda: device_of_rank(ranks, pick_device(config.device)))
         self.bf16 = use_bf16(config.bf16, self.device)
         network = self._starting_network()
         if self.bf16 and self.device.type == "cpu":
             spare_bf16(network)
         self.layout = torch.channels_last
         self.network = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
-        self.called = averaging_gradients(self.network, ranks)
+        self.parallel = data_parallel(self.network, ranks)
         self.loader, self.sampler = training_loader(
             data.train, contract, config, self.device.type == "cpu", ranks
         )
@@ -92,51 +91,55 @@ class Trainer:
         self.val_pixels: Pixels | None = None
 
     def _starting_network(self) -> nn.Module:
-        """With its starting weights, which the first process has, and gives to the others."""
+        """Build the network and load its starting weights.
+
+        Only the first process loads them; `data_parallel` copies them to the others.
+        """
         config, classes = self.config, len(self.data.labels)
         network = attempt(
             self.ranks, lambda: build_network(config.model, classes, config.drop_path)
         )
-        as_they_are = config.epochs == 0
+        keep_head = config.epochs == 0  # nothing will be trained
         start = partial(
-            start_weights, network, config.model, config.weights, as_they_are, config.weights_ema
+            start_weights, network, config.model, config.weights, keep_head, config.weights_ema
         )
-        say(by_first(self.ranks, start))
+        say(on_first_rank(self.ranks, start))
         return network
 
     def restore(self) -> None:
-        """Go on after the last finished epoch, if one was kept.
+        """Continue after the last finished epoch, if there is a checkpoint.
 
         Raises:
-            LesionliteError: if what was kept is damaged, or of another network.
+            LesionliteError: if the checkpoint is damaged, or belongs to another network.
         """
-        state = by_first(self.ranks, partial(checkpoint.newest, self.run, torch.device("cpu")))
+        read = partial(checkpoint.read_newest, self.run, torch.device("cpu"))
+        state = on_first_rank(self.ranks, read)
         if state is None:
             return
-        attempt(self.ranks, partial(checkpoint.take, self, state))
+        attempt(self.ranks, partial(checkpoint.load_into, self, state))
         say(f"resuming after epoch {self.epoch}")
-        by_first(self.ranks, self._write_again)
+        on_first_rank(self.ranks, self._rewrite_files)
 
-    def _write_again(self) -> None:
-        """What a killed process may not have come to write after its last checkpoint."""
-        for name in OF_TRAINING:  # a run that an older lesionlite began has no list of them
+    def _rewrite_files(self) -> None:
+        """Write the files that a killed process may not have written after its last checkpoint."""
+        for name in OF_TRAINING:  # runs of older versions have no list of the files they wrote
             if (self.run / name).exists():
                 list_as_ours(self.run / name)
         if self.best_epoch == self.epoch:
             self._save()
-        self._decorate()
+        self._write_metrics()
 
-    def keep(self) -> None:
-        """Save all that `restore` needs, all or nothing."""
-        checkpoint.keep(self.run, checkpoint.state_of(self))
+    def save_checkpoint(self) -> None:
+        """Save everything that `restore` needs, atomically."""
+        checkpoint.save(self.run, checkpoint.state_dict_of(self))
 
     @property
     def result(self) -> nn.Module:
-        """The network that counts: the average of the weights, if there is one."""
+        """The network to evaluate and save: the moving average of the weights, if configured."""
         return self.network if self.average is None else self.average.module  # type: ignore[no-any-return]
 
     def settings(self, confidence: Confidence | None = None) -> dict[str, Any]:
-        """What `train.json` holds: the settings that rebuild the network and what came of them."""
+        """The content of `train.json`: the settings that rebuild the network, and the results."""
         return {
             "finished": confidence is not None,
             **asdict(self.config),
@@ -148,36 +151,32 @@ class Trainer:
         }
 
     def fit(self, begin: Callable[[], object] = lambda: None) -> None:
-        """Train until the epochs are used up or validation stops improving.
+        """Train until all epochs are done or validation stops improving.
 
         Args:
-            begin: what the first process writes once all is checked.
+            begin: the first process calls this once all checks have passed.
         """
-        self.val_pixels = attempt(self.ranks, self._read_validation)
+        read = partial(read_validation, self.data.val, self.contract, self.ranks)
+        self.val_pixels = attempt(self.ranks, read)
         if self.config.epochs == 0:
-            self._validate()  # nothing is written of a network whose answers are not finite
-        by_first(self.ranks, begin)
+            self._validate()  # refuses a network whose outputs are not finite
+        on_first_rank(self.ranks, begin)
         if self.config.epochs == 0:
-            by_first(self.ranks, self._save)
-        while self.epoch < self.config.epochs and not self._out_of_patience():
+            on_first_rank(self.ranks, self._save)
+        patience = self.config.patience
+        while self.epoch < self.config.epochs and self.epoch - self.best_epoch < patience:
             row = self._epoch()
-            better = row["weighted_f1"] > self.best_f1  # all have the same row, so all agree
+            better = row["weighted_f1"] > self.best_f1  # the same in all processes
             if better:
                 self.best_f1, self.best_epoch = row["weighted_f1"], row["epoch"]
-            by_first(self.ranks, partial(self._record, row, better))
-        by_first(self.ranks, self._finish)
-
-    def _read_validation(self) -> Pixels:
-        """A process's share of the validation images; all of them in the first one."""
-        files = self.data.val.files
-        mine = files if self.ranks.is_first else self.ranks.share(files)
-        return load_inputs(mine, self.contract, "reading validation")
+            on_first_rank(self.ranks, partial(self._record, row, better))
+        on_first_rank(self.ranks, self._finish)
 
     def _save(self) -> None:
         save_run(self.run, self.result, self.contract, self.settings())
 
     def _finish(self) -> None:
-        """Fit temperature and threshold of the best network; they go into the contract."""
+        """Fit the best network's temperature and threshold, and write them into the contract."""
         assert self.val_pixels is not None
         network, contract = load_run(self.run)
         logits = all_logits(network, self.val_pixels, contract)
@@ -187,10 +186,7 @@ class Trainer:
         contract = replace(contract, temperature=found.temperature, unsure_below=found.unsure_below)
         write_text(self.run / CONTRACT, contract.to_json())
         write_json(self.run / SETTINGS, self.settings(found))
-        checkpoint.discard(self.run)
-
-    def _out_of_patience(self) -> bool:
-        return self.epoch - self.best_epoch >= self.config.patience
+        checkpoint.delete(self.run)
 
     def _epoch(self) -> dict[str, Any]:
         started, seen = time.perf_counter(), 0
@@ -202,9 +198,9 @@ class Trainer:
             task = bar.add_task(
                 f"epoch {self.epoch + 1}/{self.config.epochs}", total=len(self.loader), note=""
             )
-            for step, (pixels, targets, places) in enumerate(self.loader, start=1):
-                loss = self.step(pixels.to(self.device), targets.to(self.device), places)
-                total, seen = total + loss, seen + len(places)
+            for step, (pixels, targets, indices) in enumerate(self.loader, start=1):
+                loss = self.step(pixels.to(self.device), targets.to(self.device), indices)
+                total, seen = total + loss, seen + len(indices)
                 bar.update(task, advance=1, note=f"loss {total / step:.3f}")
         say(f"{seen * self.ranks.world / (time.perf_counter() - started):.0f} images/s")
         average_buffers(self.network, self.ranks)
@@ -218,40 +214,40 @@ class Trainer:
             "lr": max(self.schedule.get_last_lr()),
         }
 
-    def step(self, pixels: Tensor, targets: Tensor, places: Tensor) -> float:
-        """One update; the loss of all processes' images.
+    def step(self, pixels: Tensor, targets: Tensor, indices: Tensor) -> float:
+        """Update the weights once, and return the loss over the batch of all processes.
 
         Args:
-            pixels: uint8 [B, 3, S, S] on the device; this process's part.
-            targets: class indices [B] on the device.
-            places: of the images in the training split, [B].
+            pixels: uint8 [B, 3, S, S] on the device; this process's part of the batch.
+            targets: class indices, int64 [B], on the device.
+            indices: of the images in the training split, int64 [B].
 
         Raises:
-            LesionliteError: naming step and files, if the loss or the gradient is not finite.
+            LesionliteError: if the loss or the gradient is not finite; it names step and files.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            logits = predict_logits(self.called, pixels, self.contract, self.layout)
+            logits = predict_logits(self.parallel, pixels, self.contract, self.layout)
         smoothing = self.config.label_smoothing
         loss, value = training_loss(
             logits.float(), targets, self.loss_weights, smoothing, self.ranks
         )
-        self._refuse_infinite("loss", value, places)
+        self._refuse_infinite("loss", value, indices)
         self.optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
-        self._refuse_infinite("gradient's norm", float(norm), places)
+        self._refuse_infinite("gradient's norm", float(norm), indices)
         self.optimizer.step()
         self.schedule.step()
         if self.average is not None:
             self.average.update(self.network, self.schedule.last_epoch)
         return value
 
-    def _refuse_infinite(self, what: str, value: float, places: Tensor) -> None:
+    def _refuse_infinite(self, what: str, value: float, indices: Tensor) -> None:
         if math.isfinite(value):
             return
         step = self.schedule.last_epoch % len(self.loader) + 1
-        of_all = chain.from_iterable(gather(self.ranks, places.tolist()))
-        files = [self.data.train.files[place] for place in of_all]
+        of_all = chain.from_iterable(gather(self.ranks, indices.tolist()))
+        files = [self.data.train.files[index] for index in of_all]
         shown = ", ".join(str(file) for file in files[:3])
 
         def refuse() -> None:
@@ -261,51 +257,43 @@ class Trainer:
                 "smaller --lr"
             )
 
-        attempt(self.ranks, refuse)  # all came here, for the value is that of all
+        attempt(self.ranks, refuse)  # all processes have the same value, so all come here
 
     def _validate(self) -> dict[str, float]:
         assert self.val_pixels is not None
-        pixels, ranks = self.val_pixels, self.ranks
-        mine = pixels[:: ranks.world] if ranks.is_first else pixels
-        part = attempt(
-            ranks,
-            lambda: all_logits(self.result, mine, self.contract, self.device, self.bf16),
+        return validate(
+            self.result,
+            self.val_pixels,
+            self.data.val,
+            self.contract,
+            self.loss_weights,
+            self.device,
+            self.bf16,
+            self.ranks,
         )
-        logits = np.empty((len(self.data.val), part.shape[1]), np.float32)
-        for rank, theirs in enumerate(gather(ranks, part)):
-            logits[rank :: ranks.world] = theirs
-        truth = np.asarray(self.data.val.targets)
-        answers = logits.argmax(1)
-        weights = None if self.loss_weights is None else self.loss_weights.cpu()
-        loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(truth), weights)
-        return {
-            "val_loss": float(loss),
-            "weighted_f1": weighted_f1(truth, answers, len(self.data.labels)),
-            "accuracy": float((answers == truth).mean()),
-        }
 
     def _record(self, row: dict[str, Any], better: bool) -> None:
-        """Keep the epoch, then save the network if it is the best so far, then the rest.
+        """Save the checkpoint, then the network if it is the best so far, then the metrics.
 
-        The checkpoint comes first, and has all that the others are made of: whatever fails later,
-        or is killed, `restore` does again.
+        The checkpoint comes first and contains the data of all other files. If a later write fails
+        or the process is killed, `restore` repeats it.
         """
         self.history.append(row)
-        self.keep()
+        self.save_checkpoint()
         if better:
             self._save()
-        self._decorate()
+        self._write_metrics()
         say(
             f"epoch {row['epoch']:3d}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}"
             f"  weighted F1 {row['weighted_f1']:.4f}" + ("  best" if better else "")
         )
 
-    def _decorate(self) -> None:
-        """Write the metrics and draw the curves, of all epochs so far."""
+    def _write_metrics(self) -> None:
+        """Write the metrics of all epochs so far, and draw their curves."""
         write_history(self.run, self.history)
         try:
             draw_curves(self.history, self.contract.note, self.run / CURVES)
         except (LesionliteError, OSError):
             raise
-        except Exception as error:  # matplotlib's are many; no picture is worth a training
+        except Exception as error:  # whatever matplotlib raises: a picture must not end training
             say(f"{CURVES} could not be drawn ({type(error).__name__}: {error})")

@@ -1,4 +1,4 @@
-"""Which images a run was trained on: their names and hashes, kept in its `data.json`."""
+"""The record of a run's images, `data.json`: their names and hashes, to recognize the data."""
 
 import json
 import stat
@@ -17,18 +17,18 @@ from lesionlite.train.data.folders import refuse_unreadable_name
 from lesionlite.train.data.splits import Dataset
 
 VERSION = 1
-SHOWN = 3  # names of each kind of difference
+SHOWN = 3  # names listed of each kind of difference
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The data of a training.
+    """The images that a run was trained on.
 
     Attributes:
         labels: classes in the order of the network's outputs.
-        train: SHA-256 of each training image by its path below the data folder, with "/".
-        val: the same of the validation images.
-        version: of this record's meaning.
+        train: SHA-256 of each training image, by its path relative to the data folder, with "/".
+        val: the same for the validation images.
+        version: of the file format.
     """
 
     labels: tuple[str, ...]
@@ -37,20 +37,24 @@ class Memory:
     version: int = VERSION
 
     def __post_init__(self) -> None:
-        """Refuse a record that a later lesionlite wrote."""
+        """Refuse a record that a newer version wrote.
+
+        Raises:
+            LesionliteError: naming both versions.
+        """
         if self.version != VERSION:
             raise LesionliteError(f"version is {self.version}; expected {VERSION}")
 
 
 def remember(dataset: Dataset, data: Path) -> Memory:
-    """Hash the images that training and validation take.
+    """Hash the training and validation images.
 
     Args:
-        dataset: only of images that can be decoded, see `lesionlite.train.data.audit.inspected`.
-        data: folder that they lie below.
+        dataset: images that can all be decoded; see `lesionlite.train.data.audit.decode_all`.
+        data: the data folder.
 
     Raises:
-        LesionliteError: a name that is not UTF-8, or something that is no regular file.
+        LesionliteError: if a name is not UTF-8, or a path is no regular file.
     """
     train, val = (_hashes(split.files, data) for split in (dataset.train, dataset.val))
     return Memory(dataset.labels, train, val)
@@ -59,25 +63,25 @@ def remember(dataset: Dataset, data: Path) -> Memory:
 def _hashes(files: Sequence[Path], data: Path) -> dict[str, str]:
     def one(file: Path) -> str:
         refuse_unreadable_name(file.relative_to(data))
-        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for without end
+        if not stat.S_ISREG(file.stat().st_mode):  # reading a pipe would block
             raise LesionliteError(f"{file} is no regular file, so it is no image; remove it")
         return sha256_file(file)
 
-    with ThreadPoolExecutor() as pool:  # hashlib lets go of the GIL
+    with ThreadPoolExecutor() as pool:  # hashlib releases the GIL
         hashes = list(pool.map(one, files))
     return {f.relative_to(data).as_posix(): h for f, h in zip(files, hashes, strict=True)}
 
 
 def write_memory(run: Path, memory: Memory) -> None:
-    """Write a run's data.json, all or nothing."""
+    """Write a run's data.json, atomically."""
     write_json(run / DATA, asdict(memory))
 
 
 def read_memory(run: Path) -> Memory | None:
-    """What a run remembers of its data; None if it is older than that.
+    """Read a run's data.json; None if there is none, as in runs of older versions.
 
     Raises:
-        LesionliteError: if its data.json is damaged.
+        LesionliteError: if the file is damaged.
     """
     if read_json(run / DATA) is None:
         return None
@@ -85,7 +89,7 @@ def read_memory(run: Path) -> Memory | None:
 
 
 def difference(before: Memory, now: Memory) -> str:
-    """What differs between the data of a run and other data, in words; "" if nothing does."""
+    """Describe the difference between two records; "" if there is none."""
     parts = []
     if before.labels != now.labels:
         parts.append(f"the classes were {', '.join(before.labels)} and are {', '.join(now.labels)}")
@@ -105,23 +109,25 @@ def difference(before: Memory, now: Memory) -> str:
 
 
 def other_settings(saved: Mapping[str, Any], config: TrainConfig) -> list[str]:
-    """The settings in which a train.json differs from `config`.
+    """The names of the settings in which a train.json differs from `config`.
 
-    One that the file lacks is newer than the run, which was trained as its default says.
+    A setting that the file lacks was added after the run, which behaved as its default does.
     """
     current = json.loads(json.dumps(asdict(config)))
-    defaults = {row.name: row.default for row in fields(TrainConfig)}
+    defaults = {field.name: field.default for field in fields(TrainConfig)}
     return [key for key, value in current.items() if saved.get(key, defaults[key]) != value]
 
 
 def is_finished_with(run: Path, config: TrainConfig, memory: Memory) -> str:
-    """Why a folder holds no finished run of these settings on this data; "" if it holds one.
+    """Whether a folder holds a finished run with these settings on this data.
 
-    Versions of toolchains play no part. Whether scores of the test split are there is not looked
-    at.
+    Versions of toolchains are not compared, and scores of the test split are not required.
+
+    Returns:
+        "" if it does, or the reason why not.
 
     Raises:
-        LesionliteError: if its train.json or data.json is damaged.
+        LesionliteError: if train.json or data.json is damaged.
     """
     saved, before = read_settings(run), read_memory(run)
     if not saved:

@@ -1,4 +1,4 @@
-"""Build, save and load the network. The only module of train/ that knows timm."""
+"""Build, save and load the network. In train/, only this module imports timm."""
 
 import sys
 from collections.abc import Mapping
@@ -20,17 +20,18 @@ from lesionlite.train import cvnets
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.states import load_state, read_state
 
-GROUP = ("weight_decay", "lr_scale")  # what a group of parameters has in common
+GROUP = ("weight_decay", "lr_scale")  # equal for all parameters of a group
 _declared: list[torch.library.Library] = []
 
 
 def declare_torchvision_operators() -> None:
-    """Let torchvision be imported where its compiled operators cannot be loaded.
+    """Make torchvision importable where its compiled operators cannot be loaded.
 
-    torchvision's wheel for CUDA does not load beside a CPU-only torch; its import then fails with
-    "operator torchvision::nms does not exist", because it registers shape functions for operators
-    that only the compiled part declares. Nothing here calls them, so declaring them is enough.
-    Can go when torchvision's `_meta_registrations` checks for them first (0.28.0 does not).
+    With a CPU-only torch, torchvision's CUDA wheel cannot load its compiled part. Its import then
+    fails with "operator torchvision::nms does not exist", because it registers shape functions for
+    operators that only the compiled part declares. lesionlite calls none of them, so it is enough
+    to declare them. Can be removed when torchvision's `_meta_registrations` checks that they exist
+    (0.28.0 does not).
     """
     try:
         import torchvision  # noqa: F401
@@ -47,11 +48,11 @@ def declare_torchvision_operators() -> None:
 
 
 def build_network(name: str, classes: int, drop_path: float = 0.0) -> nn.Module:
-    """Timm's MobileViTv2 called `name` with `classes` outputs, random weights.
+    """Build one of timm's MobileViTv2 networks with random weights.
 
     Args:
-        name: as timm has it.
-        classes: outputs.
+        name: its name in timm.
+        classes: number of outputs.
         drop_path: probability of skipping the last block's residual branch in training.
 
     Raises:
@@ -72,9 +73,16 @@ def build_network(name: str, classes: int, drop_path: float = 0.0) -> nn.Module:
 def parameter_groups(
     network: nn.Module, weight_decay: float, layer_decay: float
 ) -> list[dict[str, Any]]:
-    """Parameters for an optimizer: norms and biases without decay, early layers at lower rates.
+    """Group parameters for an optimizer: no decay for norms and biases, lower rates early on.
 
-    Each group's `lr_scale` is the factor of its learning rate (BEiT, Bao et al. 2022, appendix).
+    Args:
+        network: whose parameters are grouped.
+        weight_decay: of all other parameters.
+        layer_decay: factor of the learning rate from each layer to the one before it (BEiT, Bao et
+            al. 2022, appendix).
+
+    Returns:
+        Groups with `params`, `weight_decay` and `lr_scale`, the factor of the learning rate.
     """
     from timm.optim import param_groups_layer_decay
 
@@ -89,7 +97,7 @@ def parameter_groups(
 def moving_average(network: nn.Module, decay: float) -> Any:
     """Timm's exponential moving average of the weights: `.update(network, step)`, `.module`.
 
-    It starts with a lower decay, which rises to `decay`, so that it forgets the first steps.
+    The decay starts low and rises to `decay`, so that the average forgets the first steps.
     """
     from timm.utils import ModelEmaV3
 
@@ -99,20 +107,20 @@ def moving_average(network: nn.Module, decay: float) -> Any:
 def start_weights(
     network: nn.Module, name: str, weights: str, keep_head: bool, average: bool = True
 ) -> str:
-    """Put starting weights into `network`.
+    """Load starting weights into `network`.
 
     Args:
-        network: what `build_network` made.
-        name: its timm name.
-        weights: `none`, `timm` (downloads), or the path of a state dict, timm's or ml-cvnets'.
-        keep_head: the weights' classifier must fit too (nothing will be trained).
-        average: whether a file's moving average of the weights is preferred.
+        network: made by `build_network`.
+        name: its name in timm.
+        weights: `none`, `timm` (downloads), or the path of a state dict of timm or ml-cvnets.
+        keep_head: whether the classifier must fit, too (if nothing will be trained).
+        average: whether to prefer a file's moving average of the weights.
 
     Returns:
         A sentence that says what was loaded.
 
     Raises:
-        LesionliteError: no such file, weights of another network, or no way to download.
+        LesionliteError: if there is no such file, the weights do not fit, or the download fails.
     """
     if weights == "none":
         return "random weights"
@@ -120,13 +128,13 @@ def start_weights(
         load_state(network, _download(name), "the downloaded weights", keep_head=False)
         return f"timm's ImageNet weights of {name}"
     found = read_state(Path(weights), average)
-    state, apples = found.tensors, ""
+    state, kind = found.tensors, ""
     if cvnets.is_cvnets(state):
-        state, apples = cvnets.as_timm(state), ", an ml-cvnets checkpoint"
+        state, kind = cvnets.as_timm(state), ", an ml-cvnets checkpoint"
     replaced = load_state(network, state, weights, keep_head)
     new = " (its classifier is of other classes: new)" * replaced
     taken = f" ({found.said})" if found.said else ""
-    return f"weights of {weights}{taken}{apples}{new}"
+    return f"weights of {weights}{taken}{kind}{new}"
 
 
 def _download(name: str) -> Mapping[str, Tensor]:
@@ -134,7 +142,7 @@ def _download(name: str) -> Mapping[str, Tensor]:
 
     try:
         return timm.create_model(name, pretrained=True).state_dict()  # type: ignore[no-any-return]
-    except Exception as error:  # hub, network and cache errors share no base class
+    except Exception as error:  # errors of hub, network and cache have no common base class
         repository = timm.get_pretrained_cfg(name).hf_hub_id
         raise LesionliteError(
             f"could not download the ImageNet weights of {name} ({type(error).__name__}); offline, "
@@ -146,24 +154,24 @@ def _download(name: str) -> Mapping[str, Tensor]:
 def save_run(
     folder: Path, network: nn.Module, contract: Contract, settings: dict[str, Any]
 ) -> None:
-    """Write weights, `contract.json` and `train.json` (settings that rebuild the network)."""
+    """Write weights, `contract.json`, and `train.json` with the settings to rebuild the network."""
     write_text(folder / CONTRACT, contract.to_json())
     write_json(folder / SETTINGS, settings)
     save_weights(folder / WEIGHTS, network)
 
 
 def save_weights(file: Path, network: nn.Module) -> None:
-    """Write the state dict as safetensors, all or nothing."""
+    """Write the state dict as safetensors, atomically."""
     with replacing(file) as temporary:
         state = {key: value.contiguous() for key, value in network.state_dict().items()}
         save_file(state, temporary)
 
 
 def load_run(folder: Path) -> tuple[nn.Module, Contract]:
-    """The network of a run in float32, evaluation mode, and its contract.
+    """Load a run: its network in float32 and evaluation mode, without gradients, and its contract.
 
     Raises:
-        LesionliteError: if the folder is no run, or weights and contract do not fit each other.
+        LesionliteError: if the folder is no run, or weights and contract do not match.
     """
     settings = read_settings(folder)
     if not settings:
@@ -187,7 +195,7 @@ def predict_logits(
     contract: Contract,
     layout: torch.memory_format = torch.channels_last,
 ) -> Tensor:
-    """Logits [B, C] of uint8 pixels [B, 3, S, S], normalized as the contract says."""
+    """Normalize uint8 pixels [B, 3, S, S] as the contract says, and compute logits [B, C]."""
     x = pixels.float() / 255
     if any(contract.mean):
         x = x - x.new_tensor(contract.mean)[:, None, None]
@@ -198,24 +206,24 @@ def predict_logits(
 
 
 def first_infinite_layer(network: nn.Module, pixels: Tensor, contract: Contract) -> str:
-    """The first layer, in the order in which they compute, whose output is not finite.
+    """The first layer, in order of execution, whose output is not finite.
 
     Args:
         network: in evaluation mode.
-        pixels: uint8 [N, 3, S, S], where the network is.
-        contract: says how they are normalized.
+        pixels: uint8 [N, 3, S, S], on the network's device.
+        contract: says how pixels are normalized.
 
     Returns:
-        Its name and kind, such as "stages.2.1.conv_1x1 (Conv2d)"; "" if all outputs are finite.
+        The layer's name and class, such as "stages.2.1.conv_1x1 (Conv2d)"; "" if all outputs are finite.
     """
     found: list[str] = []
 
-    def look(name: str, module: nn.Module, output: Any) -> None:
+    def check(name: str, module: nn.Module, output: Any) -> None:
         if not found and isinstance(output, Tensor) and not _is_finite(output):
             found.append(f"{name or 'the network'} ({type(module).__name__})")
 
     hooks = [
-        module.register_forward_hook(lambda m, _, out, name=name: look(name, m, out))
+        module.register_forward_hook(lambda m, _, out, name=name: check(name, m, out))
         for name, module in network.named_modules()
     ]
     try:
@@ -229,7 +237,7 @@ def first_infinite_layer(network: nn.Module, pixels: Tensor, contract: Contract)
 
 
 def refuse_infinite_answers(network: nn.Module, pixels: Tensor, contract: Contract) -> None:
-    """Raise LesionliteError if a network's answers are not finite; see `first_infinite_layer`."""
+    """Raise LesionliteError if a network's outputs are not finite; see `first_infinite_layer`."""
     with torch.inference_mode():
         layer = first_infinite_layer(network, pixels, contract)
     if layer:
@@ -251,10 +259,21 @@ def all_logits(
     bf16: bool = False,
     description: str = "",
 ) -> NDArray[np.float32]:
-    """Logits [N, C] of uint8 images [N, S, S, 3]; the network is left in evaluation mode.
+    """Compute the logits of many images; the network is left in evaluation mode.
+
+    Args:
+        network: to run.
+        pixels: uint8 [N, S, S, 3].
+        contract: says how pixels are normalized.
+        device: where the network is; by default the CPU.
+        bf16: whether to compute in bfloat16.
+        description: of the progress bar; "" shows none.
+
+    Returns:
+        float32 [N, C].
 
     Raises:
-        LesionliteError: naming the layer, if a logit is not finite.
+        LesionliteError: if a logit is not finite; it names the layer.
     """
     network.eval()
     device = device or torch.device("cpu")

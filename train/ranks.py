@@ -1,9 +1,9 @@
-"""Several processes that train one network, on one machine or on more, as torchrun starts them.
+"""Training with several processes, on one machine or several, started by torchrun.
 
-They do the same things in the same order; only the first one speaks and writes. What may fail is
-done in `attempt`, so that all of them end together, with one sentence, when it does. Every machine
-needs the data folder at the same path; the run folder and the starting weights are the first
-process's alone, which tells the others what it read.
+All processes do the same steps in the same order; only the first one prints and writes files. Steps
+that may fail run inside `attempt`: if one fails, all processes exit, and one of them prints the
+error. Every machine needs the data folder at the same path. Only the first process needs the run
+folder and the starting weights; it sends the others what it read.
 """
 
 import os
@@ -22,18 +22,18 @@ from lesionlite.console import be_quiet
 from lesionlite.errors import LesionliteError
 
 T = TypeVar("T")
-WAIT = timedelta(days=1)  # for the first process, which looks at every image, decodes, writes
-LAST_WORDS = 10.0  # seconds in which the process that failed says why; torchrun then ends the rest
+WAIT = timedelta(days=1)  # the others wait while the first process checks and decodes all images
+EXIT_DELAY = 10.0  # seconds before the others exit, so that the failed one prints its error first
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among all.
+    """This process's place among the processes that train together (torch's terms).
 
     Attributes:
-        rank: its number, from 0.
-        world: how many there are.
-        local: its number on its machine, from 0; that of its GPU.
+        rank: number of this process, from 0.
+        world: number of processes.
+        local: number of this process on its machine, from 0; it is also the number of its GPU.
     """
 
     rank: int = 0
@@ -42,46 +42,46 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the one that speaks and writes."""
+        """Whether this is the process that prints and writes files."""
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
-        """Every `world`-th item, from its own number on: all have about equally many."""
+        """This process's share: every `world`-th item, starting at its rank."""
         return items[self.rank :: self.world]
 
 
-ALONE = Ranks()
+SINGLE = Ranks()
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
-    """Meet the other processes, if torchrun started some; leave them after the block."""
+def process_group() -> Iterator[Ranks]:
+    """Join the process group if torchrun started this process; leave it after the block."""
     world = int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if world == 1:
-        yield ALONE
+        yield SINGLE
         return
     ranks = Ranks(int(os.environ["RANK"]), world, int(os.environ["LOCAL_RANK"]))
     be_quiet(not ranks.is_first)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, timeout=WAIT)
     yield ranks
-    dist.destroy_process_group()  # not after an error: the others may be in the middle of a call
+    dist.destroy_process_group()  # not after an error: others may still be communicating
 
 
 def attempt(ranks: Ranks, work: Callable[[], T], here: bool = True) -> T:
-    """Do something that may fail, in all processes or in some; the others wait.
+    """Call a function that may fail, in all processes or in some; wait until all have finished.
 
     Args:
-        ranks: all must call this.
-        work: what to do.
-        here: whether this process does it.
+        ranks: the processes; all must call this.
+        work: the function.
+        here: whether this process calls it.
 
     Returns:
-        What `work` gives; None where it was not done.
+        The result of `work`; None if this process did not call it.
 
     Raises:
-        BaseException: what `work` raised, in the first process in which it did.
-        SystemExit: with 2, in all others, if `work` failed in one.
+        BaseException: the error of `work`, in the first process in which it failed.
+        SystemExit: with code 2, in all other processes, if `work` failed in any.
     """
     result: Any = None
     error: BaseException | None = None
@@ -95,27 +95,30 @@ def attempt(ranks: Ranks, work: Callable[[], T], here: bool = True) -> T:
     if error is not None and failed.index(True) == ranks.rank:
         raise error
     if any(failed):
-        time.sleep(LAST_WORDS)
+        time.sleep(EXIT_DELAY)
         raise SystemExit(2)
     return result  # type: ignore[no-any-return]
 
 
-def by_first(ranks: Ranks, work: Callable[[], T]) -> T:
-    """What `work` gives in the first process, which alone does it, in all; see `attempt`."""
+def on_first_rank(ranks: Ranks, work: Callable[[], T]) -> T:
+    """Call `work` in the first process only, and return its result in all; see `attempt`."""
     box = [attempt(ranks, work, ranks.is_first)]
     if ranks.world > 1:
         dist.broadcast_object_list(box)
     return box[0]
 
 
-def by_first_here(ranks: Ranks, work: Callable[[], T]) -> T:
-    """Do `work` in the first process of each machine, then in the others, which find it done."""
+def first_on_machine(ranks: Ranks, work: Callable[[], T]) -> T:
+    """Call `work` in each machine's first process, then in the others.
+
+    For work that fills a cache: the others find it filled.
+    """
     early = attempt(ranks, work, ranks.local == 0)
     return attempt(ranks, lambda: early if ranks.local == 0 else work())
 
 
 def gather(ranks: Ranks, part: T) -> list[T]:
-    """Every process's `part` in all processes, in the order of their numbers."""
+    """The `part` of every process, in the order of ranks; the same list in all processes."""
     if ranks.world == 1:
         return [part]
     parts: list[Any] = [None] * ranks.world
@@ -123,18 +126,18 @@ def gather(ranks: Ranks, part: T) -> list[T]:
     return parts
 
 
-def add_up(ranks: Ranks, values: Tensor) -> Tensor:
-    """The sum over all processes, in place."""
+def all_reduce_sum(ranks: Ranks, values: Tensor) -> Tensor:
+    """Sum a tensor over all processes, in place."""
     if ranks.world > 1:
         dist.all_reduce(values)
     return values
 
 
-def own_device(ranks: Ranks, device: torch.device) -> torch.device:
-    """This process's own among a machine's GPUs; a CPU is shared.
+def device_of_rank(ranks: Ranks, device: torch.device) -> torch.device:
+    """The device for this process: each gets its own GPU; all share the CPU.
 
     Raises:
-        LesionliteError: more processes than GPUs, or a device that cannot be shared.
+        LesionliteError: if there are more processes than GPUs, or the device cannot be shared.
     """
     if ranks.world == 1 or device.type == "cpu":
         return device
@@ -144,25 +147,25 @@ def own_device(ranks: Ranks, device: torch.device) -> torch.device:
             f"several processes cannot share a device {device.type!r}, and there are {count} GPUs; "
             f"start as many (torchrun --nproc-per-node {max(1, count)}), or pass --device cpu"
         )
-    torch.cuda.set_device(ranks.local)  # what NCCL takes where no tensor says it
+    torch.cuda.set_device(ranks.local)  # NCCL uses it for calls without a tensor
     return torch.device("cuda", ranks.local)
 
 
-def averaging_gradients(network: nn.Module, ranks: Ranks) -> nn.Module:
-    """The network as training calls it: after `backward`, gradients are the mean over processes.
+def data_parallel(network: nn.Module, ranks: Ranks) -> nn.Module:
+    """Wrap a network so that `backward` averages the gradients over all processes.
 
-    All begin with the first one's weights. BatchNorm normalizes each process's part of the batch by
-    itself, on CPUs and GPUs alike: torch has no SyncBatchNorm for CPUs, and the usual batch leaves
-    each part images enough.
+    The wrapper also copies the first process's weights to the others. BatchNorm normalizes each
+    process's part of the batch separately, on CPUs and GPUs: torch has no SyncBatchNorm for CPUs,
+    and with the usual batch size each part has enough images.
     """
     return network if ranks.world == 1 else nn.parallel.DistributedDataParallel(network)
 
 
 def average_buffers(network: nn.Module, ranks: Ranks) -> None:
-    """Give all processes the mean of their running statistics, so that all evaluate alike.
+    """Average BatchNorm's running statistics over all processes, so that all evaluate alike.
 
-    Before each step torch gives them the first one's; after the last step each has its own.
+    Before each step torch copies the first process's buffers to the others, but not after the last.
     """
     for buffer in network.buffers():
         if ranks.world > 1 and buffer.is_floating_point():
-            add_up(ranks, buffer).div_(ranks.world)
+            all_reduce_sum(ranks, buffer).div_(ranks.world)

@@ -1,6 +1,6 @@
-"""Named settings of training. `train --help` explains them, and each run keeps its recipe's name.
+"""Named training settings, which `train --help` explains. Each run saves its recipe's name.
 
-A recipe is a class, so that its name and its settings cannot come apart.
+Each recipe is a class. A config refuses another recipe's name, so name and settings always match.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from lesionlite.train.config import TrainConfig
 
 @dataclass(frozen=True)
 class AuthorsConfig(TrainConfig):
-    """The settings of the authors' published code, where it differs from their article."""
+    """The settings of the authors' published code, which differ from their article."""
 
     recipe: str = "authors"
     resize: Literal["squash", "shortest"] = "shortest"
@@ -26,7 +26,7 @@ class AuthorsConfig(TrainConfig):
 
 @dataclass(frozen=True)
 class RecommendedConfig(TrainConfig):
-    """What did best on real images; docs/results.md says what each difference does."""
+    """The settings that scored best on real images; docs/results.md shows what each one does."""
 
     recipe: str = "recommended"
     batch: int = 32
@@ -58,7 +58,7 @@ def recipe(name: str) -> TrainConfig:
     """The settings of a recipe; change some with `dataclasses.replace`.
 
     Raises:
-        LesionliteError: there is no recipe of that name; the error lists them.
+        LesionliteError: if there is no recipe of that name; the error lists them.
     """
     return with_changes(name, {})
 
@@ -67,7 +67,7 @@ def with_changes(name: str, changes: Mapping[str, Any]) -> TrainConfig:
     """The settings of a recipe with some of them changed.
 
     Raises:
-        LesionliteError: there is no recipe of that name, or a setting cannot work.
+        LesionliteError: if there is no recipe of that name, or a value is out of range.
     """
     if not isinstance(name, str) or name not in RECIPES:
         raise unknown_choice("recipe", name, RECIPES)

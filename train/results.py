@@ -37,7 +37,7 @@ from lesionlite.train.figures import draw_confusion, draw_curves, draw_reliabili
 from lesionlite.train.fit import TrainResult, fit
 from lesionlite.train.history import read_history
 from lesionlite.train.model import all_logits, load_run
-from lesionlite.train.ranks import joined
+from lesionlite.train.ranks import process_group
 
 Read = Callable[[Split, Contract], Pixels]
 
@@ -55,7 +55,7 @@ def train_and_test(
     Processes that torchrun started share the training; only the first one has scores. `read` gives
     the pixels of the test images: whoever needs them again can keep them.
     """
-    with joined() as ranks:
+    with process_group() as ranks:
         result = fit(data, run, config, resume, ranks)
     test = result.dataset.test
     if test is None or not ranks.is_first:

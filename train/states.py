@@ -1,4 +1,4 @@
-"""State dicts out of the files that training tools write. Nothing in a file is executed."""
+"""Read state dicts from the files that training tools write. No code in a file is executed."""
 
 import argparse
 import re
@@ -19,7 +19,7 @@ from lesionlite.train import cvnets
 AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema")
 WEIGHTS = ("state_dict", "model", "model_state_dict", "network", "net", "module", "weights")
 STEM = "stem.conv.weight"  # timm's first convolution; ml-cvnets' is `cvnets.FIRST`
-COUNTER = "num_batches_tracked"  # BatchNorm's counter, the one tensor of integers
+COUNTER = "num_batches_tracked"  # BatchNorm's counter, the only integer tensor
 CONVERT = (
     "convert it where it was made: import torch; from safetensors.torch import save_file; "
     "s = torch.load({file!r}, map_location='cpu', weights_only=False); "
@@ -30,39 +30,39 @@ CONVERT = (
 
 @dataclass(frozen=True)
 class State:
-    """A network's tensors out of a file.
+    """A network's tensors, read from a file.
 
     Attributes:
-        tensors: by timm's names or ml-cvnets'; dense, finite, in the CPU's memory.
-        said: what was taken and left out, such as "state_dict_ema, without module."; "" if the
-            file holds nothing else.
+        tensors: by timm's or ml-cvnets' names; dense, finite, on the CPU.
+        description: what was taken from the file and what was left out, such as "state_dict_ema,
+            without module."; "" if the file holds nothing else.
     """
 
     tensors: dict[str, Tensor]
-    said: str = ""
+    description: str = ""
 
 
 def read_state(file: Path, average: bool = True) -> State:
-    """Read a network's weights: safetensors, or torch's format.
+    """Read a network's weights from a file of safetensors or torch.
 
     Args:
-        file: holds a state dict, or a checkpoint of timm, Lightning and the like that has one.
-        average: whether to take the moving average of the weights where both are there.
+        file: holds a state dict, or a checkpoint of timm, Lightning and the like that contains one.
+        average: whether to prefer the moving average of the weights if the file holds both.
 
     Raises:
-        LesionliteError: no such file, no state dict in it, or a tensor that is not finite.
+        LesionliteError: if there is no such file, no state dict in it, or an unusable tensor.
     """
     document = _load(file)
-    taken, state = _nested(document, average)
-    prefix, state = _prefixed(state, average, file)
+    keys, state = _find_state_dict(document, average)
+    prefix, state = _strip_prefix(state, average, file)
     if not state:
         raise LesionliteError(
-            f"{file} holds no state dict: it is {_found(document)}; expected tensors by name, or a "
+            f"{file} holds no state dict: it is {_describe(document)}; expected tensors by name, or a "
             f"checkpoint that has them as one of: {', '.join((*AVERAGES[:2], *WEIGHTS[:3]))}"
         )
     for name, tensor in state.items():
         _refuse_unfit(tensor, f"{file}: {name}")
-    return State(state, ", ".join(filter(None, (" in ".join(reversed(taken)), prefix))))
+    return State(state, ", ".join(filter(None, (" in ".join(reversed(keys)), prefix))))
 
 
 def _load(file: Path) -> Any:
@@ -73,36 +73,38 @@ def _load(file: Path) -> Any:
     try:
         if file.suffix.lower() == ".safetensors":
             return load_file(file)
-        # timm's train.py saves its arguments, too: a record that torch's restricted reader makes
-        # by setting attributes (`_weights_only_unpickler`, NEWOBJ and BUILD), so nothing runs.
+        # timm's train.py also saves its arguments, an argparse.Namespace. To load one is safe:
+        # torch only sets its attributes (`_weights_only_unpickler`, NEWOBJ and BUILD).
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # of a dozen kinds, some of torch's own
-        if isinstance(error, UnpicklingError) and _is_torchs(file):
+    except Exception as error:  # the readers raise many kinds
+        if isinstance(error, UnpicklingError) and _is_torch_file(file):
             what = re.search(r"GLOBAL ([\w.]+)", str(error))
             named = f" ({what[1]})" if what else ""
             raise LesionliteError(
                 f"{file} holds more than tensors{named}, which is not loaded; if you trust it, "
                 + CONVERT.format(file=file.name)
             ) from error
-        raise LesionliteError(f"{file} is damaged or no weights file ({_first(error)})") from error
+        raise LesionliteError(
+            f"{file} is damaged or no weights file ({_first_line(error)})"
+        ) from error
 
 
-def _is_torchs(file: Path) -> bool:
-    """Whether it begins as torch.save's files do: as an archive or a pickle."""
+def _is_torch_file(file: Path) -> bool:
+    """Whether a file starts like one of torch.save: as a ZIP archive or a pickle."""
     with file.open("rb") as stream:
         return stream.read(2)[:1] in (b"P", b"\x80")
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _nested(document: Any, average: bool) -> tuple[list[str], dict[str, Any]]:
+def _find_state_dict(document: Any, average: bool) -> tuple[list[str], dict[str, Any]]:
     """The keys that lead to the state dict of a checkpoint, and the state dict."""
     taken: list[str] = []
-    while isinstance(document, Mapping) and len(taken) < 4:  # one may hold itself
+    while isinstance(document, Mapping) and len(taken) < 4:  # a dictionary may contain itself
         keys = (*AVERAGES, *WEIGHTS) if average else (*WEIGHTS, *AVERAGES)
         inner = [k for k in keys if isinstance(document.get(k), Mapping) and document[k]]
         if not inner:
@@ -112,8 +114,14 @@ def _nested(document: Any, average: bool) -> tuple[list[str], dict[str, Any]]:
     return taken, dict(document) if isinstance(document, Mapping) else {}
 
 
-def _prefixed(state: Mapping[Any, Any], average: bool, file: Path) -> tuple[str, dict[str, Tensor]]:
-    """A state dict without what wrappers put before its names, and without what is not below it."""
+def _strip_prefix(
+    state: Mapping[Any, Any], average: bool, file: Path
+) -> tuple[str, dict[str, Tensor]]:
+    """Remove the prefix that a wrapper gave the names, and all tensors without that prefix.
+
+    Returns:
+        What was removed, in words, and the state dict; {} if it holds anything but tensors.
+    """
     if any(not isinstance(k, str) for k in state):
         return "", {}
     ends = (STEM, cvnets.FIRST)
@@ -137,7 +145,7 @@ def _prefixed(state: Mapping[Any, Any], average: bool, file: Path) -> tuple[str,
     return f"without the prefix {prefix}{more}", inside
 
 
-def _found(document: Any) -> str:
+def _describe(document: Any) -> str:
     if isinstance(document, Mapping):
         names = ", ".join(map(str, list(document)[:5]))
         return f"a dictionary of {names}" if names else "an empty dictionary"
@@ -145,12 +153,12 @@ def _found(document: Any) -> str:
 
 
 def _refuse_unfit(tensor: Tensor, where: str) -> None:
-    """Refuse a tensor that no network can compute with.
+    """Refuse a tensor that cannot be a network's weights.
 
     Raises:
-        LesionliteError: naming it.
+        LesionliteError: naming the tensor and the problem.
     """
-    counts = where.endswith(COUNTER)
+    is_counter = where.endswith(COUNTER)
     problem = ""
     if tensor.is_meta:
         problem = "is on the device meta: it has a shape and no numbers"
@@ -160,7 +168,7 @@ def _refuse_unfit(tensor: Tensor, where: str) -> None:
         problem = f"is not dense ({tensor.layout})"
     elif not tensor.numel():
         problem = f"is empty (shape {list(tensor.shape)})"
-    elif tensor.is_complex() or not (counts or tensor.is_floating_point()):
+    elif tensor.is_complex() or not (is_counter or tensor.is_floating_point()):
         problem = f"is of {str(tensor.dtype).removeprefix('torch.')}; expected float numbers"
     elif not torch.isfinite(tensor.float()).all():
         wrong = int((~torch.isfinite(tensor.float())).sum())
@@ -170,10 +178,10 @@ def _refuse_unfit(tensor: Tensor, where: str) -> None:
 
 
 def looks_like(state: Mapping[str, Tensor]) -> tuple[str, int | None]:
-    """What network a state dict is of, as far as its names tell.
+    """Guess the network of a state dict from the names and shapes of its tensors.
 
     Returns:
-        timm's name of a MobileViTv2, "" if it is none; and its number of classes, if it has any.
+        timm's name of a MobileViTv2, or "" for other networks; and the number of classes, or None.
     """
     stem, head = state.get(STEM), state.get("head.fc.weight")
     attention = any(key.endswith("attn.qkv_proj.weight") for key in state)
@@ -189,16 +197,16 @@ def load_state(
     """Load a state dict into a network.
 
     Args:
-        network: to change.
+        network: to load into.
         state: tensors by timm's names.
-        source: where they are from, named in errors.
+        source: where they come from, for errors.
         keep_head: whether the classifier must fit, too.
 
     Returns:
-        Whether the classifier was left out because it has other classes.
+        Whether the classifier was left out because its number of classes differs.
 
     Raises:
-        LesionliteError: if it is of another network; it says of which.
+        LesionliteError: if the state dict belongs to another network; it names which.
     """
     mine = network.state_dict()
     state = dict(state)
@@ -226,7 +234,7 @@ def load_state(
 
 
 def _advice(state: Mapping[str, Tensor], mine: Mapping[str, Tensor]) -> str:
-    """What to do about a state dict that does not fit."""
+    """What the user can do about a state dict that does not fit."""
     (theirs, classes), (wanted, outputs) = looks_like(state), looks_like(mine)
     if not theirs:
         return "it is no MobileViTv2; give the weights of one, which --model names"

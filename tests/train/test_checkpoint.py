@@ -19,12 +19,12 @@ def two(tmp_path: Path) -> Path:
     with writing_into(tmp_path):
         for epoch in (1, 2):
             state = {"epoch": epoch, "weights": torch.full((5000,), float(epoch))}
-            checkpoint.keep(tmp_path, state)
+            checkpoint.save(tmp_path, state)
     return tmp_path
 
 
 def epoch_of(run: Path) -> int:
-    state = checkpoint.newest(run, CPU)
+    state = checkpoint.read_newest(run, CPU)
     assert state is not None
     return int(state["epoch"])
 
@@ -33,8 +33,8 @@ def test_the_newest_is_used_and_the_one_before_kept(two: Path) -> None:
     assert epoch_of(two) == 2
     (two / LAST).unlink()  # as if killed between the two renames
     assert epoch_of(two) == 1 and checkpoint.exists(two)
-    checkpoint.discard(two)
-    assert checkpoint.newest(two, CPU) is None and not checkpoint.exists(two)
+    checkpoint.delete(two)
+    assert checkpoint.read_newest(two, CPU) is None and not checkpoint.exists(two)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
@@ -49,7 +49,7 @@ def test_a_damaged_one_is_noticed(
     assert "last.pt is damaged" in capsys.readouterr().out
     (two / PREVIOUS).write_bytes(b"")
     with pytest.raises(LesionliteError, match="no checkpoint in .* is whole"):
-        checkpoint.newest(two, CPU)
+        checkpoint.read_newest(two, CPU)
 
 
 def test_what_a_killed_write_left_is_swept(two: Path) -> None:
@@ -98,10 +98,10 @@ def test_a_checkpoint_of_another_shape_is_a_sentence(
         best_epoch=1,
         history=[{"epoch": 1}],
     )
-    state = checkpoint.state_of(trainer)  # type: ignore[arg-type]
-    checkpoint.take(trainer, state)  # type: ignore[arg-type]
+    state = checkpoint.state_dict_of(trainer)  # type: ignore[arg-type]
+    checkpoint.load_into(trainer, state)  # type: ignore[arg-type]
     with pytest.raises(LesionliteError, match=said):
-        checkpoint.take(trainer, {**state, **change})  # type: ignore[arg-type]
+        checkpoint.load_into(trainer, {**state, **change})  # type: ignore[arg-type]
     del state["best_f1"]
     with pytest.raises(LesionliteError, match="it lacks 'best_f1'"):
-        checkpoint.take(trainer, state)  # type: ignore[arg-type]
+        checkpoint.load_into(trainer, state)  # type: ignore[arg-type]

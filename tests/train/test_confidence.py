@@ -6,9 +6,9 @@ from scipy.special import softmax
 
 from lesionlite.contract import Contract
 from lesionlite.train.confidence import (
-    COLDEST,
-    HOTTEST,
-    SUREST,
+    MAX_TEMPERATURE,
+    MAX_THRESHOLD,
+    MIN_TEMPERATURE,
     fit_confidence,
     fit_temperature,
 )
@@ -34,8 +34,10 @@ def test_the_temperature_that_was_put_in_is_found(overconfident: Case) -> None:
 
 
 def test_too_easy_a_set_has_a_bounded_temperature() -> None:
-    assert fit_temperature(np.eye(4) * 2, np.arange(4)) == pytest.approx(COLDEST, rel=0.01)
-    assert fit_temperature(np.eye(4) * 2, np.arange(4) - 1) == pytest.approx(HOTTEST, rel=0.01)
+    assert fit_temperature(np.eye(4) * 2, np.arange(4)) == pytest.approx(MIN_TEMPERATURE, rel=0.01)
+    assert fit_temperature(np.eye(4) * 2, np.arange(4) - 1) == pytest.approx(
+        MAX_TEMPERATURE, rel=0.01
+    )
 
 
 @pytest.mark.parametrize("coverage", [0.5, 0.9, 1.0])
@@ -65,7 +67,7 @@ def test_every_finite_answer_makes_a_valid_contract(
 def test_a_perfect_network_is_asked_for_less_than_certainty() -> None:
     truth = np.array([0, 1] * 8)
     found = fit_confidence(np.float32(40 * np.eye(2)[truth]), truth, 1.0)
-    assert found.unsure_below == SUREST and found.accuracy == found.coverage == 1
+    assert found.unsure_below == MAX_THRESHOLD and found.accuracy == found.coverage == 1
 
 
 def test_a_double_just_below_a_step_still_gets_an_answer() -> None:

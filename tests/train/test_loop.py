@@ -40,15 +40,15 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fit(drawn, tmp_path / "whole", SHORT)
-    keep = Trainer.keep
+    save_checkpoint = Trainer.save_checkpoint
 
     def interrupt(trainer: Trainer) -> None:
-        keep(trainer)
+        save_checkpoint(trainer)
         if trainer.epoch == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "keep", interrupt)
+        patch.setattr(Trainer, "save_checkpoint", interrupt)
         fit(drawn, tmp_path / "parts", SHORT)
     with pytest.raises(LesionliteError, match="--resume"):
         fit(drawn, tmp_path / "parts", SHORT)

@@ -142,7 +142,7 @@ def test_a_run_does_not_go_on_with_other_data(
             fit(data, run, SMALL, resume=True)
 
 
-@pytest.mark.parametrize("step", ["_save", "_decorate", "_finish"])
+@pytest.mark.parametrize("step", ["_save", "_write_metrics", "_finish"])
 def test_a_kill_between_two_writes_costs_nothing(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

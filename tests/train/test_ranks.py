@@ -35,11 +35,11 @@ STOP = """
 import sys
 from lesionlite import cli
 from lesionlite.train.loop import Trainer
-keep = Trainer.keep
+save_checkpoint = Trainer.save_checkpoint
 def stop(trainer):
-    keep(trainer)
+    save_checkpoint(trainer)
     raise KeyboardInterrupt
-Trainer.keep = stop
+Trainer.save_checkpoint = stop
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -155,9 +155,11 @@ def test_the_parts_of_a_batch_have_the_gradient_of_the_whole(
 
     sent: list[torch.Tensor] = []
     with monkeypatch.context() as patch:
-        patch.setattr(optimize, "add_up", lambda ranks, values: sent.append(values) or values)
+        patch.setattr(
+            optimize, "all_reduce_sum", lambda ranks, values: sent.append(values) or values
+        )
         parts()
-    monkeypatch.setattr(optimize, "add_up", lambda ranks, values: sent[0] + sent[1])
+    monkeypatch.setattr(optimize, "all_reduce_sum", lambda ranks, values: sent[0] + sent[1])
     losses = parts()
     assert [loss for _, loss in losses] == pytest.approx([value, value])
     (found,) = torch.autograd.grad(sum(loss for loss, _ in losses) / 2, logits)
@@ -172,9 +174,9 @@ def test_the_parts_of_a_batch_have_the_gradient_of_the_whole(
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lesionlite.train.ranks import own_device
+    from lesionlite.train.ranks import device_of_rank
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(LesionliteError, match=r"2 GPUs; .*--nproc-per-node 2.*--device cpu"):
-        own_device(Ranks(3, 4, 3), torch.device("cuda"))
-    assert own_device(Ranks(3, 4, 3), torch.device("cpu")) == torch.device("cpu")
+        device_of_rank(Ranks(3, 4, 3), torch.device("cuda"))
+    assert device_of_rank(Ranks(3, 4, 3), torch.device("cpu")) == torch.device("cpu")

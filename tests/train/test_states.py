@@ -101,13 +101,13 @@ def test_layouts_are_read_and_said(
     tmp_path: Path, document: Any, average: bool, value: float, said: str
 ) -> None:
     state = read_state(saved(document, tmp_path), average)
-    assert first(state.tensors) == value and state.said == said
+    assert first(state.tensors) == value and state.description == said
 
 
 def test_safetensors_with_a_prefix(tmp_path: Path) -> None:
     save_file(tensors(prefix="module."), tmp_path / "x.safetensors")
     state = read_state(tmp_path / "x.safetensors")
-    assert first(state.tensors) == 1 and state.said == "without the prefix module."
+    assert first(state.tensors) == 1 and state.description == "without the prefix module."
 
 
 RECURSIVE: dict[str, Any] = {"epoch": 1}

@@ -179,7 +179,7 @@ def audit(
     return AuditResult(len(files), len(known), tuple(leaks))
 
 
-def inspected(
+def decode_all(
     dataset: Dataset, skip_bad: bool
 ) -> tuple[Dataset, dict[Path, Signature], list[Path]]:
     """Decode everything once: the images that can be, what is compared of them, and the others.

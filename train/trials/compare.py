@@ -28,7 +28,7 @@ from lesionlite.settings import THREADS, are_threads, refuse_settings, refuse_ty
 from lesionlite.tables import Table, write_tables
 from lesionlite.train.commands import TrainingFlags, no_flags, training_of
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.data.audit import inspected
+from lesionlite.train.data.audit import decode_all
 from lesionlite.train.data.splits import read_dataset
 from lesionlite.train.memory import Memory, is_finished_with, other_settings, remember
 
@@ -82,7 +82,7 @@ class Compare:
     def _run(self, plan: dict[Path, TrainConfig]) -> Outcome:
         memory = None
         if any(is_run(out) for out in plan):
-            dataset, *_ = inspected(read_dataset(self.data), self.config.skip_bad)
+            dataset, *_ = decode_all(read_dataset(self.data), self.config.skip_bad)
             memory = remember(dataset, self.data)
         missing = {out: c for out, c in plan.items() if not _finished(out, c, memory)}
         for out in missing:  # here, for this process alone has the list

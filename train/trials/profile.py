@@ -75,9 +75,9 @@ def profile(data: Path, config: TrainConfig, seconds: float = 20.0) -> Rates:
         ready = next(batches)
 
         def step(batch: Batch) -> int:
-            pixels, targets, places = batch
-            trainer.step(pixels.to(trainer.device), targets.to(trainer.device), places)
-            return len(places)
+            pixels, targets, indices = batch
+            trainer.step(pixels.to(trainer.device), targets.to(trainer.device), indices)
+            return len(indices)
 
         alone = _rate(lambda: step(ready), seconds)
         both = _rate(lambda: step(next(batches)), seconds)

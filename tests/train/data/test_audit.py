@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 import lesionlite
 from lesionlite import cli
 from lesionlite.errors import LesionliteError
-from lesionlite.train.data.audit import Signature, audit, inspected, read_groups, signature_of
+from lesionlite.train.data.audit import Signature, audit, decode_all, read_groups, signature_of
 from lesionlite.train.data.splits import Dataset, Split, read_dataset
 from lesionlite.train.fit import fit
 from tests.conftest import TINY
@@ -26,7 +26,7 @@ def data(drawn: Path, tmp_path: Path) -> Path:
 
 
 def leaks(folder: Path, groups: Path | None = None) -> dict[str, tuple[str, str]]:
-    dataset, looks, _ = inspected(read_dataset(folder), False)
+    dataset, looks, _ = decode_all(read_dataset(folder), False)
     found = audit(folder, dataset, looks, groups)
     return {leak.image: (leak.like, leak.reason) for leak in found.leaks}
 
@@ -257,12 +257,12 @@ def test_a_class_of_train_that_nothing_decodes_of_is_refused(
 ) -> None:
     folder = small(tmp_path / "data", *NAMES)
     (folder / "val" / "b" / "4.png").write_text("no image")
-    dataset, _, bad = inspected(read_dataset(folder), True)
+    dataset, _, bad = decode_all(read_dataset(folder), True)
     assert len(bad) == 1 and dataset.val.counts() == [1, 0]
     assert "val/ has no image of b left" in capsys.readouterr().out
     (folder / "train" / "b" / "1.png").write_text("no image")
     with pytest.raises(LesionliteError, match="no image of b in train/ can be decoded"):
-        inspected(read_dataset(folder), True)
+        decode_all(read_dataset(folder), True)
 
 
 def test_what_is_left_out_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
