@@ -1,4 +1,4 @@
-"""Time artifacts in turns, and again in new processes for other numbers of threads."""
+"""Time artifacts in turns, and in new processes for other numbers of threads."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -19,7 +19,11 @@ def time_all(
     images: Path,
     config: BenchmarkConfig,
 ) -> tuple[Latency, dict[str, Latency]]:
-    """Warm up and time in turns; the latency of the reference, and of each artifact by name."""
+    """Warm up the candidates and time them in turns.
+
+    Returns:
+        The latency of the reference, and of each artifact by name.
+    """
     candidates = [reference, *timed.values()]
     with progress() as bar:
         task = bar.add_task("warming up", total=len(candidates), note="")
@@ -33,7 +37,7 @@ def time_all(
     return first, dict(zip(timed, others, strict=True))
 
 
-def time_anew(
+def time_with_threads(
     threads: int, run: Path, paths: Mapping[str, Path], images: Path, config: BenchmarkConfig
 ) -> dict[str, Latency]:
     """Latencies of artifacts by name, in new processes with another number of threads."""
@@ -54,7 +58,7 @@ def with_times(
     latencies: Mapping[str, Latency],
     sweep: Mapping[int, Mapping[str, Latency]],
 ) -> Result:
-    """The row with its latencies, if a native runtime timed it."""
+    """The result with its latencies, if a native runtime executes it here."""
     if row.artifact not in timed:
         return row
     return replace(

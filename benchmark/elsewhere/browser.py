@@ -21,7 +21,7 @@ from tyro.conf import Positional, arg
 from lesionlite.benchmark.candidate import Candidate
 from lesionlite.benchmark.config import MOST_IMAGES, MOST_SECONDS
 from lesionlite.benchmark.elsewhere.page import RUNTIMES, Page, chromium, pages
-from lesionlite.benchmark.latency import QUIET, Latency, measure
+from lesionlite.benchmark.latency import MAX_NOISE, Latency, measure
 from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.command import Json, Outcome
 from lesionlite.console import respond, say
@@ -52,7 +52,7 @@ class BrowserRow:
         photo_ms: median time of a whole photo: decoding, resizing, model.
         p50_ms: median time of the model alone.
         native_p50_ms: of the same file in its native runtime, taking turns with the browser.
-        noise: the larger of both medians' spreads; beyond `QUIET` the ratio means little.
+        noise: the larger of both medians' spreads; beyond `MAX_NOISE` the ratio means little.
     """
 
     artifact: str
@@ -68,7 +68,7 @@ class BrowserRow:
     def line(self) -> str:
         """The row as a sentence."""
         ratio = self.p50_ms / self.native_p50_ms
-        noisy = f" (noisy: {self.noise:.0%})" if self.noise > QUIET else ""
+        noisy = f" (noisy: {self.noise:.0%})" if self.noise > MAX_NOISE else ""
         return (
             f"{self.artifact}  {self.runtime}, {self.threads} threads: {self.agreement:.4f} of the "
             f"answers are PyTorch's, median |Δp| {self.median_abs_dp:.1e}; model {self.p50_ms:.1f} "

@@ -11,7 +11,7 @@ from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere.android import PhoneRow
 from lesionlite.benchmark.elsewhere.arm_root import CORES
 from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
-from lesionlite.benchmark.latency import QUIET, SETTLED, Latency
+from lesionlite.benchmark.latency import MAX_NOISE, STEADY, Latency
 from lesionlite.benchmark.parity import Parity, tolerances, too_few
 from lesionlite.benchmark.report.html import html
 from lesionlite.benchmark.report.markdown import csv_text, markdown
@@ -75,7 +75,7 @@ class Report:
     labels: tuple[str, ...]
     config: BenchmarkConfig
     note: str
-    restless: tuple[str, ...] = ()  # artifacts whose times did not settle in the warm-up
+    unsettled: tuple[str, ...] = ()  # artifacts whose times did not settle in the warm-up
     drifts: tuple[Drift, ...] = ()
     elsewhere: tuple[CrossRuntimeCheck, ...] = ()
     phone: tuple[PhoneRow, ...] = ()
@@ -125,7 +125,7 @@ class Report:
             f"Interval of the change: paired bootstrap, {RESAMPLES:,} resamples, seed {SEED}.",
             f"Latency: single stream, batch 1, {here['threads']} threads, at least "
             f"{queries} queries and {seconds:g} s each, once warm (medians of two windows agree to "
-            f"{100 * SETTLED:g} %), each artifact in a process of its own, taking turns, on "
+            f"{100 * STEADY:g} %), each artifact in a process of its own, taking turns, on "
             f"{here['processor']} ({here['cores']} cores, "
             f"{here['system']}). Compare ratios within this table, not with other machines.",
         ]
@@ -159,12 +159,13 @@ class Report:
                 "On the phone: LiteRT's benchmark_model with XNNPACK, over adb, on random input; "
                 "a phone that is warm or saves its battery is slower."
             )
-        noisy = [r.artifact for r in self.rows if r.latency and r.latency.noise > QUIET]
-        if noisy or self.restless:
+        noisy = [r.artifact for r in self.rows if r.latency and r.latency.noise > MAX_NOISE]
+        if noisy or self.unsettled:
             words.append(
-                f"The machine was too noisy to compare {', '.join({*noisy, *self.restless})}: "
-                f"medians of bursts spread by more than {QUIET:.0%} (interquartile), or did not "
-                "settle in the warm-up. Close other programs, or give more --seconds."
+                f"The machine was too noisy to compare {', '.join({*noisy, *self.unsettled})}: "
+                "the medians of their bursts spread by more than "
+                f"{MAX_NOISE:.0%} (interquartile range), or their times did not settle in the "
+                "warm-up. Close other programs, or give more --seconds."
             )
         return words
 

@@ -205,7 +205,7 @@ def test_a_noisy_machine_is_told() -> None:
     noisy = replace(report.rows[0], latency=replace(latency, noise=0.3))
     (words,) = replace(report, rows=(noisy,)).document()["caveats"]
     assert "too noisy to compare a-fp32.onnx" in words
-    (words,) = replace(report, rows=report.rows[:1], restless=("x.pte",)).document()["caveats"]
+    (words,) = replace(report, rows=report.rows[:1], unsettled=("x.pte",)).document()["caveats"]
     assert "too noisy to compare x.pte" in words
 
 
