@@ -12,9 +12,7 @@ from lesionlite.benchmark.energy import Energy
 from lesionlite.console import progress
 
 BURST_SECONDS = 0.5
-STEADY = (
-    0.05  # a candidate is warm once the medians of two consecutive windows differ by 5 % or less
-)
+STEADY = 0.05  # a candidate is warm once the medians of two consecutive windows agree to 5 %
 MAX_NOISE = 0.1  # above this `Latency.noise`, two candidates cannot be compared
 CONFIDENCE = 0.99
 

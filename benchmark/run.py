@@ -3,9 +3,8 @@
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,10 @@ from lesionlite.benchmark.elsewhere.arm import run_on_arm
 from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Task, check
 from lesionlite.benchmark.elsewhere.runtimes import opener_of, other_runtimes, usual_runtime
 from lesionlite.benchmark.evaluation_set import EvaluationSet
-from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare, judge, not_finite
-from lesionlite.benchmark.report.record import Report, Result, refuse_reports
+from lesionlite.benchmark.report.record import Report, Result, reference_document, refuse_reports
 from lesionlite.benchmark.resize import Drift, resized, resizers
-from lesionlite.benchmark.timing import time_all, time_with_threads, with_times
+from lesionlite.benchmark.timing import time_results
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import artifact_folder, format_by_suffix, format_of
@@ -31,7 +29,7 @@ from lesionlite.export.manifest import Artifact, read_manifest
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.quantize.calibration import choose
 from lesionlite.layout import CONTRACT, is_run
-from lesionlite.metrics import score, weighted_f1
+from lesionlite.metrics import weighted_f1
 from lesionlite.outputs import writing_into
 from lesionlite.train.data.splits import Split, evaluation_split
 
@@ -96,7 +94,7 @@ def benchmark(
     scratch: Path | None = None,
     split: Split | None = None,
 ) -> Report:
-    """Judge and time artifacts: compare them with the run they were made from.
+    """Judge artifacts by the run they were made from, and time them; the report is not written.
 
     Args:
         artifacts: Folder that `export` wrote, or one artifact in it.
@@ -104,12 +102,9 @@ def benchmark(
         data: Folder of class folders, or a data folder whose test/ (else val/) is used.
         config: Tolerances and protocol.
         skip_bad: Leave out images that cannot be decoded, instead of stopping.
-        scratch: Folder for images and answers. If the benchmark is interrupted, the next call with
-            the same folder continues; what was written there is deleted at the end.
+        scratch: Folder for images and answers, deleted at the end. After an interruption, the next
+            call with the same folder continues.
         split: The images of `data`, if the caller has checked that they decode.
-
-    Returns:
-        The report, not yet written.
 
     Raises:
         LesionliteError: No artifacts, no run, no images, or a reference whose answers are not
@@ -169,15 +164,11 @@ def _benchmark(
             for one in judged
             if one.candidate and one.candidate.native
         }
-        first, latencies = time_all(config.threads, reference, timed, evaluation.images, config)
-        paths = {name: folder / name for name in timed}
-        sweep = {
-            threads: time_with_threads(threads, run, paths, evaluation.images, config)
-            for threads in config.sweep
-        }
+        results = [one.result for one in judged]
+        latency, results = time_results(results, reference, timed, evaluation.images, config)
         return Report(
-            reference=_reference(answers, evaluation.truth, evaluation.labels, first),
-            rows=tuple(with_times(one.result, timed, latencies, sweep) for one in judged),
+            reference=reference_document(answers, evaluation.truth, evaluation.labels, latency),
+            rows=tuple(results),
             labels=contract.labels,
             config=config,
             note=contract.note,
@@ -290,24 +281,3 @@ def _examine(
         load_ms=candidate.load_ms if candidate.native else None,
     )
     return _Judged(result, candidate, answers)
-
-
-def _reference(
-    answers: NDArray[np.float32],
-    truth: NDArray[np.int64],
-    labels: tuple[str, ...],
-    latency: Latency,
-) -> dict[str, Any]:
-    scores = score(answers, truth, labels)
-    return {
-        "weighted_f1": scores.weighted_f1,
-        "macro_f1": scores.macro_f1,
-        "accuracy": scores.accuracy,
-        "images": scores.images,
-        "recall": {row.label: row.recall for row in scores.classes if row.support},
-        "support": {row.label: row.support for row in scores.classes},
-        "confusion": scores.confusion,
-        "expected_calibration_error": scores.calibration_error,
-        "reliability": [asdict(b) for b in scores.reliability],
-        "latency_ms": asdict(latency),
-    }

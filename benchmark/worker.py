@@ -125,9 +125,7 @@ def _describe(subject: Subject, load_ms: float) -> Opened:
     if isinstance(subject, Timed):
         return Opened(load_ms, subject.runtime, multiply_adds=subject.multiply_adds)
     side = subject.contract.side
-    subject.runner.classify(
-        np.zeros((side, side, 3), np.uint8)
-    )  # some allocate here
+    subject.runner.classify(np.zeros((side, side, 3), np.uint8))  # some allocate here
     return Opened(
         load_ms,
         subject.runtime,

@@ -48,7 +48,8 @@ def run_on_arm(
             return _execute(root, task.file, Path(scratch), lambda: bar.advance(shown))
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            answers = dict(zip((task.file for task in executable), pool.map(execute, executable), strict=True))
+            found = pool.map(execute, executable)
+            answers = {task.file: one for task, one in zip(executable, found, strict=True)}
     return [_row(core, task, answers.get(task.file), truth, classes) for task in tasks]
 
 

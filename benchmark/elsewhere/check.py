@@ -57,12 +57,12 @@ class CrossRuntimeCheck:
 def check(
     where: str, task: Task, found: Probabilities, truth: NDArray[np.int64], classes: int
 ) -> CrossRuntimeCheck:
-    """Compare answers [N, C] of another runtime with those here; judge by the precision's tolerances.
+    """Compare answers of another runtime with those here, by the tolerances of the precision.
 
     Args:
         where: Name of the runtime or core.
         task: The artifact with its answers here.
-        found: The answers there.
+        found: The answers there, [N, C].
         truth: Class indices [N].
         classes: Number of classes.
     """

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere.android import PhoneRow
 from lesionlite.benchmark.elsewhere.arm_root import CORES
@@ -21,6 +24,7 @@ from lesionlite.export.formats import FORMATS
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.toolchains import versions
 from lesionlite.files import write_json, write_text
+from lesionlite.metrics import score
 from lesionlite.outputs import refuse_foreign, writing_into
 from lesionlite.verdicts import REPORT_CSV, REPORT_HTML, REPORT_JSON, REPORT_MD, REPORTS
 
@@ -177,6 +181,35 @@ class Report:
             write_text(folder / REPORT_CSV, csv_text(document))
             write_text(folder / REPORT_MD, markdown(document))
             write_text(folder / REPORT_HTML, html(document))
+
+
+def reference_document(
+    answers: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    labels: tuple[str, ...],
+    latency: Latency,
+) -> Document:
+    """The reference's part of `report.json`.
+
+    Args:
+        answers: Probabilities [N, C] of the reference.
+        truth: Class indices [N].
+        labels: Names of the classes [C].
+        latency: Of the reference.
+    """
+    scores = score(answers, truth, labels)
+    return {
+        "weighted_f1": scores.weighted_f1,
+        "macro_f1": scores.macro_f1,
+        "accuracy": scores.accuracy,
+        "images": scores.images,
+        "recall": {row.label: row.recall for row in scores.classes if row.support},
+        "support": {row.label: row.support for row in scores.classes},
+        "confusion": scores.confusion,
+        "expected_calibration_error": scores.calibration_error,
+        "reliability": [asdict(b) for b in scores.reliability],
+        "latency_ms": asdict(latency),
+    }
 
 
 def refuse_reports(folder: Path) -> None:
