@@ -1,8 +1,8 @@
 """From a folder of images (or nothing) to proven artifacts: train, export, benchmark.
 
 A step is skipped if its inputs have not changed since it last finished in the same folder. A run
-records its own inputs. For the other steps, `steps.json` holds a fingerprint of the inputs, written
-when the step ends. Everything that a later step would refuse is refused before training.
+records its own inputs. For each other step, `steps.json` holds a fingerprint of its inputs,
+written when the step ends. What a later step would refuse is refused before training.
 """
 
 from collections.abc import Sequence
@@ -59,8 +59,8 @@ from lesionlite.train.recipes import recipe
 from lesionlite.verdicts import REPORT_JSON
 
 
-class Steps:
-    """Which steps of a folder are done, and with which inputs."""
+class FinishedSteps:
+    """The steps that are finished in a folder, each with a fingerprint of its inputs."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / STEPS
@@ -69,7 +69,7 @@ class Steps:
             if read_json(self.file) is not None:
                 self.record = read_record(self.file, dict[str, str])
         except LesionliteError as error:
-            say(f"{error}; every step is looked at anew")
+            say(f"{error}; every step is checked again")
 
     def is_done(self, name: str, key: str) -> bool:
         """Whether the step finished with these inputs."""
@@ -83,23 +83,23 @@ class Steps:
 
 @dataclass(frozen=True)
 class _Build:
-    """One build: its inputs, settings and folder."""
+    """The inputs, settings and folder of one build."""
 
     out: Path
     data: Path
-    training: TrainConfig | None  # None where a run is given
+    training: TrainConfig | None  # None if a run is given
     exporting: ExportConfig
     benchmarking: BenchmarkConfig
     skip_bad: bool
     listing: str
-    steps: Steps
+    steps: FinishedSteps
 
     def names(self, model: str) -> dict[str, str]:
-        """The artifacts that will be made: precision by file name."""
+        """The precision of each artifact that will be written, by file name."""
         return {artifact_name(model, row, p): p for row, p in self.exporting.pairs()}
 
     def read(self, split: Split, contract: Contract) -> Pixels:
-        """The pixels of the test images, decoded once: the benchmark finds them on disk."""
+        """Decode the test images, uint8 [N, S, S, 3], into files that the benchmark uses again."""
         return EvaluationSet(self.out / SCRATCH, split, contract).pixels()
 
 
@@ -127,26 +127,40 @@ def build(
         The contents of report.json.
 
     Raises:
-        LesionliteError: As `fit`, `export` and `benchmark`, or a file of the user is in the place
-            of an output. Nothing is trained then.
+        LesionliteError: As `fit`, `export` and `benchmark`; or a file of the user is in the place
+            of an output, which is checked before training.
     """
-    own = run is not None and run.resolve() == (out / RUN).resolve()
-    if run is not None and not is_run(need_folder(run, "--run: ")):
-        raise LesionliteError(f"{run} is no run: it has no {SETTINGS}")
-    with writing_into(out, DATA=data, RUN=None if own else run):
+    with writing_into(out, DATA=data, RUN=_outside_run(run, out)):
         refuse_places(out, trains=run is None)
         exporting, benchmarking = exporting or ExportConfig(), benchmarking or BenchmarkConfig()
         refuse_missing_packages(dict.fromkeys(row.name for row, _ in exporting.pairs()))
         if data is None:
-            from lesionlite.train.data.synthetic import draw_dataset
-
-            training = training or recipe("demo")
-            data = draw_dataset(out / "data", images)
+            data, training = _draw(out / "data", images), training or recipe("demo")
         skip_bad = training is not None and training.skip_bad
-        how = None if run else training or TrainConfig()
-        listing = data_listing(need_folder(data))
-        plan = _Build(out, data, how, exporting, benchmarking, skip_bad, listing, Steps(out))
-        return _build(plan, run)
+        settings = None if run else training or TrainConfig()
+        listing, steps = data_listing(need_folder(data)), FinishedSteps(out)
+        return _build(
+            _Build(out, data, settings, exporting, benchmarking, skip_bad, listing, steps), run
+        )
+
+
+def _outside_run(run: Path | None, out: Path) -> Path | None:
+    """The given run, unless it is the one in the folder of the build.
+
+    Raises:
+        LesionliteError: It is no run.
+    """
+    if run is None:
+        return None
+    if not is_run(need_folder(run, "--run: ")):
+        raise LesionliteError(f"{run} is no run: it has no {SETTINGS}")
+    return None if run.resolve() == (out / RUN).resolve() else run
+
+
+def _draw(folder: Path, images: int) -> Path:
+    from lesionlite.train.data.synthetic import draw_dataset
+
+    return draw_dataset(folder, images)
 
 
 def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
@@ -177,7 +191,7 @@ def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
 
 
 def data_listing(data: Path) -> str:
-    """A fingerprint of the images and of dataset.json: names, sizes, times of change."""
+    """A fingerprint of the images and of dataset.json: names, sizes, modification times."""
     files: Sequence[Path] = [*find_images(data).files, data / DATASET]
     rows = [
         (file.relative_to(data).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
@@ -188,9 +202,9 @@ def data_listing(data: Path) -> str:
 
 
 def _remember(run: Path, plan: _Build, dataset: Dataset) -> Memory:
-    """The data as a run remembers it; with `skip_bad`, without images that cannot be decoded.
+    """The data as a run records it; with `skip_bad`, without images that cannot be decoded.
 
-    Only images that the run does not know are decoded, because decoding takes minutes.
+    Only images that the run has not recorded are decoded, because decoding takes minutes.
     """
     memory, before = remember(dataset, plan.data), read_memory(run)
     if not plan.skip_bad or before is None:
@@ -207,7 +221,7 @@ def _remember(run: Path, plan: _Build, dataset: Dataset) -> Memory:
 
 
 def _train(plan: _Build, run: Path, config: TrainConfig, memory: Memory, why: str) -> Split:
-    """Train, or resume; returns the evaluation split, whose images the training has decoded."""
+    """Train or resume; return the evaluation split, whose images this has decoded."""
     from lesionlite.train.results import train_and_test
 
     before = read_memory(run)
@@ -242,7 +256,7 @@ def _export_key(plan: _Build, run: Path) -> str:
 
 
 def _is_exported(plan: _Build, run: Path) -> bool:
-    """Whether the export is done and its files are unchanged."""
+    """Whether the export is finished and its files are unchanged."""
     artifacts = plan.out / ARTIFACTS
     if not (artifacts / MANIFEST).exists():
         return False

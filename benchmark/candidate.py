@@ -1,4 +1,4 @@
-"""One artifact (or the reference run, or another maker's file), open in a process of its own."""
+"""One file in a worker process: an artifact, the reference run, or another toolchain's file."""
 
 import json
 import os
@@ -17,11 +17,11 @@ import lesionlite
 from lesionlite.benchmark.protocol import (
     Burst,
     Call,
+    Classify,
     Command,
     Open,
     Opened,
     Opener,
-    Predict,
     Settled,
     Times,
     WarmUp,
@@ -45,9 +45,9 @@ class Candidate:
         """Start the process. Nothing is opened yet.
 
         Args:
-            path: The run, the artifact or the other maker's file.
-            threads: That the runtime may use.
-            opener: Function that opens `path` in the process.
+            path: The run, the artifact or the other toolchain's file.
+            threads: Number of threads that the runtime may use.
+            opener: Function that opens `path` in the worker.
         """
         self.path, self.threads, self.opener = path, threads, opener
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
@@ -56,9 +56,9 @@ class Candidate:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
-            encoding="ascii",  # JSON with escapes: names of any bytes pass, in any locale
+            encoding="ascii",  # JSON escapes other characters, so any locale works
             env=_environment(),
-            start_new_session=True,  # Ctrl-C reaches the parent only, which kills its workers
+            start_new_session=True,  # Ctrl-C reaches only the parent, which ends its workers
         )
         self.load_ms, self.runtime, self.native, self.contract = 0.0, "", True, ""
         self.multiply_adds, self.peak_memory_bytes = 0, 0
@@ -78,21 +78,25 @@ class Candidate:
         self.log.close()
 
     def open(self) -> None:
-        """Open the file; CandidateFailed says why it cannot be opened."""
+        """Open the file.
+
+        Raises:
+            CandidateFailed: It cannot be opened; the text says why.
+        """
         found: Opened = self._ask(Open(self.path, self.threads, self.opener))
         self.load_ms, self.runtime, self.native = found.load_ms, found.runtime, found.native
         self.contract, self.multiply_adds = found.contract, found.multiply_adds
         self.peak_memory_bytes = found.peak_memory_bytes
 
     def call(self, function: str, **arguments: Any) -> None:
-        """Call a function in the process, so that its crash does not end this one.
+        """Call a function in the worker process, so that a crash there does not end this one.
 
         Args:
             function: "module:function".
             arguments: JSON values or paths.
 
         Raises:
-            CandidateFailed: With what the function raised, or how the process ended.
+            CandidateFailed: The function raised an error, or the process ended.
         """
         self._ask(Call(function, arguments))
 
@@ -104,29 +108,32 @@ class Candidate:
         Args:
             images: uint8 [N, S, S, 3].
             out: Existing .npy file, float32 [N, C]; the same rows are filled.
-            rows: Which images.
+            rows: Indices of the images.
             advance: Called after each image.
+
+        Raises:
+            CandidateFailed: The file cannot classify them.
         """
-        self._ask(Predict(images, out, tuple(rows.tolist())), advance)
+        self._ask(Classify(images, out, tuple(rows.tolist())), advance)
 
     def warm_up(self, images: Path) -> None:
-        """Query until the times settle; `settled` says whether they did."""
+        """Query until the times are steady; `settled` says whether they became so."""
         found: Settled = self._ask(WarmUp(images))
         self.settled = found.settled
 
     def burst(self, images: Path, seconds: float) -> list[float]:
-        """Times of single queries, in milliseconds, measured for about so many seconds."""
+        """Query for about `seconds`; the time of each query in milliseconds."""
         found: Times = self._ask(Burst(images, seconds))
         return list(found.ms)
 
     def _ask(self, command: Command, advance: Callable[[], None] | None = None) -> Any:
-        """The worker's answer, of the type that the command names."""
+        """Send a command; return the answer, of the command's type `Answer`."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             self.process.stdin.write(to_line(command))
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise CandidateFailed(self._obituary()) from None
+            raise CandidateFailed(self._how_it_ended()) from None
         for line in self.process.stdout:
             answer = cast(dict[str, Any], json.loads(line))
             if "progress" in answer:
@@ -136,9 +143,10 @@ class Candidate:
                 raise CandidateFailed(answer["error"])
             else:
                 return structure(answer, command.Answer)
-        raise CandidateFailed(self._obituary())
+        raise CandidateFailed(self._how_it_ended())
 
-    def _obituary(self) -> str:
+    def _how_it_ended(self) -> str:
+        """The exit code of the worker and the last line of its log."""
         code = self.process.wait()
         self.log.seek(0)
         last = self.log.read().decode(errors="replace").strip().splitlines()[-1:]
@@ -146,9 +154,9 @@ class Candidate:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment, in which the worker finds lesionlite, wherever it lies.
+    """The environment of the worker: this process's, with the folder of lesionlite in PYTHONPATH.
 
-    The rest of this process's import path stays out: a script's folder may hold a json.py.
+    The rest of `sys.path` is left out, because a script's folder may hold a file like json.py.
     """
     home = str(Path(lesionlite.__file__).parents[1])
     return {

@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from lesionlite.benchmark.config import BenchmarkConfig, PeersConfig, RegressionConfig
+from lesionlite.benchmark.config import RARE_FLAGS, BenchmarkConfig, PeersConfig, RegressionConfig
 from lesionlite.command import Json, Outcome
 from lesionlite.console import say
+from lesionlite.export.config import RARE_FLAGS as RARE_EXPORT_FLAGS
 from lesionlite.export.config import ExportConfig
 from lesionlite.settings import refuse_settings, refuse_types
 from lesionlite.train.commands import TrainingFlags, no_flags, training_of
-from lesionlite.train.config import RARE_FLAGS, TrainConfig
+from lesionlite.train.config import RARE_FLAGS as RARE_TRAINING_FLAGS
+from lesionlite.train.config import TrainConfig
 from lesionlite.verdicts import PEERS_MD, REPORT_HTML
 
 Run = Annotated[Path, arg(name="run")]
@@ -26,6 +28,8 @@ class Benchmark:
     PyTorch must be within tolerance. An artifact that could not be executed is `unverified` and
     does not pass.
     """
+
+    RARE_FLAGS = RARE_FLAGS
 
     artifacts: Positional[Path]
     """Folder that `lesionlite export` wrote, or one artifact in it."""
@@ -117,7 +121,7 @@ class Build:
     default to a short demonstration. Exits with 1 unless every artifact passes.
     """
 
-    RARE_FLAGS = RARE_FLAGS
+    RARE_FLAGS = RARE_TRAINING_FLAGS | RARE_EXPORT_FLAGS | RARE_FLAGS
 
     data: Positional[Path | None] = None
     """Data folder with train/, val/ and test/; without it, images are drawn."""

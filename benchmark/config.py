@@ -33,6 +33,14 @@ def _help(effect: str, tolerance: str) -> Any:
     return arg(help=f"{effect}, for every precision (default: {defaults_by_precision(tolerance)}).")
 
 
+RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
+    "gate": ("allow_unverified", *GATES, "gate", "min_recall", "strict"),
+    "timing": ("submission", "sweep"),
+    "other runtimes and devices": ("runtimes", "coreml_runtime", "arm", "arm_images", "android"),
+    "other ways to resize": ("resize_drift",),
+}
+
+
 @dataclass(frozen=True)
 class BenchmarkConfig:
     """How to judge artifacts."""

@@ -1,4 +1,4 @@
-"""Single-stream latency: warm candidates take turns in short bursts."""
+"""Single-stream latency: candidates that are warm take turns in short bursts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,18 +12,18 @@ from lesionlite.benchmark.energy import Energy
 from lesionlite.console import progress
 
 BURST_SECONDS = 0.5
-SETTLED = 0.05  # a candidate is warm once the medians of two windows in a row agree to 5 %
-QUIET = 0.1  # above this `Latency.noise`, two candidates cannot be compared
+STEADY = 0.05  # a candidate is warm once the medians of two consecutive windows agree to 5 %
+MAX_NOISE = 0.1  # above this `Latency.noise`, two candidates cannot be compared
 CONFIDENCE = 0.99
 
 
 class Timeable(Protocol):
-    """What can take a turn: a `Candidate`, or a page in a browser."""
+    """What can be timed in turns: a `Candidate`, or a page in a browser."""
 
     path: Path
 
     def burst(self, images: Path, seconds: float) -> list[float]:
-        """Times of single queries, in milliseconds, for about so many seconds."""
+        """Query for about `seconds`; the time of each query in milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Latency:
     Attributes:
         p50: Median.
         p90: 90th percentile.
-        p90_bound: Upper 99 % confidence bound of the 90th percentile, as in MLPerf's early
-            stopping; None if there are too few queries.
+        p90_bound: Upper 99 % confidence bound of the 90th percentile (see the function
+            `p90_bound`); None if there are too few queries.
         p99: 99th percentile.
-        mean: Of all queries.
-        queries: How many.
+        mean: Mean.
+        queries: Number of queries.
         noise: Interquartile range of the bursts' medians, divided by their median.
-        energy_mj: Millijoules per query, of the whole machine's processor; None if unknown.
+        energy_mj: Millijoules per query, of all processors of the machine; None if unknown.
     """
 
     p50: float
@@ -54,7 +54,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Duration:
-    """How long each candidate is timed: until all three of these are reached.
+    """How long each candidate is timed: until all three minimums are reached.
 
     Attributes:
         bursts: Fewest bursts.
@@ -67,7 +67,7 @@ class Duration:
     seconds: float = 0.0
 
     def share(self, bursts: Sequence[Sequence[float]]) -> float:
-        """How much of it some bursts of times in milliseconds make up; 1 if they are enough."""
+        """The share that is done after these bursts of times in milliseconds; 1 if all is done."""
         shares = [len(bursts) / self.bursts, sum(map(len, bursts)) / self.queries]
         if self.seconds:
             shares.append(sum(map(sum, bursts)) / (1000 * self.seconds))
@@ -75,8 +75,8 @@ class Duration:
 
 
 @dataclass
-class _Taken:
-    """What one candidate did: its bursts, the energy they took, and why it stopped early."""
+class _Record:
+    """Measurements of one candidate: its bursts, their energy, and why it stopped early."""
 
     bursts: list[list[float]] = field(default_factory=list)
     joules: float | None = None
@@ -90,13 +90,14 @@ def _take_turns(
     burst_seconds: float,
     name: str,
     tolerant: bool,
-) -> list[_Taken]:
+) -> list[_Record]:
     """Time warm candidates in turns, one burst each, with a progress bar.
 
-    Turns make drift of the machine hit all candidates alike. If `tolerant`, a candidate that fails
-    takes no more turns and the others go on; else CandidateFailed ends it all.
+    Because they take turns, a machine that slows down affects all candidates equally. If
+    `tolerant`, a candidate that fails takes no more turns, and the others continue. Otherwise
+    CandidateFailed is raised.
     """
-    rows, energy = [_Taken() for _ in candidates], Energy()
+    rows, energy = [_Record() for _ in candidates], Energy()
     total = len(candidates) * max(duration.bursts, duration.queries)
     with progress() as bar:
         task = bar.add_task(name, total=total, note="")
@@ -125,14 +126,17 @@ def measure(
     """Time warm candidates in turns.
 
     Args:
-        candidates: Opened and warmed up.
+        candidates: Already opened and warmed up.
         images: .npy file with uint8 [N, S, S, 3]; the first image is the query.
-        queries: Fewest per candidate.
+        queries: Fewest queries per candidate.
         seconds: Least time spent on each candidate's queries.
-        name: Of the progress bar.
+        name: Title of the progress bar.
 
     Returns:
-        One record per candidate.
+        One record per candidate, in their order.
+
+    Raises:
+        CandidateFailed: A candidate failed.
     """
     duration = Duration(queries=queries, seconds=seconds)
     burst = min(BURST_SECONDS, seconds)
@@ -141,11 +145,11 @@ def measure(
 
 
 def summary(bursts: Sequence[Sequence[float]], joules: float | None = None) -> Latency:
-    """The latency that some bursts show.
+    """Summarize bursts as a latency.
 
     Args:
-        bursts: Of one candidate, in order; times in milliseconds.
-        joules: Energy that all of them took together.
+        bursts: All bursts of one candidate, in order; times in milliseconds.
+        joules: Energy of all bursts together; None if unknown.
     """
     times = [ms for burst in bursts for ms in burst]
     p50, p90, p99 = (float(q) for q in np.percentile(times, [50, 90, 99]))
@@ -177,12 +181,12 @@ def p90_bound(times: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True)
 class Turns:
-    """What one candidate did in its turns.
+    """The turns of one candidate.
 
     Attributes:
-        bursts: Median of each burst, in milliseconds; entry i of all candidates is of one round.
-        times: Of all queries, in milliseconds.
-        error: Why it stopped early, or "".
+        bursts: Median of each burst, in milliseconds. Entry i is of round i.
+        times: Times of all queries, in milliseconds.
+        error: Why it stopped early; "" if it did not.
     """
 
     bursts: tuple[float, ...]
@@ -193,14 +197,14 @@ class Turns:
 def take_turns(
     candidates: Sequence[Timeable], images: Path, rounds: int, seconds: float, name: str
 ) -> list[Turns]:
-    """Time warm candidates for a number of rounds; the others go on if one fails.
+    """Time warm candidates for a number of rounds. If one fails, the others continue.
 
     Args:
-        candidates: Opened and warmed up.
+        candidates: Already opened and warmed up.
         images: As in `measure`.
-        rounds: Bursts of each candidate.
-        seconds: Of each burst.
-        name: Of the progress bar.
+        rounds: Number of bursts of each candidate.
+        seconds: Duration of each burst.
+        name: Title of the progress bar.
     """
     rows = _take_turns(candidates, images, Duration(bursts=rounds), seconds, name, tolerant=True)
     return [

@@ -1,8 +1,9 @@
-"""Parity: whether an artifact predicts as PyTorch does, and the gate that judges it."""
+"""Parity: does an artifact predict as PyTorch does? And the gate that decides it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +11,16 @@ from numpy.typing import NDArray
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.statistics import Indices, Interval, f1_change_interval, mcnemar
 from lesionlite.export.precision import PRECISIONS, Precision
-from lesionlite.metrics import Bin, score
+from lesionlite.metrics import Bin, Scores, score
 
 Probabilities = NDArray[np.float32]
 MOST_CHANGED = 20
-EXACT = 1e-9  # more than the rounding error of 1 - 0.999
+ROUNDING = 1e-9  # more than the floating-point error of 1 - 0.999
 
 
 @dataclass(frozen=True)
 class ImageChange:
-    """One image and both models' answers to it: labels with their probabilities."""
+    """One image with the answers of PyTorch (before) and of the artifact (after)."""
 
     image: str
     truth: str
@@ -37,23 +38,23 @@ class Parity:
     |Δp| is the absolute difference between the two probabilities of a class.
 
     Attributes:
-        images: How many.
-        weighted_f1: The artifact's.
+        images: Number of images.
+        weighted_f1: Of the artifact.
         delta_weighted_f1: The artifact's minus PyTorch's; below 0 is a loss.
-        delta_interval: 95 % interval of that change, by paired bootstrap.
+        delta_interval: 95 % confidence interval of that change, by paired bootstrap.
         became_wrong: Number of images that PyTorch classifies rightly and the artifact wrongly.
         became_right: Number of images that PyTorch classifies wrongly and the artifact rightly.
         mcnemar_p: p-value of McNemar's test.
-        macro_f1: The artifact's.
-        recall: The artifact's, by class that has an image.
-        delta_recall: The artifact's minus PyTorch's, by class that has an image.
+        macro_f1: Of the artifact.
+        recall: Of the artifact, for each class with at least one image.
+        delta_recall: The artifact's minus PyTorch's, for the same classes.
         top1_agreement: Share of images with the same answer.
         mean_abs_dp: Mean |Δp| over images and classes.
         max_abs_dp: Largest |Δp|.
         abs_dp: Mean and quantiles, over images, of the largest |Δp| of an image.
-        expected_calibration_error: The artifact's, 15 bins (Guo et al. 2017, eq. 3).
+        expected_calibration_error: Of the artifact, with 15 bins (Guo et al. 2017, eq. 3).
         reliability: Those bins.
-        confusion: [C][C] counts, true class by the artifact's answer.
+        confusion: [C][C] counts: rows are true classes, columns the artifact's answers.
         most_changed: The images with the largest |Δp|, largest first.
     """
 
@@ -84,11 +85,11 @@ def compare(
     labels: tuple[str, ...],
     names: Sequence[str],
 ) -> Parity:
-    """Compare an artifact's probabilities [N, C] with PyTorch's.
+    """Compare an artifact's probabilities with PyTorch's.
 
     Args:
-        probabilities: The artifact's.
-        reference: PyTorch's.
+        probabilities: Of the artifact, [N, C].
+        reference: Of PyTorch, [N, C].
         truth: Class indices [N].
         labels: Names of the classes [C].
         names: Names of the images [N].
@@ -101,21 +102,13 @@ def compare(
     mine, theirs = score(probabilities, truth, labels), score(reference, truth, labels)
     difference = np.abs(probabilities.astype(np.float64) - reference)
     largest = difference.max(1)
-    answers, before = probabilities.argmax(1), reference.argmax(1)
-    right, was_right = answers == truth, before == truth
-    pairs = [(a, b) for a, b in zip(mine.classes, theirs.classes, strict=True) if a.support]
     return Parity(
+        **_compare_answers(probabilities.argmax(1), reference.argmax(1), truth),
+        **_compare_recalls(mine, theirs),
         images=len(truth),
         weighted_f1=mine.weighted_f1,
         delta_weighted_f1=mine.weighted_f1 - theirs.weighted_f1,
-        delta_interval=f1_change_interval(truth, answers, before),
-        became_wrong=int((was_right & ~right).sum()),
-        became_right=int((right & ~was_right).sum()),
-        mcnemar_p=mcnemar(right, was_right),
         macro_f1=mine.macro_f1,
-        recall={row.label: row.recall for row, _ in pairs},
-        delta_recall={row.label: row.recall - old.recall for row, old in pairs},
-        top1_agreement=float((answers == before).mean()),
         mean_abs_dp=float(difference.mean()),
         max_abs_dp=float(largest.max()),
         abs_dp=_spread(largest),
@@ -126,11 +119,33 @@ def compare(
     )
 
 
+def _compare_answers(answers: Indices, before: Indices, truth: Indices) -> dict[str, Any]:
+    """The fields of `Parity` that depend on the most probable classes [N] alone."""
+    right, was_right = answers == truth, before == truth
+    return {
+        "delta_interval": f1_change_interval(truth, answers, before),
+        "became_wrong": int((was_right & ~right).sum()),
+        "became_right": int((right & ~was_right).sum()),
+        "mcnemar_p": mcnemar(right, was_right),
+        "top1_agreement": float((answers == before).mean()),
+    }
+
+
+def _compare_recalls(scores: Scores, reference: Scores) -> dict[str, dict[str, float]]:
+    """The fields of `Parity` about recall, by the label of each class that has images."""
+    pairs = zip(scores.classes, reference.classes, strict=True)
+    pairs_with_images = [(new, old) for new, old in pairs if new.support]
+    return {
+        "recall": {new.label: new.recall for new, _ in pairs_with_images},
+        "delta_recall": {new.label: new.recall - old.recall for new, old in pairs_with_images},
+    }
+
+
 def not_finite(probabilities: Probabilities, names: Sequence[str]) -> str:
-    """A sentence if some answers [N, C] are not finite, as after an overflow; "" if all are finite.
+    """A sentence if some answers are not finite, as after an overflow; "" if all are finite.
 
     Args:
-        probabilities: Of a model.
+        probabilities: Of a model, [N, C].
         names: Names of the images [N].
     """
     wrong = np.flatnonzero(~np.isfinite(probabilities).all(1))
@@ -150,8 +165,8 @@ def too_few(images: int, precisions: Iterable[str], config: BenchmarkConfig) -> 
     needed = {}
     for name in dict.fromkeys(precisions):
         share = 1 - tolerances(PRECISIONS[name], config)[1]
-        if share > 0 and images * share < 1 - EXACT:
-            needed[name] = ceil(1 / share - EXACT)
+        if share > 0 and images * share < 1 - ROUNDING:
+            needed[name] = ceil(1 / share - ROUNDING)
     if not needed:
         return ""
     few = "1 test image is" if images == 1 else f"{images} test images are"
@@ -218,7 +233,10 @@ def tolerances(precision: Precision, config: BenchmarkConfig) -> tuple[float, fl
 
     A setting of the user replaces the default of the precision.
     """
-    told = (config.max_f1_loss, config.min_agreement, config.max_mean_dp)
-    usual = (precision.max_f1_loss, precision.min_agreement, precision.max_mean_dp)
-    loss, agreement, most = (b if a is None else a for a, b in zip(told, usual, strict=True))
+    settings = (config.max_f1_loss, config.min_agreement, config.max_mean_dp)
+    defaults = (precision.max_f1_loss, precision.min_agreement, precision.max_mean_dp)
+    loss, agreement, most = (
+        default if setting is None else setting
+        for setting, default in zip(settings, defaults, strict=True)
+    )
     return loss, agreement, most

@@ -1,8 +1,8 @@
-"""What `candidate.py` and `worker.py` say to each other: one JSON object per line.
+"""The messages between `candidate.py` and `worker.py`: one JSON object per line.
 
 A command is one of the records of `COMMANDS`, with its name under "command". The worker answers
-with that command's `Answer`, or with {"error": "..."}; `Predict` is also answered by one
-{"progress": row} for each image.
+with that command's `Answer`, or with {"error": "..."}. For `Classify` it also sends
+{"progress": row} after each image.
 """
 
 import json
@@ -29,18 +29,18 @@ class Opener:
 
 @dataclass(frozen=True)
 class Done:
-    """A command ended; there is nothing to tell."""
+    """A command succeeded and has no result."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What was opened.
+    """The file that was opened.
 
     Attributes:
-        load_ms: Time to open it a second time.
+        load_ms: Time of the second of two loads, in milliseconds.
         runtime: What executes it, with its version.
         native: False if a reference executor stands in for the format's own runtime.
-        contract: As JSON; "" if it has none.
+        contract: The contract in the file, as JSON; "" if it has none.
         multiply_adds: Of one execution; 0 if unknown.
         peak_memory_bytes: Of the process, after loading and one query; 0 if not measured.
     """
@@ -55,7 +55,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Settled:
-    """Whether the times settled in the warm-up."""
+    """Whether the times became steady in the warm-up."""
 
     settled: bool
 
@@ -69,7 +69,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Open:
-    """Open a file; later commands are about it."""
+    """Open a file; later commands apply to it."""
 
     path: Path
     threads: int
@@ -87,8 +87,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Predict:
-    """Classify `rows` of the .npy file `images` into the same rows of the .npy file `out`."""
+class Classify:
+    """Classify `rows` of the .npy file `images`; write to the same rows of the .npy file `out`."""
 
     images: Path
     out: Path
@@ -98,7 +98,7 @@ class Predict:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Query the first of `images` until the times settle."""
+    """Query the first of `images` until the times are steady."""
 
     images: Path
     Answer: ClassVar = Settled
@@ -106,27 +106,31 @@ class WarmUp:
 
 @dataclass(frozen=True)
 class Burst:
-    """Query the first of `images` again and again, for about so many seconds."""
+    """Query the first of `images` repeatedly, for about `seconds`."""
 
     images: Path
     seconds: float
     Answer: ClassVar = Times
 
 
-Command = Open | Call | Predict | WarmUp | Burst
+Command = Open | Call | Classify | WarmUp | Burst
 COMMANDS: dict[str, type[Command]] = {
-    kind.__name__: kind for kind in (Open, Call, Predict, WarmUp, Burst)
+    kind.__name__: kind for kind in (Open, Call, Classify, WarmUp, Burst)
 }
 
 
 def to_line(command: Command) -> str:
-    """A command as one line of ASCII. File names of any bytes survive: JSON escapes them."""
+    """A command as one line of ASCII. JSON escapes file names that are not valid UTF-8."""
     document = {"command": type(command).__name__, **asdict(command)}
     return json.dumps(document, default=str) + "\n"
 
 
 def from_line(line: str) -> Command:
-    """The command of one line."""
+    """Parse one line.
+
+    Raises:
+        Mismatch: A field has the wrong type, or there are other fields.
+    """
     document = json.loads(line)
     command: Command = structure(document, COMMANDS[document.pop("command")])
     return command

@@ -1,11 +1,10 @@
-"""Judge and time every artifact of a folder, each in a process of its own."""
+"""Judge and time each artifact of a folder, each in a process of its own."""
 
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +13,15 @@ from lesionlite.benchmark.against import compare_reports, read_report
 from lesionlite.benchmark.beforehand import refuse_beforehand, refuse_images
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.benchmark.config import BenchmarkConfig, RegressionConfig
-from lesionlite.benchmark.elsewhere.android import time_on_phone
+from lesionlite.benchmark.elsewhere.android import PhoneRow, time_on_phone
 from lesionlite.benchmark.elsewhere.arm import run_on_arm
-from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Task, judged
-from lesionlite.benchmark.elsewhere.runtimes import opener_of, others_of, usual_of
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Task, check
+from lesionlite.benchmark.elsewhere.runtimes import opener_of, other_runtimes, usual_runtime
 from lesionlite.benchmark.evaluation_set import EvaluationSet
-from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare, judge, not_finite
-from lesionlite.benchmark.report.record import Report, Result, refuse_reports
+from lesionlite.benchmark.report.record import Report, Result, reference_document, refuse_reports
 from lesionlite.benchmark.resize import Drift, resized, resizers
-from lesionlite.benchmark.timing import time_all, time_anew, with_times
+from lesionlite.benchmark.timing import time_results
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import artifact_folder, format_by_suffix, format_of
@@ -31,7 +29,7 @@ from lesionlite.export.manifest import Artifact, read_manifest
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.quantize.calibration import choose
 from lesionlite.layout import CONTRACT, is_run
-from lesionlite.metrics import score, weighted_f1
+from lesionlite.metrics import weighted_f1
 from lesionlite.outputs import writing_into
 from lesionlite.train.data.splits import Split, evaluation_split
 
@@ -40,9 +38,9 @@ SCRATCH = ".lesionlite-benchmark"  # in the report's folder, until the report is
 
 @dataclass(frozen=True)
 class _Judged:
-    """A result without latency; its open candidate and its answers, unless it failed."""
+    """A result without latency; the open candidate and its answers, unless it failed."""
 
-    row: Result
+    result: Result
     candidate: Candidate | None = None
     answers: NDArray[np.float32] | None = None
 
@@ -56,7 +54,7 @@ def benchmark_into(
     regression: RegressionConfig | None = None,
     skip_bad: bool = False,
 ) -> Report:
-    """Do as `benchmark` does, and write the report.
+    """Run `benchmark`, compare with an older report if there is one, and write the report.
 
     Args:
         out: Folder of the report. It may be the folder of the artifacts, but may not overlap with
@@ -70,7 +68,7 @@ def benchmark_into(
 
     Raises:
         LesionliteError: As `benchmark`; or there is no older report, a file of the user is in the
-            report's place, or another process writes into `out`. All this is checked first.
+            report's place, or another process writes into `out`. These are checked first.
     """
     regression = regression or RegressionConfig()
     old = read_report(regression.against) if regression.against else None
@@ -96,7 +94,7 @@ def benchmark(
     scratch: Path | None = None,
     split: Split | None = None,
 ) -> Report:
-    """Judge and time artifacts against the run they were made from.
+    """Judge artifacts by the run they were made from, and time them; the report is not written.
 
     Args:
         artifacts: Folder that `export` wrote, or one artifact in it.
@@ -104,12 +102,9 @@ def benchmark(
         data: Folder of class folders, or a data folder whose test/ (else val/) is used.
         config: Tolerances and protocol.
         skip_bad: Leave out images that cannot be decoded, instead of stopping.
-        scratch: Folder for images and answers. If the benchmark is interrupted, the next call with
-            the same folder continues; what was written there is deleted at the end.
+        scratch: Folder for images and answers, deleted at the end. After an interruption, the next
+            call with the same folder continues.
         split: The images of `data`, if the caller has checked that they decode.
-
-    Returns:
-        The report, not yet written.
 
     Raises:
         LesionliteError: No artifacts, no run, no images, or a reference whose answers are not
@@ -122,19 +117,23 @@ def benchmark(
     contract = Contract.read(run / CONTRACT)
     split = split or evaluation_split(data, contract.labels, skip_bad)
     refuse_images(config, {row.artifact: row.precision for row in rows}, split)
+    folder = artifact_folder(artifacts)
     with tempfile.TemporaryDirectory() as fallback:
         evaluation = EvaluationSet(scratch or Path(fallback), split, contract)
-        report = _benchmark(
-            rows, artifact_folder(artifacts), run, split, contract, evaluation, config
-        )
+        report = _benchmark(rows, folder, run, split, contract, evaluation, config)
         evaluation.delete()
-    if config.android:
-        ran = [artifact_folder(artifacts) / row.artifact for row in report.rows if row.parity]
-        files = [path for path in ran if path.suffix == ".tflite"]
-        queries, seconds = config.protocol()
-        rows_there = time_on_phone(config.android, phone, files, config.threads, queries, seconds)
-        report = replace(report, phone=tuple(rows_there))
-    return report
+    return replace(report, phone=_on_phone(report, folder, phone, config))
+
+
+def _on_phone(
+    report: Report, folder: Path, phone: str, config: BenchmarkConfig
+) -> tuple[PhoneRow, ...]:
+    """Time the TFLite files that could be executed here on the phone, if --android is set."""
+    if config.android is None:
+        return ()
+    executed = [folder / row.artifact for row in report.rows if row.parity]
+    files = [path for path in executed if path.suffix == ".tflite"]
+    return tuple(time_on_phone(config.android, phone, files, config.threads, *config.protocol()))
 
 
 def _benchmark(
@@ -151,25 +150,29 @@ def _benchmark(
         reference.open()
         answers = evaluation.ask(reference, "PyTorch")
         if wrong := not_finite(answers, evaluation.names):
-            raise LesionliteError(f"{run} can judge nothing: {wrong}")
+            raise LesionliteError(f"{run} cannot be the reference: {wrong}")
         judged = [
             _examine(row, folder, contract, evaluation, answers, config, stack) for row in rows
         ]
         drifts = _drifts(judged, evaluation, split, contract) if config.resize_drift else ()
-        elsewhere = (*_by_others(judged, evaluation, folder, config),)
-        elsewhere += (*_on_arm(judged, evaluation, split, folder, config),)
-        able = {one.row.artifact: one.candidate for one in judged if one.candidate}
-        timed = {name: candidate for name, candidate in able.items() if candidate.native}
-        first, latencies = time_all(config.threads, reference, timed, evaluation.images, config)
-        paths = {name: folder / name for name in timed}
-        sweep = {n: time_anew(n, run, paths, evaluation.images, config) for n in config.sweep}
+        elsewhere = (
+            *_in_other_runtimes(judged, evaluation, folder, config),
+            *_on_arm(judged, evaluation, split, folder, config),
+        )
+        timed = {
+            one.result.artifact: one.candidate
+            for one in judged
+            if one.candidate and one.candidate.native
+        }
+        results = [one.result for one in judged]
+        latency, results = time_results(results, reference, timed, evaluation.images, config)
         return Report(
-            reference=_reference(answers, evaluation.truth, evaluation.labels, first),
-            rows=tuple(with_times(one.row, timed, latencies, sweep) for one in judged),
+            reference=reference_document(answers, evaluation.truth, evaluation.labels, latency),
+            rows=tuple(results),
             labels=contract.labels,
             config=config,
             note=contract.note,
-            restless=tuple(name for name, c in timed.items() if not c.settled),
+            unsettled=tuple(name for name, c in timed.items() if not c.settled),
             drifts=drifts,
             elsewhere=elsewhere,
         )
@@ -178,8 +181,8 @@ def _benchmark(
 def _drifts(
     judged: Sequence[_Judged], evaluation: EvaluationSet, split: Split, contract: Contract
 ) -> tuple[Drift, ...]:
-    """Every artifact's answers to the images, resized in other ways."""
-    found = []
+    """How each artifact's answers change if the images are resized in other ways."""
+    drifts = []
     classes = len(evaluation.labels)
     for name in resizers(contract):
         inputs = resized(split.files, contract, name, evaluation.pixels())
@@ -187,30 +190,32 @@ def _drifts(
         for one in judged:
             if one.candidate is None or one.answers is None:
                 continue
-            answers = evaluation.ask(one.candidate, one.row.artifact, file).argmax(1)
+            answers = evaluation.ask(one.candidate, one.result.artifact, file).argmax(1)
             before = one.answers.argmax(1)
             change = weighted_f1(evaluation.truth, answers, classes)
             change -= weighted_f1(evaluation.truth, before, classes)
             agreement = float((answers == before).mean())
-            found.append(Drift(one.row.artifact, name, change, agreement))
-    return tuple(found)
+            drifts.append(Drift(one.result.artifact, name, change, agreement))
+    return tuple(drifts)
 
 
-def _by_others(
-    ours: Sequence[_Judged], evaluation: EvaluationSet, folder: Path, config: BenchmarkConfig
+def _in_other_runtimes(
+    judged: Sequence[_Judged], evaluation: EvaluationSet, folder: Path, config: BenchmarkConfig
 ) -> list[CrossRuntimeCheck]:
-    """Execute every artifact that ran here with the other runtimes that the settings name."""
+    """Execute each artifact that ran here with the other runtimes that the settings name."""
     rows = []
-    for one in ours:
-        path = folder / one.row.artifact
-        for name in others_of(format_of(path), config) if one.answers is not None else ():
-            assert one.answers is not None
-            task = Task(path, one.row.precision, one.answers)
+    for one in judged:
+        if one.answers is None:
+            continue
+        row = one.result
+        path = folder / row.artifact
+        task = Task(path, row.precision, one.answers)
+        for name in other_runtimes(format_of(path), config):
             try:
                 with Candidate(path, config.threads, opener_of(name)) as other:
                     other.open()
-                    answers = evaluation.ask(other, f"{one.row.format} {one.row.precision}, {name}")
-                rows.append(judged(name, task, answers, evaluation.truth, len(evaluation.labels)))
+                    answers = evaluation.ask(other, f"{row.format} {row.precision}, {name}")
+                rows.append(check(name, task, answers, evaluation.truth, len(evaluation.labels)))
             except CandidateFailed as error:
                 why = f"it could not be executed: {error}"
                 rows.append(CrossRuntimeCheck(path.name, name, "fail", why, len(evaluation.truth)))
@@ -224,19 +229,22 @@ def _on_arm(
     folder: Path,
     config: BenchmarkConfig,
 ) -> list[CrossRuntimeCheck]:
-    """Execute every artifact that ran here on emulated Arm cores, with a sample of the images."""
+    """Execute each artifact that ran here on emulated Arm cores, with a sample of the images."""
     if not config.arm:
         return []
     chosen = set(choose(split, config.arm_images, seed=0))
     sample = [index for index, file in enumerate(split.files) if file in chosen]
     tasks = [
-        Task(folder / one.row.artifact, one.row.precision, one.answers[sample])
+        Task(folder / one.result.artifact, one.result.precision, one.answers[sample])
         for one in judged
         if one.answers is not None
     ]
     images, truth = np.load(evaluation.images, mmap_mode="r")[sample], evaluation.truth[sample]
-    rows = [run_on_arm(core, tasks, images, truth, len(evaluation.labels)) for core in config.arm]
-    return [row for core in rows for row in core]
+    return [
+        row
+        for core in config.arm
+        for row in run_on_arm(core, tasks, images, truth, len(evaluation.labels))
+    ]
 
 
 def _examine(
@@ -251,8 +259,8 @@ def _examine(
     """Execute and judge one artifact."""
     blank = Result(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
     path = folder / row.artifact
-    usual = opener_of(usual_of(format_by_suffix(path), config))
-    candidate = stack.enter_context(Candidate(path, config.threads, usual))
+    opener = opener_of(usual_runtime(format_by_suffix(path), config))
+    candidate = stack.enter_context(Candidate(path, config.threads, opener))
     try:
         candidate.open()
         if Contract.from_json(candidate.contract) != contract:
@@ -273,24 +281,3 @@ def _examine(
         load_ms=candidate.load_ms if candidate.native else None,
     )
     return _Judged(result, candidate, answers)
-
-
-def _reference(
-    answers: NDArray[np.float32],
-    truth: NDArray[np.int64],
-    labels: tuple[str, ...],
-    latency: Latency,
-) -> dict[str, Any]:
-    scores = score(answers, truth, labels)
-    return {
-        "weighted_f1": scores.weighted_f1,
-        "macro_f1": scores.macro_f1,
-        "accuracy": scores.accuracy,
-        "images": scores.images,
-        "recall": {row.label: row.recall for row in scores.classes if row.support},
-        "support": {row.label: row.support for row in scores.classes},
-        "confusion": scores.confusion,
-        "expected_calibration_error": scores.calibration_error,
-        "reliability": [asdict(b) for b in scores.reliability],
-        "latency_ms": asdict(latency),
-    }

@@ -1,4 +1,4 @@
-"""What a worker process holds open."""
+"""The types of what a worker process can open."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from lesionlite.export.execute.predictor import Predictor
 
 @dataclass(frozen=True)
 class Timed:
-    """A file or a matrix product that can be timed, but not asked for probabilities.
+    """A file or a matrix product that can only be timed: it gives no probabilities.
 
     Attributes:
-        query: One execution, on an input made in advance.
+        query: Executes it once, on an input made in advance.
         runtime: What executes it, with its version.
         multiply_adds: Of one execution; 0 if unknown.
     """

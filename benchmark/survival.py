@@ -1,8 +1,8 @@
-"""A developer's check: kill an export, benchmark or build at random moments; is the end the same?
+"""A developer's check: kill an export, benchmark or build at random times; is the result the same?
 
-`python -m lesionlite.benchmark.survival DATA --step build [--kills 10]` uses a small network. The
-killed and restarted command must make the same artifacts and run, byte for byte, and the same
-verdicts and answers. It must leave no half-written file and keep the user's files.
+`python -m lesionlite.benchmark.survival DATA --step build [--kills 10]` uses a small network. A
+command that is killed and restarted must make the same artifacts and run, byte for byte, and the
+same verdicts and answers. It must leave no half-written files and keep the user's files.
 `train/trials/survival.py` does the same to a training.
 """
 
@@ -35,14 +35,14 @@ from lesionlite.verdicts import REPORT_JSON, REPORTS
 TRAINING = (*FLAGS, "--epochs", "2")
 EXPORTING = ("--formats", "onnx", "tflite", "--precisions", "fp32")
 BENCHMARKING = ("--queries", "4", "--seconds", "0.1", "--threads", "1")
-USERS, MINE = "notes of the user.txt", "mine"
+USER_FILE, USER_TEXT = "notes of the user.txt", "mine"
 JUDGED = ("artifact", "status", "reason", "confusion", "max_abs_dp", "top1_agreement")
 TRIES = 5  # per kill, because a command may end before it is killed
 
 
 @dataclass(frozen=True)
-class Survival:
-    """Kill a step at random moments; exits with 1 unless its results are the same."""
+class StepSurvival:
+    """Kill a step at random times; exits with 1 unless its results are the same."""
 
     data: Positional[Path]
     """Data folder."""
@@ -51,7 +51,7 @@ class Survival:
     kills: int = 10
     """How often to kill it."""
     seed: int = 0
-    """Seed of the random moments."""
+    """Seed of the random times."""
     json: Json = False
 
     def run(self) -> Outcome:
@@ -61,25 +61,25 @@ class Survival:
         with TemporaryDirectory() as name:
             folder = Path(name)
             before = _prepare(self.step, self.data, folder)
-            whole, parts = folder / "whole", folder / "parts"
+            undisturbed, killed = folder / "whole", folder / "parts"
             started = time.monotonic()
-            wait(_start(_command(self.step, self.data, before, whole)))
+            wait(_start(_command(self.step, self.data, before, undisturbed)))
             seconds = time.monotonic() - started
             say(f"uninterrupted: {seconds:.0f} s")
-            command = _command(self.step, self.data, before, parts)
-            ends = _under_fire(command, parts, self.kills, seconds, random.Random(self.seed))
-            same = _made(whole) == _made(parts)
+            command = _command(self.step, self.data, before, killed)
+            found = _run_with_kills(command, killed, self.kills, seconds, random.Random(self.seed))
+            same = _results(undisturbed) == _results(killed)
             left = _leftovers(folder)
-        for end in (f"the end is {'the same' if same else 'NOT the same'}", *left):
-            say(end)
-        good = same and not left and ends.users_kept
+        for line in (f"the result is {'the same' if same else 'NOT the same'}", *left):
+            say(line)
+        good = same and not left and found.users_kept
         document = {"step": self.step, "kills": self.kills, "seconds": round(seconds, 1)}
-        return {**document, **vars(ends), "same": same, "left": left}, 0 if good else 1
+        return {**document, **vars(found), "same": same, "left": left}, 0 if good else 1
 
 
 @dataclass
-class _Ends:
-    """What happened: how often the command ended before its kill, and whether user files stayed."""
+class _KilledRuns:
+    """How often the command ended before it was killed, and whether the user's files stayed."""
 
     finished: int = 0
     users_kept: bool = True
@@ -115,32 +115,32 @@ def _start(command: Sequence[str]) -> "subprocess.Popen[str]":
     )
 
 
-def _under_fire(
-    command: list[str], out: Path, kills: int, seconds: float, moments: random.Random
-) -> _Ends:
-    """Kill the command `kills` times, then let it end; each start continues from the last."""
-    ends, done = _Ends(), 0
+def _run_with_kills(
+    command: list[str], out: Path, kills: int, seconds: float, times: random.Random
+) -> _KilledRuns:
+    """Kill the command `kills` times, then let it end; each start resumes the one before."""
+    runs, done = _KilledRuns(), 0
     for _ in range(TRIES * kills):
         if done == kills:
             break
-        planted = _plant(out)
-        after = moments.uniform(0, seconds)
+        user_files = _write_user_files(out)
+        after = times.uniform(0, seconds)
         if _kill(command, after):
             done += 1
             left = ", ".join(_leftovers(out.parent)) or "nothing half-written"
             say(f"kill {done} after {after:.0f} s: {left}")
-        else:  # each start continues, so the command comes to its end: begin again
-            ends.finished += 1
-            ends.users_kept &= _are_kept(planted)
+        else:  # it had resumed often enough to end: start from the beginning
+            runs.finished += 1
+            runs.users_kept &= _are_kept(user_files)
             shutil.rmtree(out)
     if done < kills:
         raise LesionliteError(
-            f"it ended {ends.finished} times before it was killed; take more images"
+            f"it ended {runs.finished} times before it was killed; take more images"
         )
-    planted = _plant(out)
+    user_files = _write_user_files(out)
     wait(_start(command))
-    ends.users_kept &= _are_kept(planted)
-    return ends
+    runs.users_kept &= _are_kept(user_files)
+    return runs
 
 
 def _kill(command: list[str], after: float) -> bool:
@@ -156,32 +156,32 @@ def _kill(command: list[str], after: float) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
-def _plant(out: Path) -> list[Path]:
-    """Write files of a user, also among the artifacts if there are any."""
+def _write_user_files(out: Path) -> list[Path]:
+    """Write files as a user would, also among the artifacts if there are any."""
     out.mkdir(exist_ok=True)
-    places = [out] + [out / ARTIFACTS] * (out / ARTIFACTS / MARK).exists()
-    for folder in places:
-        (folder / USERS).write_text(MINE)
-    return [folder / USERS for folder in places]
+    folders = [out] + [out / ARTIFACTS] * (out / ARTIFACTS / MARK).exists()
+    for folder in folders:
+        (folder / USER_FILE).write_text(USER_TEXT)
+    return [folder / USER_FILE for folder in folders]
 
 
-def _are_kept(planted: list[Path]) -> bool:
-    return all(file.is_file() and file.read_text() == MINE for file in planted)
+def _are_kept(files: list[Path]) -> bool:
+    return all(file.is_file() and file.read_text() == USER_TEXT for file in files)
 
 
-def _made(out: Path) -> dict[str, Any]:
+def _results(out: Path) -> dict[str, Any]:
     """What must be equal: hashes of files, and the report without times."""
-    parts = [out / RUN / name for name in SAME]
+    files = [out / RUN / name for name in SAME]
     folder = out / ARTIFACTS if (out / ARTIFACTS).exists() else out
-    parts += [path for path in folder.iterdir() if path.name not in (MARK, USERS, *REPORTS)]
-    made: dict[str, Any] = {
-        str(path.relative_to(out)): sha256_file(path) for path in parts if path.exists()
+    files += [path for path in folder.iterdir() if path.name not in (MARK, USER_FILE, *REPORTS)]
+    found: dict[str, Any] = {
+        str(path.relative_to(out)): sha256_file(path) for path in files if path.exists()
     }
     report = read_json(out / REPORT_JSON)
     if report is not None:
-        made["rows"] = [[row[key] for key in JUDGED] for row in report["rows"]]
-        made["reference"] = report["reference"]["confusion"]
-    return made
+        found["rows"] = [[row[key] for key in JUDGED] for row in report["rows"]]
+        found["reference"] = report["reference"]["confusion"]
+    return found
 
 
 def _leftovers(folder: Path) -> list[str]:
@@ -198,7 +198,7 @@ def main() -> int:
     """Run the command; returns the exit code of `respond`."""
     import tyro
 
-    return respond(sys.argv[1:], lambda: tyro.cli(OmitArgPrefixes[Survival]))
+    return respond(sys.argv[1:], lambda: tyro.cli(OmitArgPrefixes[StepSurvival]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Time artifacts in turns, and again in new processes for other numbers of threads."""
+"""Time artifacts in turns, and in new processes for other numbers of threads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +12,43 @@ from lesionlite.benchmark.report.record import Result
 from lesionlite.console import progress
 
 
-def time_all(
+def time_results(
+    results: Sequence[Result],
+    reference: Candidate,
+    timed: Mapping[str, Candidate],
+    images: Path,
+    config: BenchmarkConfig,
+) -> tuple[Latency, list[Result]]:
+    """Add latencies to the results, with each number of threads that the settings name.
+
+    Args:
+        results: One for each artifact.
+        reference: The run, already opened.
+        timed: Open candidates by artifact name; other results stay as they are.
+        images: .npy file with uint8 [N, S, S, 3]; the first image is the query.
+        config: Protocol.
+
+    Returns:
+        The latency of the reference, and the results in the same order.
+    """
+    first, latencies = _time_all(config.threads, reference, timed, images, config)
+    paths = {name: candidate.path for name, candidate in timed.items()}
+    sweep = {n: _time_with_threads(n, reference.path, paths, images, config) for n in config.sweep}
+    return first, [_with_times(row, timed, latencies, sweep) for row in results]
+
+
+def _time_all(
     threads: int,
     reference: Candidate,
     timed: Mapping[str, Candidate],
     images: Path,
     config: BenchmarkConfig,
 ) -> tuple[Latency, dict[str, Latency]]:
-    """Warm up and time in turns; the latency of the reference, and of each artifact by name."""
+    """Warm up the candidates and time them in turns.
+
+    Returns:
+        The latency of the reference, and of each artifact by name.
+    """
     candidates = [reference, *timed.values()]
     with progress() as bar:
         task = bar.add_task("warming up", total=len(candidates), note="")
@@ -33,28 +62,25 @@ def time_all(
     return first, dict(zip(timed, others, strict=True))
 
 
-def time_anew(
+def _time_with_threads(
     threads: int, run: Path, paths: Mapping[str, Path], images: Path, config: BenchmarkConfig
 ) -> dict[str, Latency]:
     """Latencies of artifacts by name, in new processes with another number of threads."""
     with ExitStack() as stack:
-        everything = {"": run, **paths}
-        opened = {
-            name: stack.enter_context(Candidate(path, threads)) for name, path in everything.items()
-        }
-        for candidate in opened.values():
+        reference = stack.enter_context(Candidate(run, threads))
+        opened = {n: stack.enter_context(Candidate(path, threads)) for n, path in paths.items()}
+        for candidate in (reference, *opened.values()):
             candidate.open()
-        reference = opened.pop("")
-        return time_all(threads, reference, opened, images, config)[1]
+        return _time_all(threads, reference, opened, images, config)[1]
 
 
-def with_times(
+def _with_times(
     row: Result,
     timed: Mapping[str, Candidate],
     latencies: Mapping[str, Latency],
     sweep: Mapping[int, Mapping[str, Latency]],
 ) -> Result:
-    """The row with its latencies, if a native runtime timed it."""
+    """The result with its latencies, if a native runtime executes it here."""
     if row.artifact not in timed:
         return row
     return replace(

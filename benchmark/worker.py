@@ -1,11 +1,11 @@
-"""The process behind `candidate.py`: one file, open in a process of its own.
+"""The worker process that `candidate.py` starts. It opens one file at a time.
 
 Runtimes disturb each other inside one process (ONNX Runtime's spinning threads nearly double
 TFLite's time), and a runtime that crashes must not end the benchmark. Commands arrive as lines on
 standard input (see `protocol.py`). Answers leave on what was standard output; file descriptor 1 is
 redirected to standard error first, because toolchains print there.
 
-The worker knows no toolchain: a command names the function that opens the file.
+The worker imports no toolchain itself: a command names the function that opens the file.
 """
 
 import json
@@ -22,15 +22,15 @@ from typing import IO
 
 import numpy as np
 
-from lesionlite.benchmark.latency import SETTLED
+from lesionlite.benchmark.latency import STEADY
 from lesionlite.benchmark.protocol import (
     Burst,
     Call,
+    Classify,
     Command,
     Done,
     Open,
     Opened,
-    Predict,
     Settled,
     Times,
     from_line,
@@ -41,7 +41,8 @@ from lesionlite.export.format import named_function
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.train.data.folders import refuse_unreadable_name
 
-WINDOW_RUNS, WINDOW_SECONDS, PATIENCE = 10, 0.4, 10.0  # of the warm-up
+# Warm-up: the least runs and seconds of a window, and the most seconds of all windows.
+WINDOW_RUNS, WINDOW_SECONDS, MAX_SECONDS = 10, 0.4, 10.0
 
 
 def main() -> None:
@@ -55,23 +56,23 @@ def main() -> None:
             answer = asdict(worker.answer(from_line(line)))
         except LesionliteError as error:
             answer = {"error": str(error)}
-        except Exception as error:  # whatever a runtime raises becomes the reason of a row
+        except Exception as error:  # any error of a runtime becomes the reason in the report
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
 
 
 def _end_with_parent(parent: int) -> None:
-    """Exit when the parent is gone: a killed parent cannot stop a conversion of minutes."""
+    """Exit when the parent has ended: a parent that was killed cannot stop a long conversion."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
 class Worker:
-    """Executes commands, on the file that was opened last."""
+    """Executes commands on the file that was opened last."""
 
     def __init__(self, progress: IO[str]) -> None:
-        """Open nothing yet; `progress` takes a line for each classified image."""
+        """Start without a file; `progress` takes a line for each classified image."""
         self._progress = progress
         self._subject: Subject | None = None
 
@@ -80,7 +81,7 @@ class Worker:
 
         Raises:
             LesionliteError: The command cannot be executed.
-            Exception: Whatever a runtime or a called function raises.
+            Exception: Any error of a runtime or of the called function.
         """
         if isinstance(command, Call):
             named_function(command.function)(**command.arguments)
@@ -90,8 +91,8 @@ class Worker:
             return _describe(self._subject, load_ms)
         if self._subject is None:
             raise LesionliteError("the worker has no file open")
-        if isinstance(command, Predict):
-            return predict(self._subject, command, self._progress)
+        if isinstance(command, Classify):
+            return classify(self._subject, command, self._progress)
         query = _query(self._subject, command.images)
         if isinstance(command, Burst):
             return Times(tuple(_burst(query, command.seconds)))
@@ -99,11 +100,12 @@ class Worker:
 
 
 def open_twice(command: Open) -> tuple[Subject, float]:
-    """Open the file twice, and time the second time in milliseconds.
+    """Open the file twice; return it, and the time of the second load in milliseconds.
 
-    The first time also checks the hash and imports the runtime, which takes no time on a phone.
+    The first load is slower, because it also checks the hash and imports the runtime. A phone app
+    does neither.
     """
-    refuse_unreadable_name(command.path)  # runtimes take text only, and their errors do not say so
+    refuse_unreadable_name(command.path)  # runtimes fail on it with unclear errors
     refuse_changed(command.path)
     opener = command.opener
 
@@ -123,7 +125,7 @@ def _describe(subject: Subject, load_ms: float) -> Opened:
     if isinstance(subject, Timed):
         return Opened(load_ms, subject.runtime, multiply_adds=subject.multiply_adds)
     side = subject.contract.side
-    subject.runner.classify(np.zeros((side, side, 3), np.uint8))  # runtimes allocate late
+    subject.runner.classify(np.zeros((side, side, 3), np.uint8))  # some allocate here
     return Opened(
         load_ms,
         subject.runtime,
@@ -133,14 +135,14 @@ def _describe(subject: Subject, load_ms: float) -> Opened:
     )
 
 
-def predict(subject: Subject, command: Predict, progress: IO[str]) -> Done:
-    """Classify the images of a command, with a line on `progress` for each.
+def classify(subject: Subject, command: Classify, progress: IO[str]) -> Done:
+    """Classify the images of a command, and write a line to `progress` for each.
 
     Raises:
         LesionliteError: The file cannot classify, or it does not give one number for each class.
     """
     if isinstance(subject, Timed):
-        raise LesionliteError("this file can be timed, but not asked: it has no contract")
+        raise LesionliteError("this file can only be timed: it has no contract")
     images = np.load(command.images, mmap_mode="r")
     out = np.load(command.out, mmap_mode="r+")
     for row in command.rows:
@@ -157,7 +159,7 @@ def predict(subject: Subject, command: Predict, progress: IO[str]) -> Done:
 
 
 def _query(subject: Subject, images: Path) -> Callable[[], object]:
-    """One execution of the subject; artifacts classify the first image."""
+    """A function that executes the subject once; an artifact classifies the first image."""
     if isinstance(subject, Timed):
         return subject.query
     runner, image = subject.runner, np.ascontiguousarray(np.load(images, mmap_mode="r")[0])
@@ -165,7 +167,7 @@ def _query(subject: Subject, images: Path) -> Callable[[], object]:
 
 
 def _burst(query: Callable[[], object], seconds: float) -> list[float]:
-    """Query for so many seconds, at least once; times in milliseconds."""
+    """Query for about `seconds`, at least once; the times in milliseconds."""
     times: list[float] = []
     end = time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
@@ -176,18 +178,19 @@ def _burst(query: Callable[[], object], seconds: float) -> list[float]:
 
 
 def _warm_up(query: Callable[[], object]) -> Settled:
-    """Query until the medians of two windows in a row agree, at most `PATIENCE` seconds."""
-    end = time.perf_counter() + PATIENCE
+    """Query until the medians of two consecutive windows agree, or `MAX_SECONDS` have passed."""
+    end = time.perf_counter() + MAX_SECONDS
     before = _window(query)
     while time.perf_counter() < end:
         now = _window(query)
-        if abs(now / before - 1) <= SETTLED:
+        if abs(now / before - 1) <= STEADY:
             return Settled(True)
         before = now
     return Settled(False)
 
 
 def _window(query: Callable[[], object]) -> float:
+    """Median time of one window of queries, in milliseconds."""
     times: list[float] = []
     while len(times) < WINDOW_RUNS or sum(times) < 1000 * WINDOW_SECONDS:
         times += _burst(query, 0)
@@ -195,7 +198,7 @@ def _window(query: Callable[[], object]) -> float:
 
 
 def _peak_memory() -> int:
-    """Largest resident set so far, in bytes. Linux counts kibibytes, macOS bytes."""
+    """Largest resident set so far, in bytes. Linux reports kibibytes, macOS bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

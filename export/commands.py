@@ -7,7 +7,7 @@ from tyro.conf import OmitArgPrefixes, Positional
 
 from lesionlite.command import Json, Outcome
 from lesionlite.console import say
-from lesionlite.export.config import ExportConfig
+from lesionlite.export.config import RARE_FLAGS, ExportConfig
 from lesionlite.settings import THREADS, are_threads, refuse_settings, refuse_types
 from lesionlite.train.commands import named_images
 
@@ -19,6 +19,8 @@ class Export:
     Each file takes an 8-bit RGB image, gives probabilities, and holds its contract. Golden vectors
     are written beside them: drawn images and each file's probabilities, so that apps can test it.
     """
+
+    RARE_FLAGS = RARE_FLAGS
 
     run_folder: Positional[Path]
     """Run folder that `lesionlite train` wrote."""

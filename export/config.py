@@ -18,6 +18,13 @@ RULES = ("mse", "percentile", "min-max")  # the names in `RANGE_RULES` of quanti
 MOST_IMAGES, MOST_STEPS, MOST_NATS, MOST_WORDS = 10_000, 100_000, 100, 10_000
 TEXT = "at most {} characters, without NUL and without surrogates, which UTF-8 cannot encode"
 
+RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
+    "8-bit quantization": (
+        *("calibration", "calibration_seed", "ranges", "divergence", "tuning_steps", "int8_share"),
+    ),
+    "description in every file": ("author", "license", "description", "model_version"),
+}
+
 
 @dataclass(frozen=True)
 class ExportConfig:

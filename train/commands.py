@@ -159,6 +159,7 @@ class Profile:
 
     data: Positional[Path]
     """Folder with train/ and val/, each with one folder per class."""
+    RARE_FLAGS = RARE_FLAGS
     training: TrainingFlags = field(default_factory=no_flags)
     json: Json = False
 

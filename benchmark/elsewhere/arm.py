@@ -1,8 +1,8 @@
 """Execute artifacts on emulated Arm cores (qemu user mode) and compare their answers.
 
-Phones have Arm processors, whose 8-bit instructions round and saturate in other ways than x86's.
-The runtimes' own aarch64 builds are executed, so the answers are those of an Arm processor. Their
-speed under emulation says nothing.
+Phones have Arm processors, whose 8-bit instructions round and saturate differently than x86's. The
+runtimes' own aarch64 builds are executed, so the answers are those of an Arm processor. Their speed
+under emulation says nothing about phones.
 """
 
 import os
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lesionlite.benchmark.elsewhere import arm_worker
 from lesionlite.benchmark.elsewhere.arm_root import EMULATOR, find_root
-from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Probabilities, Task, judged
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Probabilities, Task, check
 from lesionlite.console import progress
 from lesionlite.export.formats import format_of
 from lesionlite.train.data.images import Pixels
@@ -26,11 +26,11 @@ from lesionlite.train.data.images import Pixels
 def run_on_arm(
     core: str, tasks: Sequence[Task], images: Pixels, truth: NDArray[np.int64], classes: int
 ) -> list[CrossRuntimeCheck]:
-    """Execute artifacts on an emulated Arm core and compare with what they answered here.
+    """Execute artifacts on an emulated Arm core and compare with their answers here.
 
     Args:
         core: Key of `CORES`.
-        tasks: Artifacts with this machine's answers to the same images.
+        tasks: Artifacts with their answers to the same images on this machine.
         images: uint8 [N, S, S, 3].
         truth: Class indices [N].
         classes: Number of classes.
@@ -39,16 +39,17 @@ def run_on_arm(
         LesionliteError: There is no such core, no emulator, or no Arm system.
     """
     root = find_root(core)
-    able = [task for task in tasks if format_of(task.file).arm]
+    executable = [task for task in tasks if format_of(task.file).arm]
     with TemporaryDirectory() as scratch, progress() as bar:
         np.save(Path(scratch) / "images.npy", images)
-        shown = bar.add_task(f"on {core}, emulated", total=len(able) * len(images), note="")
+        shown = bar.add_task(f"on {core}, emulated", total=len(executable) * len(images), note="")
 
-        def one(task: Task) -> Probabilities | str:
+        def execute(task: Task) -> Probabilities | str:
             return _execute(root, task.file, Path(scratch), lambda: bar.advance(shown))
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            answers = dict(zip((task.file for task in able), pool.map(one, able), strict=True))
+            found = pool.map(execute, executable)
+            answers = {task.file: one for task, one in zip(executable, found, strict=True)}
     return [_row(core, task, answers.get(task.file), truth, classes) for task in tasks]
 
 
@@ -74,8 +75,8 @@ def _execute(
             advance()
         if process.wait():
             log.seek(0)
-            said = log.read().strip().splitlines()[-1:]
-            return f"it ended with {process.returncode}: {' '.join(said)}"
+            last = log.read().strip().splitlines()[-1:]
+            return f"it ended with {process.returncode}: {' '.join(last)}"
     answers: Probabilities = np.load(out)
     return answers
 
@@ -92,4 +93,4 @@ def _row(
         return CrossRuntimeCheck(task.file.name, core, "unverified", why, len(truth))
     if isinstance(found, str):
         return CrossRuntimeCheck(task.file.name, core, "fail", found, len(truth))
-    return judged(core, task, found, truth, classes)
+    return check(core, task, found, truth, classes)

@@ -1,4 +1,4 @@
-"""Time TFLite and ONNX files in a browser, by the web app's own workers, and natively.
+"""Time TFLite and ONNX files in a browser, with the web app's own workers, and natively.
 
 `python -m lesionlite.benchmark.elsewhere.browser APP ARTIFACTS --run RUN --data DATA`. The browser
 decodes and resizes photos, and its answers are compared with PyTorch's. Pages and native processes
@@ -21,7 +21,7 @@ from tyro.conf import Positional, arg
 from lesionlite.benchmark.candidate import Candidate
 from lesionlite.benchmark.config import MOST_IMAGES, MOST_SECONDS
 from lesionlite.benchmark.elsewhere.page import RUNTIMES, Page, chromium, pages
-from lesionlite.benchmark.latency import QUIET, Latency, measure
+from lesionlite.benchmark.latency import MAX_NOISE, Latency, measure
 from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.command import Json, Outcome
 from lesionlite.console import respond, say
@@ -44,15 +44,15 @@ class BrowserRow:
     """One artifact in the browser.
 
     Attributes:
-        artifact: file name.
-        runtime: in the browser.
-        threads: that it used there.
-        agreement: share of the photos with PyTorch's answer.
-        median_abs_dp: median over the photos of the largest |difference of a probability|.
-        photo_ms: median time of a whole photo: decoding, resizing, model.
-        p50_ms: median time of the model alone.
-        native_p50_ms: of the same file in its native runtime, taking turns with the browser.
-        noise: the larger of both medians' spreads; beyond `QUIET` the ratio means little.
+        artifact: File name.
+        runtime: Its name in the browser.
+        threads: Number of threads that it used there.
+        agreement: Share of the photos with PyTorch's answer.
+        median_abs_dp: Median over the photos of the largest |difference of a probability|.
+        photo_ms: Median time of a whole photo: decoding, resizing and model.
+        p50_ms: Median time of the model alone.
+        native_p50_ms: The same in the file's native runtime, in turns with the browser.
+        noise: The larger `Latency.noise` of the two; above `MAX_NOISE`, the ratio says little.
     """
 
     artifact: str
@@ -68,7 +68,7 @@ class BrowserRow:
     def line(self) -> str:
         """The row as a sentence."""
         ratio = self.p50_ms / self.native_p50_ms
-        noisy = f" (noisy: {self.noise:.0%})" if self.noise > QUIET else ""
+        noisy = f" (noisy: {self.noise:.0%})" if self.noise > MAX_NOISE else ""
         return (
             f"{self.artifact}  {self.runtime}, {self.threads} threads: {self.agreement:.4f} of the "
             f"answers are PyTorch's, median |Δp| {self.median_abs_dp:.1e}; model {self.p50_ms:.1f} "
@@ -77,7 +77,7 @@ class BrowserRow:
 
 
 def compare(found: NDArray[np.float32], reference: NDArray[np.float32]) -> tuple[float, float]:
-    """Share of equal answers, and the median image's largest |Δp|, of probabilities [N, C]."""
+    """Share of equal answers, and median over images of the largest |Δp|; probabilities [N, C]."""
     change = np.abs(found.astype(np.float64) - reference).max(1)
     return float((found.argmax(1) == reference.argmax(1)).mean()), float(np.median(change))
 
@@ -90,45 +90,53 @@ def benchmark_in_browser(
     photos: Sequence[Path],
     seconds: float,
 ) -> list[BrowserRow]:
-    """Ask and time artifacts in the browser.
+    """Classify photos with artifacts in the browser, and time them.
 
     Args:
-        browser: from `chromium`.
-        app: a built web app.
+        browser: From `chromium`.
+        app: A built web app.
         artifacts: TFLite and ONNX files of one folder.
-        run: the run they were made from.
-        photos: image files.
-        seconds: of each one's queries.
+        run: The run they were made from.
+        photos: Image files.
+        seconds: Least time spent on each artifact's queries.
 
     Raises:
         LesionliteError: Something is missing, or cannot be opened in the browser.
     """
     reference = load(run, THREADS)
-    wanted = reference.predict(photos)
+    expected = reference.predict(photos)
     with pages(browser, app, artifacts) as opened:
-        asked = [page.classify(photos) for page in opened]
+        classified = [page.classify(photos) for page in opened]
         times = _time(opened, reference.contract.side, seconds)
     rows = []
-    for page, (found, ms), (here, native) in zip(opened, asked, times, strict=True):
-        agreement, median_abs_dp = compare(found, wanted)
-        rows.append(
-            BrowserRow(
-                artifact=page.path.name,
-                runtime=page.runtime,
-                threads=page.threads,
-                agreement=agreement,
-                median_abs_dp=median_abs_dp,
-                photo_ms=float(np.median(ms)),
-                p50_ms=here.p50,
-                native_p50_ms=native.p50,
-                noise=max(here.noise, native.noise),
-            )
-        )
+    for page, (answers, photo_ms), latencies in zip(opened, classified, times, strict=True):
+        rows.append(_row(page, compare(answers, expected), photo_ms, *latencies))
     return rows
 
 
+def _row(
+    page: Page,
+    compared: tuple[float, float],
+    photo_ms: NDArray[np.float64],
+    latency: Latency,
+    native: Latency,
+) -> BrowserRow:
+    agreement, median_abs_dp = compared
+    return BrowserRow(
+        artifact=page.path.name,
+        runtime=page.runtime,
+        threads=page.threads,
+        agreement=agreement,
+        median_abs_dp=median_abs_dp,
+        photo_ms=float(np.median(photo_ms)),
+        p50_ms=latency.p50,
+        native_p50_ms=native.p50,
+        noise=max(latency.noise, native.noise),
+    )
+
+
 def _time(opened: Sequence[Page], side: int, seconds: float) -> list[tuple[Latency, Latency]]:
-    """The latency of each page and of the same file's native runtime, all in turns."""
+    """The latency of each page and of its file in the native runtime, all in turns."""
     with ExitStack() as stack, TemporaryDirectory() as folder:
         images = Path(folder) / "image.npy"
         np.save(images, noise((1, side, side, 3), np.uint8))
@@ -142,7 +150,7 @@ def _time(opened: Sequence[Page], side: int, seconds: float) -> list[tuple[Laten
 
 @dataclass(frozen=True)
 class Browser:
-    """Ask and time TFLite and ONNX files in Chromium, beside their native runtimes."""
+    """Classify and time TFLite and ONNX files in Chromium, beside their native runtimes."""
 
     app: Positional[Path]
     """A web app that `lesionlite serve` has built."""
@@ -153,7 +161,7 @@ class Browser:
     data: Path
     """Class folders, or a data folder whose test/ (else val/) is used."""
     photos: int = 100
-    """How many of its images to classify, evenly spread."""
+    """How many of its images to classify, spread evenly."""
     seconds: float = 10.0
     """Least time spent on each artifact's queries."""
     json: Json = False
@@ -176,8 +184,8 @@ class Browser:
         built_site(self.app)
         folder = artifact_folder(self.artifacts)
         names = [row.artifact for row in read_manifest(self.artifacts)]
-        able = [folder / name for name in names if Path(name).suffix in RUNTIMES]
-        if not able:
+        files = [folder / name for name in names if Path(name).suffix in RUNTIMES]
+        if not files:
             raise LesionliteError(
                 f"{self.artifacts} holds no {' or '.join(RUNTIMES)} artifact; make them with "
                 "`lesionlite export --formats tflite onnx`"
@@ -186,7 +194,7 @@ class Browser:
         chosen = split.files[:: max(1, len(split) // self.photos)][: self.photos]
         with chromium() as browser:
             rows = benchmark_in_browser(
-                browser, self.app, able, self.run_folder, chosen, self.seconds
+                browser, self.app, files, self.run_folder, chosen, self.seconds
             )
         for row in rows:
             say(row.line())

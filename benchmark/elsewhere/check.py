@@ -19,7 +19,7 @@ class Task:
     Attributes:
         file: The artifact.
         precision: Name of its precision.
-        answers: Of its usual runtime on this machine, [N, C].
+        answers: Probabilities [N, C] from its usual runtime on this machine.
     """
 
     file: Path
@@ -39,8 +39,8 @@ class CrossRuntimeCheck:
         images: How many images were classified.
         top1_agreement: Share of the images with the same answer in both.
         max_abs_dp: Largest |difference of probability|.
-        weighted_f1: There.
-        host_weighted_f1: Of the usual runtime, on the same images.
+        weighted_f1: In the other runtime.
+        host_weighted_f1: In the usual runtime, on the same images.
     """
 
     artifact: str
@@ -54,10 +54,18 @@ class CrossRuntimeCheck:
     host_weighted_f1: float | None = None
 
 
-def judged(
+def check(
     where: str, task: Task, found: Probabilities, truth: NDArray[np.int64], classes: int
 ) -> CrossRuntimeCheck:
-    """Judge answers [N, C] of another runtime by the tolerances of the precision."""
+    """Compare answers of another runtime with those here, by the tolerances of the precision.
+
+    Args:
+        where: Name of the runtime or core.
+        task: The artifact with its answers here.
+        found: The answers there, [N, C].
+        truth: Class indices [N].
+        classes: Number of classes.
+    """
     precision = PRECISIONS[task.precision]
     wrong = int((~np.isfinite(found).all(1)).sum())
     if wrong:
@@ -67,7 +75,7 @@ def judged(
     change = float(np.abs(found.astype(np.float64) - task.answers).max())
     reasons = []
     if agreement < precision.min_agreement:
-        reasons.append(f"only {agreement:.4f} of the answers are those given here")
+        reasons.append(f"only {agreement:.4f} of the answers are the same as here")
     if change > precision.tolerance:
         reasons.append(f"a probability differs by {change:.4f}, more than {precision.tolerance}")
     return CrossRuntimeCheck(

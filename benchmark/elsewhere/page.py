@@ -1,4 +1,4 @@
-"""Artifacts in Chromium, driven by playwright, on a page that calls the web app's workers."""
+"""Artifacts in Chromium, driven by playwright, in a page that calls the web app's workers."""
 
 import base64
 import io
@@ -27,8 +27,8 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
-RUNTIMES = {".tflite": "litert", ".onnx": "onnx"}  # by suffix: the app's name of what runs it
-# A page that contains only the app's own client and calls to it.
+RUNTIMES = {".tflite": "litert", ".onnx": "onnx"}  # the app's names of the runtimes, by suffix
+# The page contains only the app's client and calls to it.
 ASK = """<!doctype html><input type="file" id="files" multiple><script type="module">
   import { Client, RUNTIMES } from "./client.js";
   const fetched = async (url) => (await fetch(url)).blob();
@@ -50,10 +50,10 @@ def chromium(*flags: str) -> Iterator[Any]:
     """A headless Chromium, driven by playwright.
 
     Args:
-        flags: of Chromium, beside `FLAGS`.
+        flags: Further flags of Chromium, after `FLAGS`.
 
     Raises:
-        LesionliteError: if one of them is not installed.
+        LesionliteError: Chromium or playwright is not installed.
     """
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
@@ -71,17 +71,26 @@ def chromium(*flags: str) -> Iterator[Any]:
 
 
 class Page:
-    """One artifact in a page, and therefore a process, of its own; made by `pages`."""
+    """One artifact in a page of its own, and therefore in a process of its own; made by `pages`."""
 
     def __init__(self, path: Path, page: Any, address: str) -> None:
-        """Open the page and load the artifact; LesionliteError has the worker's message."""
+        """Open the page and load the artifact.
+
+        Raises:
+            LesionliteError: It cannot be loaded; the text is the worker's message.
+        """
         self.path, self.page = path, page
         page.goto(f"{address}/{path.name}/ask.html")
         self.runtime: str = self._evaluate(f"start('{RUNTIMES[path.suffix]}')")
         self.threads: int = self._evaluate("client.ask('load')")["threads"]
 
     def burst(self, images: Path, seconds: float) -> list[float]:
-        """Milliseconds that the model took for the first of uint8 [N, S, S, 3], again and again."""
+        """Classify the first of `images` repeatedly; milliseconds of the model for each time.
+
+        Args:
+            images: .npy file, uint8 [N, S, S, 3].
+            seconds: How long, about.
+        """
         from PIL import Image
 
         png = io.BytesIO()
@@ -90,7 +99,7 @@ class Page:
         return [float(ms) for ms in self._evaluate(f"burst('{image}', {seconds})")]
 
     def classify(self, files: Sequence[Path]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Answers [N, C] to photos, and the milliseconds [N] of decoding, resizing and model."""
+        """Probabilities [N, C] of photos, and milliseconds [N] of decoding, resizing and model."""
         self.page.set_input_files("#files", list(files))
         indices = track(range(len(files)), f"{self.path.name}, {self.runtime}", len(files))
         answers = [self._evaluate(f"classify({index})") for index in indices]
@@ -109,17 +118,17 @@ class Page:
 
 @contextmanager
 def pages(browser: Any, app: Path, artifacts: Sequence[Path]) -> Iterator[list[Page]]:
-    """A page for each artifact, served from a copy of the app's site that holds it alone.
+    """A page for each artifact, served from a copy of the app's site that holds only this artifact.
 
     Raises:
-        LesionliteError: no built app, or an artifact that cannot be loaded.
+        LesionliteError: The app is not built, or an artifact cannot be loaded.
     """
     with TemporaryDirectory() as folder, ExitStack() as stack:
         built, site = built_site(app.resolve()), Path(folder) / SITE
         site.mkdir()
         (site / "index.html").touch()
         for artifact in artifacts:
-            _lay(site / artifact.name, built, artifact.resolve())
+            _copy_site(site / artifact.name, built, artifact.resolve())
         address = stack.enter_context(serving(Path(folder)))
         yield [
             Page(path, stack.enter_context(browser.new_context()).new_page(), address)
@@ -127,8 +136,8 @@ def pages(browser: Any, app: Path, artifacts: Sequence[Path]) -> Iterator[list[P
         ]
 
 
-def _lay(place: Path, site: Path, artifact: Path) -> None:
-    """The app's site with another model; its server follows no links."""
+def _copy_site(place: Path, site: Path, artifact: Path) -> None:
+    """Copy the app's site to `place`, with another model. The server follows no symbolic links."""
     (place / "model" / GOLDEN).mkdir(parents=True)
     for part in site.iterdir():
         if part.is_dir() and part.name != "model":

@@ -1,6 +1,6 @@
-"""Other runtimes that apps embed for the same files; `benchmark --runtimes` executes them all.
+"""Other runtimes that apps embed for the same files; `benchmark --runtimes` uses all of them.
 
-If two runtimes disagree, a file depends on the behaviour of one of them.
+If two runtimes disagree about a file, it depends on the behaviour of one of them.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,11 +24,11 @@ from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 from lesionlite.train.data.images import Pixels
 
-Open = Callable[[Path, int, Contract], Runner]
+OpenRunner = Callable[[Path, int, Contract], Runner]
 
 
 def _tensorflow(path: Path, threads: int, contract: Contract) -> Runner:
-    """Many apps still embed it."""
+    """TensorFlow's own interpreter, which many apps still embed."""
     import tensorflow as tf
 
     from lesionlite.export.to_tflite import runner
@@ -49,7 +49,7 @@ def _no_xnnpack(path: Path, threads: int, contract: Contract) -> Runner:
 
 
 def _mediapipe(path: Path, threads: int, contract: Contract) -> Runner:
-    """Reads labels and normalization from the file's metadata, and chooses the threads itself."""
+    """MediaPipe; it reads labels and normalization from the metadata, and chooses the threads."""
     import mediapipe
 
     vision = mediapipe.tasks.vision
@@ -73,7 +73,7 @@ def _one_thread(path: Path, threads: int, contract: Contract) -> Runner:
 
 
 def _unfused(path: Path, threads: int, contract: Contract) -> Runner:
-    """Executes the nodes of the file one by one, without fused kernels."""
+    """ONNX Runtime without fused kernels: it executes the nodes of the file one by one."""
     from lesionlite.export.to_onnx import open_session, runner
 
     return runner(*open_session(path, 1, fuse=False))
@@ -85,48 +85,48 @@ def _reference(path: Path, threads: int, contract: Contract) -> Runner:
 
 
 @dataclass(frozen=True)
-class Other:
-    """Another runtime for files of one suffix; `package` is what it needs, as Python imports it."""
+class OtherRuntime:
+    """Another runtime for files of one suffix; `package` is the import name of what it needs."""
 
     suffix: str
     package: str
-    open: Open
+    open: OpenRunner
 
 
 REFERENCE = "reference executor"
 OTHERS = {
-    "TensorFlow's interpreter": Other(".tflite", "tensorflow", _tensorflow),
-    "LiteRT without XNNPACK": Other(".tflite", "ai_edge_litert", _no_xnnpack),
-    "MediaPipe": Other(".tflite", "mediapipe", _mediapipe),
-    "ONNX Runtime, one thread": Other(".onnx", "onnxruntime", _one_thread),
-    "ONNX Runtime, nothing fused": Other(".onnx", "onnxruntime", _unfused),
+    "TensorFlow's interpreter": OtherRuntime(".tflite", "tensorflow", _tensorflow),
+    "LiteRT without XNNPACK": OtherRuntime(".tflite", "ai_edge_litert", _no_xnnpack),
+    "MediaPipe": OtherRuntime(".tflite", "mediapipe", _mediapipe),
+    "ONNX Runtime, one thread": OtherRuntime(".onnx", "onnxruntime", _one_thread),
+    "ONNX Runtime, nothing fused": OtherRuntime(".onnx", "onnxruntime", _unfused),
 }
 
 
 def opener_of(name: str) -> Opener:
-    """What opens an artifact in a worker: "ours", or a name of `OTHERS` or `REFERENCE`."""
+    """The opener of a runtime by name: "ours", a key of `OTHERS`, or `REFERENCE`."""
     if name == "ours":
         return OURS
     return Opener("lesionlite.benchmark.elsewhere.runtimes:open_other", {"name": name})
 
 
-def usual_of(row: Format | None, config: BenchmarkConfig) -> str:
-    """What opens files of a format when they are judged; see `opener_of`."""
+def usual_runtime(row: Format | None, config: BenchmarkConfig) -> str:
+    """The name of the runtime with which files of a format are judged; see `opener_of`."""
     return REFERENCE if row and row.reference and config.coreml_runtime == "reference" else "ours"
 
 
-def others_of(row: Format, config: BenchmarkConfig) -> list[str]:
-    """The other runtimes that are asked, too."""
+def other_runtimes(row: Format, config: BenchmarkConfig) -> list[str]:
+    """The names of the other runtimes that execute files of a format, too."""
     if row.reference:
         return [REFERENCE] if config.coreml_runtime == "both" else []
     return [name for name, one in OTHERS.items() if one.suffix == row.suffix and config.runtimes]
 
 
 def refuse_missing(formats: Iterable[Format], config: BenchmarkConfig) -> None:
-    """Refuse what cannot be executed here, before any work is done.
+    """Refuse settings that need a runtime that is missing here.
 
     Raises:
-        LesionliteError: naming the packages to install, or that Core ML is not here.
+        LesionliteError: It names the packages to install, or says that Core ML is missing.
     """
     native = all(row.is_native_here for row in FORMATS.values() if row.reference)
     if config.coreml_runtime in ("native", "both") and not native:
@@ -134,11 +134,11 @@ def refuse_missing(formats: Iterable[Format], config: BenchmarkConfig) -> None:
             f"--coreml-runtime {config.coreml_runtime} needs Core ML, which only macOS has; "
             "leave it out, or choose reference"
         )
-    asked = {name for row in formats for name in others_of(row, config)} - {REFERENCE}
-    packages = {OTHERS[name].package for name in asked}
+    names = {name for row in formats for name in other_runtimes(row, config)} - {REFERENCE}
+    packages = {OTHERS[name].package for name in names}
     if missing := sorted(name.replace("_", "-") for name in packages if find_spec(name) is None):
         raise LesionliteError(
-            f"--runtimes asks runtimes that are not installed ({', '.join(missing)}): "
+            f"--runtimes needs runtimes that are not installed ({', '.join(missing)}): "
             "pip install 'lesionlite[runtimes]'"
         )
 
@@ -147,8 +147,8 @@ def open_other(name: str, path: Path, threads: int) -> Predictor:
     """Open an artifact with a runtime of `OTHERS`, or with its format's reference executor.
 
     Raises:
-        LesionliteError: no contract in the file, not the file that its manifest lists, or the
-            runtime refuses it.
+        LesionliteError: There is no contract in the file, it differs from what its manifest lists,
+            or the runtime refuses it.
     """
     refuse_changed(path)
     contract = read_contract(path)
@@ -158,6 +158,6 @@ def open_other(name: str, path: Path, threads: int) -> Predictor:
             runner = open_file(path, threads, contract)
     except LesionliteError:
         raise
-    except Exception as error:  # each runtime has its own
+    except Exception as error:  # each runtime has its own exceptions
         raise LesionliteError(f"{path} cannot be executed: {first_line(error)}") from error
     return Predictor(contract, runner, path)

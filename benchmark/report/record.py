@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere.android import PhoneRow
 from lesionlite.benchmark.elsewhere.arm_root import CORES
 from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
-from lesionlite.benchmark.latency import QUIET, SETTLED, Latency
+from lesionlite.benchmark.latency import MAX_NOISE, STEADY, Latency
 from lesionlite.benchmark.parity import Parity, tolerances, too_few
 from lesionlite.benchmark.report.html import html
 from lesionlite.benchmark.report.markdown import csv_text, markdown
@@ -21,6 +24,7 @@ from lesionlite.export.formats import FORMATS
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.toolchains import versions
 from lesionlite.files import write_json, write_text
+from lesionlite.metrics import score
 from lesionlite.outputs import refuse_foreign, writing_into
 from lesionlite.verdicts import REPORT_CSV, REPORT_HTML, REPORT_JSON, REPORT_MD, REPORTS
 
@@ -75,7 +79,7 @@ class Report:
     labels: tuple[str, ...]
     config: BenchmarkConfig
     note: str
-    restless: tuple[str, ...] = ()  # artifacts whose times did not settle in the warm-up
+    unsettled: tuple[str, ...] = ()  # artifacts whose times did not settle in the warm-up
     drifts: tuple[Drift, ...] = ()
     elsewhere: tuple[CrossRuntimeCheck, ...] = ()
     phone: tuple[PhoneRow, ...] = ()
@@ -125,7 +129,7 @@ class Report:
             f"Interval of the change: paired bootstrap, {RESAMPLES:,} resamples, seed {SEED}.",
             f"Latency: single stream, batch 1, {here['threads']} threads, at least "
             f"{queries} queries and {seconds:g} s each, once warm (medians of two windows agree to "
-            f"{100 * SETTLED:g} %), each artifact in a process of its own, taking turns, on "
+            f"{100 * STEADY:g} %), each artifact in a process of its own, taking turns, on "
             f"{here['processor']} ({here['cores']} cores, "
             f"{here['system']}). Compare ratios within this table, not with other machines.",
         ]
@@ -159,12 +163,13 @@ class Report:
                 "On the phone: LiteRT's benchmark_model with XNNPACK, over adb, on random input; "
                 "a phone that is warm or saves its battery is slower."
             )
-        noisy = [r.artifact for r in self.rows if r.latency and r.latency.noise > QUIET]
-        if noisy or self.restless:
+        noisy = [r.artifact for r in self.rows if r.latency and r.latency.noise > MAX_NOISE]
+        if noisy or self.unsettled:
             words.append(
-                f"The machine was too noisy to compare {', '.join({*noisy, *self.restless})}: "
-                f"medians of bursts spread by more than {QUIET:.0%} (interquartile), or did not "
-                "settle in the warm-up. Close other programs, or give more --seconds."
+                f"The machine was too noisy to compare {', '.join({*noisy, *self.unsettled})}: "
+                "the medians of their bursts spread by more than "
+                f"{MAX_NOISE:.0%} (interquartile range), or their times did not settle in the "
+                "warm-up. Close other programs, or give more --seconds."
             )
         return words
 
@@ -176,6 +181,35 @@ class Report:
             write_text(folder / REPORT_CSV, csv_text(document))
             write_text(folder / REPORT_MD, markdown(document))
             write_text(folder / REPORT_HTML, html(document))
+
+
+def reference_document(
+    answers: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    labels: tuple[str, ...],
+    latency: Latency,
+) -> Document:
+    """The reference's part of `report.json`.
+
+    Args:
+        answers: Probabilities [N, C] of the reference.
+        truth: Class indices [N].
+        labels: Names of the classes [C].
+        latency: Of the reference.
+    """
+    scores = score(answers, truth, labels)
+    return {
+        "weighted_f1": scores.weighted_f1,
+        "macro_f1": scores.macro_f1,
+        "accuracy": scores.accuracy,
+        "images": scores.images,
+        "recall": {row.label: row.recall for row in scores.classes if row.support},
+        "support": {row.label: row.support for row in scores.classes},
+        "confusion": scores.confusion,
+        "expected_calibration_error": scores.calibration_error,
+        "reliability": [asdict(b) for b in scores.reliability],
+        "latency_ms": asdict(latency),
+    }
 
 
 def refuse_reports(folder: Path) -> None:

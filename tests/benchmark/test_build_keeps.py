@@ -74,7 +74,7 @@ def test_a_finished_run_is_kept_though_steps_and_versions_change(
     capsys.readouterr()
     build(out, data, training=HOW, exporting=FLOAT)
     said = " ".join(capsys.readouterr().out.split())
-    assert "steps.json is damaged" in said and "every step is looked at anew" in said
+    assert "steps.json is damaged" in said and "every step is checked again" in said
     assert "inputs unchanged, kept" in said
     assert runs(out) == first and (out / "run" / WEIGHTS).stat().st_mtime_ns == made
 

@@ -12,7 +12,7 @@ import pytest
 
 from lesionlite.benchmark import worker
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
-from lesionlite.benchmark.protocol import Open, Opener, Predict, from_line, to_line
+from lesionlite.benchmark.protocol import Classify, Open, Opener, from_line, to_line
 from lesionlite.contract import Contract
 from lesionlite.documents import Mismatch
 from lesionlite.errors import LesionliteError
@@ -69,13 +69,13 @@ def test_an_answer_of_another_shape_is_no_answer(tmp_path: Path) -> None:
     images, out = tmp_path / "images.npy", tmp_path / "out.npy"
     np.save(images, np.zeros((1, 32, 32, 3), np.uint8))
     np.save(out, np.full((1, 3), np.nan, np.float32))
-    command = Predict(images, out, (0,))
+    command = Classify(images, out, (0,))
 
     def ask(answer: np.ndarray) -> None:
         runner = Runner(lambda image: answer, "r")
         predictor = Predictor(Contract(("a", "b", "c"), 32), runner, tmp_path)
         with (tmp_path / "log").open("w") as answers:
-            worker.predict(predictor, command, answers)
+            worker.classify(predictor, command, answers)
 
     ask(np.ones(3, np.float32))
     with pytest.raises(LesionliteError, match=r"\[1\] numbers, not one for each of the 3"):
@@ -85,7 +85,7 @@ def test_an_answer_of_another_shape_is_no_answer(tmp_path: Path) -> None:
 def test_a_command_survives_its_line() -> None:
     for command in (
         Open(Path(os.fsdecode(b"\xff/a")), 2, Opener("m:f", {"shape": [1, 3], "name": None})),
-        Predict(Path("images.npy"), Path("out.npy"), (3, 1)),
+        Classify(Path("images.npy"), Path("out.npy"), (3, 1)),
     ):
         line = to_line(command)
         assert line.isascii() and line.count("\n") == 1 and from_line(line) == command
@@ -94,7 +94,7 @@ def test_a_command_survives_its_line() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        '{"command": "Predict", "images": "a", "out": "b", "rows": ["1"]}',
+        '{"command": "Classify", "images": "a", "out": "b", "rows": ["1"]}',
         '{"command": "Burst", "images": "a"}',
         '{"command": "WarmUp", "images": "a", "more": 1}',
     ],

@@ -18,10 +18,9 @@ from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare
 from lesionlite.benchmark.report.html import _log_ticks, _ticks, html
 from lesionlite.benchmark.report.markdown import CSV, csv_text, markdown
-from lesionlite.benchmark.report.record import Report, Result
+from lesionlite.benchmark.report.record import Report, Result, reference_document
 from lesionlite.benchmark.report.text import show, verdict
 from lesionlite.benchmark.resize import Drift
-from lesionlite.benchmark.run import _reference
 from lesionlite.verdicts import REPORT_JSON, read_verdicts
 from tests.paths import ROOT
 
@@ -55,7 +54,7 @@ def made_up() -> Report:
         )
 
     return Report(
-        reference=_reference(answers(0), truth, LABELS, latency),
+        reference=reference_document(answers(0), truth, LABELS, latency),
         rows=(
             row("a-fp32.onnx", "onnx", "fp32", 0),
             row("a-w8a8.tflite", "tflite", "w8a8", 0.9),
@@ -205,7 +204,7 @@ def test_a_noisy_machine_is_told() -> None:
     noisy = replace(report.rows[0], latency=replace(latency, noise=0.3))
     (words,) = replace(report, rows=(noisy,)).document()["caveats"]
     assert "too noisy to compare a-fp32.onnx" in words
-    (words,) = replace(report, rows=report.rows[:1], restless=("x.pte",)).document()["caveats"]
+    (words,) = replace(report, rows=report.rows[:1], unsettled=("x.pte",)).document()["caveats"]
     assert "too noisy to compare x.pte" in words
 
 

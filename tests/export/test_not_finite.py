@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from lesionlite import cli
 from lesionlite.benchmark.config import BenchmarkConfig
-from lesionlite.benchmark.elsewhere.check import Task, judged
+from lesionlite.benchmark.elsewhere.check import Task, check
 from lesionlite.benchmark.run import benchmark
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import ExportConfig
@@ -64,8 +64,8 @@ def test_answers_elsewhere_that_are_not_finite_fail() -> None:
     bad = good.copy()
     bad[1] = np.nan
     truth = np.zeros(4, np.int64)
-    assert judged("there", Task(Path("x.onnx"), "fp32", good), good, truth, 2).status == "pass"
-    row = judged("there", Task(Path("x.onnx"), "fp32", good), bad, truth, 2)
+    assert check("there", Task(Path("x.onnx"), "fp32", good), good, truth, 2).status == "pass"
+    row = check("there", Task(Path("x.onnx"), "fp32", good), bad, truth, 2)
     assert row.status == "fail" and row.reason == "1 of 4 answers are not finite numbers"
     assert row.max_abs_dp is None
 

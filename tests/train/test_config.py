@@ -5,8 +5,10 @@ from dataclasses import fields
 import pytest
 
 from lesionlite import cli
+from lesionlite.benchmark.config import RARE_FLAGS as RARE_BENCHMARK_FLAGS
 from lesionlite.contract import MAX_SIDE, Contract
 from lesionlite.errors import LesionliteError
+from lesionlite.export.config import RARE_FLAGS as RARE_EXPORT_FLAGS
 from lesionlite.train.config import RARE_FLAGS, TrainConfig
 from lesionlite.train.recipes import RECIPES, recipe
 
@@ -63,7 +65,7 @@ def test_help_of_a_flag_that_switches_off_reads_after_it(
 
 
 def test_help_shows_the_common_flags_first(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("train", "build"):
+    for command in ("train", "profile", "build"):
         with pytest.raises(SystemExit):
             cli._parse([command, "--help"])
         said = capsys.readouterr().out
@@ -72,3 +74,26 @@ def test_help_shows_the_common_flags_first(capsys: pytest.CaptureFixture[str]) -
         for names in RARE_FLAGS.values():
             for name in names:
                 assert said.index(f"{name.replace('_', '-')} ", rare) > rare
+
+
+@pytest.mark.parametrize(
+    ("command", "common", "groups"),
+    [
+        ("export", ("formats", "precisions"), RARE_EXPORT_FLAGS),
+        ("benchmark", ("threads", "queries", "seconds"), RARE_BENCHMARK_FLAGS),
+    ],
+)
+def test_help_shows_rare_flags_in_groups(
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    common: tuple[str, ...],
+    groups: dict[str, tuple[str, ...]],
+) -> None:
+    with pytest.raises(SystemExit):
+        cli._parse([command, "--help"])
+    said = capsys.readouterr().out
+    rare = min(said.index(f" {title} ") for title in groups)
+    assert all(said.index(f"--{name} ") < rare for name in common)
+    for title, names in groups.items():
+        for name in names:
+            assert said.index(f"--{name.replace('_', '-')}") > said.index(f" {title} ")

@@ -27,7 +27,7 @@ from lesionlite.outputs import list_as_ours, refuse_foreign, writing_into
 from lesionlite.settings import THREADS, are_threads, refuse_settings, refuse_types
 from lesionlite.tables import Table, write_tables
 from lesionlite.train.commands import TrainingFlags, no_flags, training_of
-from lesionlite.train.config import TrainConfig
+from lesionlite.train.config import RARE_FLAGS, TrainConfig
 from lesionlite.train.data.audit import decode_all
 from lesionlite.train.data.splits import read_dataset
 from lesionlite.train.memory import Memory, is_finished_with, other_settings, remember
@@ -51,6 +51,7 @@ class Compare:
     """Runs of each value: seeds 0, 1, 2, ..."""
     jobs: int = 1
     """Runs at a time; they share the cores out."""
+    RARE_FLAGS = RARE_FLAGS
     training: TrainingFlags = field(default_factory=no_flags)
     json: Json = False
 

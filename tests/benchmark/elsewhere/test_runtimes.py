@@ -8,14 +8,14 @@ import pytest
 
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere import runtimes
-from lesionlite.benchmark.elsewhere.check import Task, judged
+from lesionlite.benchmark.elsewhere.check import Task, check
 from lesionlite.benchmark.elsewhere.runtimes import (
     OTHERS,
     REFERENCE,
     open_other,
-    others_of,
+    other_runtimes,
     refuse_missing,
-    usual_of,
+    usual_runtime,
 )
 from lesionlite.benchmark.run import benchmark
 from lesionlite.errors import LesionliteError
@@ -29,13 +29,13 @@ TFLITE, COREML = FORMATS["tflite"], FORMATS["coreml"]
 
 
 def test_which_runtimes_are_asked() -> None:
-    assert not any(others_of(row, BenchmarkConfig()) for row in FORMATS.values())
-    assert len(others_of(TFLITE, ALL)) == 3 and len(others_of(FORMATS["onnx"], ALL)) == 2
-    assert others_of(COREML, ALL) == [] and usual_of(COREML, ALL) == "ours"
+    assert not any(other_runtimes(row, BenchmarkConfig()) for row in FORMATS.values())
+    assert len(other_runtimes(TFLITE, ALL)) == 3 and len(other_runtimes(FORMATS["onnx"], ALL)) == 2
+    assert other_runtimes(COREML, ALL) == [] and usual_runtime(COREML, ALL) == "ours"
     both, reference = (BenchmarkConfig(coreml_runtime=r) for r in ("both", "reference"))  # type: ignore[arg-type]
-    assert others_of(COREML, both) == [REFERENCE] and usual_of(COREML, both) == "ours"
-    assert others_of(COREML, reference) == [] and usual_of(COREML, reference) == REFERENCE
-    assert usual_of(FORMATS["onnx"], reference) == "ours"
+    assert other_runtimes(COREML, both) == [REFERENCE] and usual_runtime(COREML, both) == "ours"
+    assert other_runtimes(COREML, reference) == [] and usual_runtime(COREML, reference) == REFERENCE
+    assert usual_runtime(FORMATS["onnx"], reference) == "ours"
 
 
 def test_what_is_not_here_is_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_every_runtime_answers_alike(kind: str, artifacts: Path, run: Path, draw
     report = benchmark(
         artifacts / f"mobilevitv2_050-fp32{FORMATS[kind].suffix}", run, drawn, config
     )
-    assert [row.where for row in report.elsewhere] == others_of(FORMATS[kind], config)
+    assert [row.where for row in report.elsewhere] == other_runtimes(FORMATS[kind], config)
     for row in report.elsewhere:
         assert row.status == "pass", row
         assert row.max_abs_dp is not None and row.max_abs_dp < 1e-4
@@ -76,7 +76,7 @@ def test_each_reads_the_whole_contract(name: str, artifacts: Path, images: np.nd
 
 def test_other_answers_fail() -> None:
     task = Task(Path("a-fp32.onnx"), "fp32", np.eye(14, dtype=np.float32))
-    row = judged("x", task, np.roll(task.answers, 1, 0), np.arange(14), 14)
+    row = check("x", task, np.roll(task.answers, 1, 0), np.arange(14), 14)
     assert row.status == "fail" and row.weighted_f1 == 0 and row.host_weighted_f1 == 1
     assert "only 0.0000 of the answers" in row.reason and "differs by 1.0000" in row.reason
 

@@ -193,8 +193,8 @@ def test_a_busy_machine_is_told() -> None:
     ours, default = File(Path("a.onnx"), 10), File(Path("b.onnx"), 20)
     comparison = comparison_of(ours, default, {})
     assert "busy" not in markdown(comparison.document())
-    restless = {name: Limit(2.0, 1e9, "kernel", 2.5) for name in ("fp32", "int8")}
-    busy = replace(comparison, rounds=(Round(2, {}, restless),))
+    busy_limits = {name: Limit(2.0, 1e9, "kernel", 2.5) for name in ("fp32", "int8")}
+    busy = replace(comparison, rounds=(Round(2, {}, busy_limits),))
     assert "2.5 times as long" in markdown(busy.document())
 
 
