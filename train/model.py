@@ -133,7 +133,7 @@ def start_weights(
         state, kind = cvnets.as_timm(state), ", an ml-cvnets checkpoint"
     replaced = load_state(network, state, weights, keep_head)
     new = " (its classifier is of other classes: new)" * replaced
-    taken = f" ({found.said})" if found.said else ""
+    taken = f" ({found.description})" if found.description else ""
     return f"weights of {weights}{taken}{kind}{new}"
 
 
@@ -214,7 +214,7 @@ def first_infinite_layer(network: nn.Module, pixels: Tensor, contract: Contract)
         contract: says how pixels are normalized.
 
     Returns:
-        The layer's name and class, such as "stages.2.1.conv_1x1 (Conv2d)"; "" if all outputs are finite.
+        The layer's name and class, such as "stages.2.1.conv_1x1 (Conv2d)"; "" if all are finite.
     """
     found: list[str] = []
 

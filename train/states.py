@@ -57,8 +57,8 @@ def read_state(file: Path, average: bool = True) -> State:
     prefix, state = _strip_prefix(state, average, file)
     if not state:
         raise LesionliteError(
-            f"{file} holds no state dict: it is {_describe(document)}; expected tensors by name, or a "
-            f"checkpoint that has them as one of: {', '.join((*AVERAGES[:2], *WEIGHTS[:3]))}"
+            f"{file} holds no state dict: it is {_describe(document)}; expected tensors by name, "
+            f"or a checkpoint that has them as one of: {', '.join((*AVERAGES[:2], *WEIGHTS[:3]))}"
         )
     for name, tensor in state.items():
         _refuse_unfit(tensor, f"{file}: {name}")
