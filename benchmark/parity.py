@@ -131,7 +131,7 @@ def _compare_answers(answers: Indices, before: Indices, truth: Indices) -> dict[
     }
 
 
-def _compare_recalls(scores: Scores, reference: Scores) -> dict[str, dict[str, float]]:
+def _compare_recalls(scores: Scores, reference: Scores) -> dict[str, Any]:
     """The fields of `Parity` about recall, by the label of each class that has images."""
     pairs = zip(scores.classes, reference.classes, strict=True)
     pairs_with_images = [(new, old) for new, old in pairs if new.support]
