@@ -1,7 +1,6 @@
-"""What a user's script calls: the same steps as the command line, as functions.
+"""The Python API: the steps of the command line as functions, such as `lesionlite.train(...)`.
 
-`lesionlite.train(...)` and the rest are these. torch and the toolchains are imported when a
-function needs them.
+The functions import torch and the toolchains when they need them.
 """
 
 from pathlib import Path
@@ -28,10 +27,10 @@ T = TypeVar("T")
 def train(
     data: Path | str, out: Path | str, config: TrainConfig | None = None, resume: bool = False
 ) -> "tuple[TrainResult, Scores | None]":
-    """Train on a data folder into the run folder `out`; scores are those of test/, if it is there.
+    """Train on a data folder into the run folder `out`. Scores are None if it has no test/.
 
     Raises:
-        LesionliteError: bad data or settings, or a run that is already there.
+        LesionliteError: bad data or settings, or `out` holds a run already.
     """
     from lesionlite.train.results import train_and_test
 
@@ -40,10 +39,10 @@ def train(
 
 
 def evaluate(path: Path | str, folder: Path | str) -> "Scores":
-    """Score a run or an artifact on a folder of class folders (a subset of its classes will do).
+    """Score a run or an artifact on a folder of class folders, which may lack some classes.
 
     Raises:
-        LesionliteError: nothing to open, no images, or classes that the model does not know.
+        LesionliteError: nothing to open, no images, or classes that the model lacks.
     """
     from lesionlite.export.execute.evaluate import evaluate as score_folder
 
@@ -58,10 +57,10 @@ def export(
 ) -> "list[Artifact]":
     """Convert a run to phone formats in `out`; w8a8 calibrates on `data`/train.
 
-    Golden vectors are laid beside them: drawn images with each file's answers.
+    Golden vectors are written beside them: drawn images with each file's probabilities.
 
     Raises:
-        LesionliteError: no run, or w8a8 without images to calibrate on.
+        LesionliteError: there is no run, or w8a8 has no images to calibrate on.
     """
     from lesionlite.export.execute.golden import export_with_golden
 
@@ -71,10 +70,10 @@ def export(
 
 
 def verify(folder: Path | str) -> "Verification":
-    """Check a folder of artifacts against its manifest; `.passed` and `.checks` tell.
+    """Check a folder of artifacts against its manifest; see `.passed` and `.checks`.
 
     Raises:
-        LesionliteError: no folder, or no manifest that can be read.
+        LesionliteError: there is no folder, or no readable manifest in it.
     """
     from lesionlite.export.verify import verify as check_folder
 
@@ -87,7 +86,8 @@ def embed(
     """Make a phone app (web, android, ios) in `out` that holds artifacts; see `mobile_app_stub/`.
 
     Raises:
-        LesionliteError: nothing to embed, what failed or was changed, or an app that is there.
+        LesionliteError: there is nothing to embed, an artifact failed or was changed, or `out` holds
+            an app already.
     """
     from lesionlite.mobile_app_stub.embed import embed as fill_template
 
@@ -100,7 +100,7 @@ def benchmark(
     """Judge and time the artifacts of a run on labelled images.
 
     Raises:
-        LesionliteError: no artifacts, no run, no images.
+        LesionliteError: there are no artifacts, no run, or no images.
     """
     from lesionlite.benchmark.run import benchmark as judge
 
@@ -121,12 +121,12 @@ def build(
     exporting: ExportConfig | None = None,
     benchmarking: BenchmarkConfig | None = None,
 ) -> dict[str, Any]:
-    """Train (or take `run`), export, benchmark; returns what `out`/report.json holds.
+    """Train (or take `run`), export and benchmark; returns the content of `out`/report.json.
 
     Without `data`, images are drawn. Steps whose inputs have not changed are skipped.
 
     Raises:
-        LesionliteError: as the steps do.
+        LesionliteError: from any step.
     """
     from lesionlite.benchmark.build import build as run_steps
 
@@ -141,7 +141,7 @@ def build(
 
 
 def _settings(given: Any, kind: type[T]) -> T:
-    """Settings of a kind; the defaults for None. LesionliteError if they are of another kind."""
+    """Check the type of settings; None gives the defaults."""
     if given is None:
         return kind()
     if not isinstance(given, kind):
@@ -156,7 +156,8 @@ def load(path: Path | str) -> "Predictor":
     probabilities in the order of `load(path).contract.labels`.
 
     Raises:
-        LesionliteError: nothing there, not one of ours, damaged, or not executable here.
+        LesionliteError: there is nothing, it is not one of ours, it is damaged, or this machine
+            cannot execute it.
     """
     from lesionlite.export.execute.predictor import load as open_any
 

@@ -1,4 +1,4 @@
-"""The `lesionlite` command: which command is meant, and how it is run."""
+"""The `lesionlite` command: find the subcommand, parse its flags, run it."""
 
 import os
 import sys
@@ -83,8 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The `lesionlite` command.
 
     Returns:
-        0 if all went well, 1 if an artifact did not pass, 2 for what the user can mend, 130 for
-        Ctrl-C.
+        0 if all went well, 1 if an artifact did not pass, 2 for an error that the user can mend,
+        130 for Ctrl-C.
     """
     from lesionlite.console import respond
 
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> "Command":
-    """The command that the arguments ask for; SystemExit for --help and for wrong flags."""
+    """Parse the arguments into a command; raises SystemExit after --help."""
     if list(arguments[:1]) == ["help"]:
         arguments = [*arguments[1:2], "--help"]
     _refuse_no_command(arguments)
@@ -106,7 +106,7 @@ def _parse(arguments: Sequence[str]) -> "Command":
 
 
 def _refuse_no_command(arguments: Sequence[str]) -> None:
-    """SystemExit after --help and --version, LesionliteError without a command that is known."""
+    """Refuse arguments that do not begin with a command; --help and --version end here."""
     from lesionlite.flags import asks_for_help
 
     first = arguments[0] if arguments else ""
@@ -145,7 +145,7 @@ def _refuse_torchrun(arguments: Sequence[str]) -> None:
 
 
 def _print_help() -> None:
-    """Without importing a command: the answer must come at once."""
+    """Print the list of commands. It imports none of them, to be fast."""
     print("usage: lesionlite COMMAND [--help] ...\n")
     print("From a folder of images to phone models that are proven.\n")
     for name, (_, summary) in COMMANDS.items():

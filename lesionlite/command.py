@@ -1,4 +1,4 @@
-"""What a command is: a dataclass of flags that can `run`."""
+"""A command is a dataclass of flags with a method `run`."""
 
 from typing import Annotated, Any, Protocol
 
@@ -8,15 +8,15 @@ Outcome = tuple[dict[str, Any], int]
 """The document that --json prints, and the exit code."""
 Json = Annotated[bool, arg(help="Print one JSON document on standard output, words on the other.")]
 SHOWN = 20
-"""How many rows of a long list a command shows on the terminal."""
+"""Number of rows of a long list that a command prints."""
 
 
 class Command(Protocol):
-    """What the command line makes of its flags."""
+    """A parsed command."""
 
     @property
     def json(self) -> bool:
-        """Whether to print the document."""
+        """Whether to print the document as JSON."""
 
     def run(self) -> Outcome:
-        """Do it."""
+        """Run the command."""

@@ -1,4 +1,4 @@
-"""One place where commands speak: words to people, and with --json one document to programs."""
+"""What commands print: lines for people and, with --json, one document for programs."""
 
 import codecs
 import errno
@@ -27,13 +27,13 @@ _quiet = False
 
 
 def words_to_stderr(on: bool) -> None:
-    """With --json, stdout belongs to the one JSON document; every word goes to stderr."""
+    """Send lines to stderr. With --json, stdout holds the JSON document alone."""
     global _to_stderr
     _to_stderr = on
 
 
 def be_quiet(on: bool) -> None:
-    """One of several processes speaks for all: the others show errors of their own, and no more."""
+    """Print errors only. Of several processes that work together, one prints the rest."""
     global _quiet
     _quiet = on
 
@@ -82,11 +82,11 @@ def track(items: "Iterable[Any]", description: str, total: int) -> "Iterable[Any
 
 
 def respond(arguments: "Sequence[str]", parse: "Callable[[], Command]") -> int:
-    """Run the command that `parse` finds, and turn what goes wrong into a sentence.
+    """Parse and run a command; print an error as one sentence.
 
     Returns:
-        0 or 1 as the command says, 2 for what the user can mend (also if what it says on standard
-        output was refused there; a reader that left is no refusal), 130 for Ctrl-C.
+        The exit code: 0 or 1 as the command returns it, 2 for an error that the user can mend, 130
+        for Ctrl-C. It is also 2 if standard output cannot be written, unless its reader closed it.
     """
     words_to_stderr("--json" in arguments)
     with lenient_streams() as (out, _), _silent_libraries():
@@ -111,14 +111,14 @@ def respond(arguments: "Sequence[str]", parse: "Callable[[], Command]") -> int:
 def _run(
     arguments: "Sequence[str]", parse: "Callable[[], Command]", out: Lenient
 ) -> tuple[int, str]:
-    """The exit code, and what went wrong, if anything did."""
+    """The exit code and an error message, which is empty if all went well."""
     try:
         command = parse()
         document, code = command.run()
         if command.json and not _quiet:
             _print_document(document, out)
         return code, ""
-    except SystemExit as stop:  # after --help; words were printed
+    except SystemExit as stop:  # after --help was printed
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code)), ""
     except LesionliteError as error:
         return 2, f"lesionlite: {error}"
@@ -139,13 +139,13 @@ def _run(
 
 def _print_document(document: Any, out: Lenient) -> None:
     text = to_json(document)
-    if codecs.lookup(out.encoding or "utf-8").name != "utf-8":  # JSON has escapes of its own
+    if codecs.lookup(out.encoding or "utf-8").name != "utf-8":  # escape all that is not ASCII
         text = json.dumps(json.loads(text), indent=2)
     print(text)
 
 
 def _is_of_memory(error: Exception) -> bool:
-    """Whether it says that memory is used up; torch has errors of its own for that."""
+    """Whether an error reports a lack of memory; torch raises a RuntimeError for it."""
     words = str(error).lower()
     return isinstance(error, MemoryError) or (
         "out of memory" in words or "can't allocate memory" in words
@@ -154,13 +154,13 @@ def _is_of_memory(error: Exception) -> bool:
 
 @contextmanager
 def _silent_libraries() -> "Iterator[None]":
-    """Libraries' warnings name paths and no remedy; `python -W default` shows them."""
+    """Hide libraries' warnings, which tell users nothing to do; `python -W default` shows them."""
     if sys.warnoptions:
         yield
         return
     disabled = logging.root.manager.disable
     with warnings.catch_warnings():
-        warnings.showwarning = lambda *_, **__: None  # whatever filters a library sets itself
+        warnings.showwarning = lambda *_, **__: None  # even if a library sets its own filters
         logging.disable(logging.CRITICAL)
         try:
             yield
@@ -169,8 +169,8 @@ def _silent_libraries() -> "Iterator[None]":
 
 
 def storage_problem(error: OSError) -> str:
-    """A sentence for what an operating system says of files and disks."""
-    # Of a copy or a rename both names are known; it is the second that is written.
+    """A sentence that says what went wrong with a file or a disk, and what to do."""
+    # A copy or a rename has two names; the second is the one that is written.
     name = error.filename if error.filename2 is None else error.filename2
     where = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else ""
     at, it = (f" ({where})", where) if where else ("", "a file")

@@ -1,7 +1,8 @@
-"""What goes into a model and what comes out: one record for training, export, benchmark and apps.
+"""The contract: one record of a model's input and output, for training, export and apps.
 
-Standard library only, so that anything can read a contract. Saved as `contract.json` beside a
-checkpoint, embedded in every artifact, copied into every app. No stage keeps a copy of any of it.
+It is saved as `contract.json` beside a checkpoint, embedded in every artifact, and copied into
+every app. It is the only place where these facts are kept. Only the standard library is used, so
+that any program can read a contract.
 """
 
 import json
@@ -16,7 +17,7 @@ from lesionlite.errors import LesionliteError
 
 VERSION = 1
 NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's controls, surrogates, separators
-MAX_SIDE, MAX_RESIZE_SIDE = 1024, 4096  # pixels: a phone's memory holds no more at every layer
+MAX_SIDE, MAX_RESIZE_SIDE = 1024, 4096  # pixels; larger ones do not fit a phone's memory
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Contract:
         std: what the difference is then divided by.
         temperature: logits are divided by it before the softmax (Guo et al. 2017, eq. 9).
         unsure_below: where the largest probability is below it, an app says "not sure".
-        note: what every reader of a result must know, e.g. that the images are drawn.
-        version: of this record's meaning.
+        note: a caveat that every result repeats, e.g. that the images are drawn.
+        version: of this record's format.
     """
 
     labels: tuple[str, ...]

@@ -1,6 +1,6 @@
-"""JSON documents read into typed records. What does not fit is named: file, field, expected, found.
+"""Read JSON documents into typed records. Errors name the file, the field, expected and found.
 
-Standard library only: the command line and the contract are checked with it, too.
+Only the standard library is used, because the command line and the contract must load fast.
 """
 
 import json
@@ -31,9 +31,9 @@ class Mismatch(Exception):
     """A value is not what a field takes.
 
     Attributes:
-        field: such as `rows[3].size_bytes`; "" for the value as a whole.
-        expected: in words.
-        found: the value in words, short.
+        field: such as `rows[3].size_bytes`; "" for the whole value.
+        expected: a description.
+        found: a short description.
     """
 
     def __init__(self, field: str, expected: str, found: str) -> None:
@@ -52,7 +52,7 @@ def read_json(path: Path) -> Any:
             return None
         if not path.exists():
             raise LesionliteError(f"{path} is a broken link")
-        if not path.is_file():  # a pipe would be waited for without end
+        if not path.is_file():  # reading a pipe might never end
             raise LesionliteError(f"{path} is no regular file; a JSON document is expected there")
         return parse_json(path.read_bytes(), str(path))
     except NotADirectoryError:
@@ -60,11 +60,11 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str | bytes, source: str) -> Any:
-    """What a JSON text holds. A byte-order mark is passed over.
+    """Parse a JSON text. A byte-order mark is ignored.
 
     Raises:
-        LesionliteError: naming `source`, and the line for what is no JSON. NaN and Infinity, which
-            Python would read, are none.
+        LesionliteError: it is no JSON; the error names `source` and the line. NaN and Infinity are
+            refused, too, though Python's parser takes them.
     """
 
     def refuse(name: str) -> None:
@@ -84,8 +84,8 @@ def parse_json(text: str | bytes, source: str) -> Any:
 def to_json(document: Any, indent: int | None = 2) -> str:
     r"""A JSON text that UTF-8 can hold.
 
-    A number that is not finite becomes null, for JSON has no such numbers; a byte of a file name
-    that is not UTF-8 becomes \xff, written with a backslash.
+    Numbers that are not finite become null, because JSON has no such numbers. A byte of a file name
+    that is not UTF-8 becomes an escape such as \xff.
     """
     try:
         text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
@@ -95,7 +95,7 @@ def to_json(document: Any, indent: int | None = 2) -> str:
 
 
 def _readable(surrogates: re.Match[str]) -> str:
-    """What stands for bytes of a name: the name's characters if they are UTF-8, else escapes."""
+    """Bytes of a file name as text: characters if they are UTF-8, else escapes."""
     try:
         read = surrogates[0].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # not from a name
@@ -134,24 +134,24 @@ def read_record(path: Path, kind: type[T], extra: bool = False, advice: str = ""
 def as_record(
     document: Any, kind: type[T], source: str, extra: bool = False, advice: str = ""
 ) -> T:
-    """A document that was read already as a record; see `read_record`."""
+    """Convert a parsed document to a record; see `read_record`."""
     try:
         return cast(T, structure(document, kind, extra=extra))
     except Mismatch as error:
         more = f"; {advice}" if advice else ""
         raise LesionliteError(f"{source}: {error}{more}") from error
-    except LesionliteError as error:  # the record's own rules
+    except LesionliteError as error:  # of the record itself
         raise LesionliteError(f"{source}: {error}") from error
 
 
 def structure(value: Any, kind: Any, field: str = "", extra: bool = False) -> Any:
-    """A value of JSON as the type that a field is annotated with.
+    """Convert a parsed JSON value to the type of a field's annotation.
 
     Args:
-        value: what was read. Tuples and paths are taken as they are, too.
+        value: parsed JSON; tuples and paths are accepted, too.
         kind: str, bool, int, float (finite; an int will do), Path, None, Any, Literal[...],
             tuple, list, dict[str, ...], a union of these, or a dataclass of such fields.
-        field: the value's name in errors.
+        field: name of the value in errors.
         extra: whether dictionaries may have more keys than a dataclass has fields.
 
     Raises:
@@ -198,7 +198,7 @@ def _plain(value: Any, kind: Any, field: str) -> Any:
 
 
 def _is_writable(value: str) -> bool:
-    """Whether UTF-8 can hold it: half of a surrogate pair, which JSON can spell, it cannot."""
+    """Whether UTF-8 can encode it. JSON can hold half a surrogate pair; UTF-8 cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -209,7 +209,7 @@ def _is_writable(value: str) -> bool:
 def _is_finite(value: Any) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # an int beyond every float
+    except OverflowError:  # an int that is too large for a float
         return False
 
 
@@ -232,7 +232,7 @@ def _record(value: Any, kind: Any, field: str, extra: bool) -> Any:
             raise Mismatch(prefix + name, describe(hints[name]), "missing")
     try:
         return kind(**given)
-    except Mismatch as error:  # the record's own rules
+    except Mismatch as error:  # of the record itself
         raise Mismatch(prefix + error.field, error.expected, error.found) from error
 
 
@@ -243,7 +243,7 @@ def _one_of(value: Any, kinds: Sequence[Any], field: str, extra: bool) -> Any:
             return structure(value, kind, field, extra)
         except Mismatch as error:
             problems.append(error)
-    for problem in problems:  # a part of it is wrong: that says more than all the choices
+    for problem in problems:  # an error about a part says more than a list of choices
         if problem.field != field:
             raise problem
     raise Mismatch(field, " or ".join(problem.expected for problem in problems), shown(value))
@@ -264,7 +264,7 @@ def _sequence(value: Any, kind: Any, field: str, extra: bool) -> Any:
 
 
 def describe(kind: Any) -> str:
-    """A type in words."""
+    """Describe a type."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         return " or ".join(describe(part) for part in parts)
@@ -278,7 +278,7 @@ def describe(kind: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a person recognizes it in a file, short."""
+    """Describe a value briefly, as a user sees it in the file."""
     if isinstance(value, str | int | float | None):
         text = json.dumps(value, ensure_ascii=False)
     elif isinstance(value, Mapping):

@@ -1,15 +1,15 @@
-"""What the user can mend, said in one sentence."""
+"""Errors that the user can mend, each one sentence."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class LesionliteError(Exception):
-    """The user can mend this: the message says what is wrong, where, what to do. Exit code 2."""
+    """An error that the user can mend. It says what is wrong, where, and what to do."""
 
 
 def unknown_choice(what: str, given: object, choices: Iterable[str]) -> LesionliteError:
-    """The error for a wrong name: it lists the right ones, the likeliest first.
+    """The error for a wrong name; it lists the right names and suggests the closest.
 
     >>> str(unknown_choice("format", "onx", ["onnx", "coreml"]))
     "there is no format 'onx' (did you mean 'onnx'?); choose from: onnx, coreml"

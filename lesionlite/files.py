@@ -1,4 +1,4 @@
-"""Writing that never leaves half a file behind, and hashes that tell whether anything changed."""
+"""Write files completely or not at all; hash files to see whether they changed."""
 
 import errno
 import hashlib
@@ -25,17 +25,17 @@ def _is_full(folder: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path, ours: bool = False) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes `path`'s place, else it vanishes.
+    """Yield a temporary path beside `path`; on success it replaces `path`, else it is deleted.
 
-    Works for files and for folders (a Core ML package is one). The temporary name keeps the
-    suffix, which some toolchains insist on. Ctrl-C counts as failure.
+    This works for files and for folders, such as a Core ML package. The temporary name keeps the
+    suffix, because some toolchains need it. Ctrl-C counts as failure.
 
     Args:
-        path: where something of ours may lie already; see `lesionlite.outputs`.
-        ours: whether the caller knows that whatever lies there is lesionlite's.
+        path: the target; it may exist if lesionlite wrote it, see `lesionlite.outputs`.
+        ours: whether the caller knows that lesionlite wrote the target.
 
     Raises:
-        LesionliteError: something of the user's lies there, or a folder where a file is to lie.
+        LesionliteError: the target is the user's, or it is a folder and a file is to replace it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if not ours:
@@ -49,8 +49,8 @@ def replacing(path: Path, ours: bool = False) -> Iterator[Path]:
     except LesionliteError:
         raise
     except Exception as error:
-        # safetensors, torch and the toolchains wrap a full disk in errors of their own, and a
-        # copy's error names the file that was read.
+        # safetensors, torch and the toolchains report a full disk by errors of their own, and the
+        # error of a copy names the file that was read.
         number = error.errno if isinstance(error, OSError) else None
         if number is None and _is_full(path.parent):
             number = errno.ENOSPC
@@ -66,18 +66,18 @@ def _put(temporary: Path, path: Path) -> None:
     if os.path.lexists(path) and is_folder != temporary.is_dir():
         found, wanted = ("folder", "file") if is_folder else ("file", "folder")
         raise LesionliteError(f"{path} is a {found}, and a {wanted} of that name is to be written")
-    outputs.list_as_ours(path)  # before: a killed command must be able to write it again
+    outputs.list_as_ours(path)  # first, so that a command after a kill may overwrite it
     if not is_folder:
         os.replace(temporary, path)
         return
     aside = path.with_name(f"{outputs.OLD}{os.getpid()}-{path.name}")
-    os.replace(path, aside)  # there is no way to put one folder over another
+    os.replace(path, aside)  # a rename cannot replace a folder that is not empty
     os.replace(temporary, path)
     outputs.remove(aside)
 
 
 def write_text(path: Path, text: str, ours: bool = False) -> None:
-    """Write `text` as UTF-8, all or nothing; see `replacing`. What no UTF-8 holds is escaped."""
+    """Write `text` as UTF-8, all or nothing; see `replacing`. Lone surrogates are escaped."""
     with replacing(path, ours) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
@@ -88,15 +88,15 @@ def write_json(path: Path, document: Any, ours: bool = False) -> None:
 
 
 def inside(folder: Path, name: str, source: object) -> Path:
-    """The file called `name` in `folder`. Every name that is read from a file comes through here.
+    """The path of `name` in `folder`. Names that come out of a file must be checked with this.
 
     Args:
-        folder: that the file must lie in.
-        name: as it was read.
-        source: where it was read, named in errors.
+        folder: the folder that the file must be in.
+        name: the name that was read.
+        source: where it was read, for errors.
 
     Raises:
-        LesionliteError: if it is no plain name: a path would lead out of the folder.
+        LesionliteError: `name` is not a plain file name; a path could lead out of the folder.
     """
     odd = set("/\\").union(c for c in name if category(c) in NOT_IN_A_LINE)
     plain = name not in ("", ".", "..") and not odd & set(name)
@@ -109,7 +109,7 @@ def inside(folder: Path, name: str, source: object) -> Path:
 
 
 def below(folder: Path, path: str, source: object) -> Path:
-    """As `inside`, of a path: plain names with / between them."""
+    """Like `inside`, for a path of plain names separated by /."""
     place = folder
     for name in path.split("/"):
         place = inside(place, name, source)
@@ -120,8 +120,8 @@ def need_folder(path: Path, what: str = "") -> Path:
     """`path`, if it is a folder.
 
     Args:
-        path: that the user named.
-        what: whose folder it is, as "--ham10000: "; stands before the sentence.
+        path: named by the user.
+        what: start of the error message, such as "--ham10000: ".
 
     Raises:
         LesionliteError: if nothing or a file is there.
@@ -135,7 +135,7 @@ def need_folder(path: Path, what: str = "") -> Path:
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's files and their names in order, as hex."""
+    """SHA-256 in hex: of a file, or of the names and contents of all files in a folder."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file != path and (not file.is_dir() or file.is_symlink()):

@@ -1,4 +1,4 @@
-"""Command lines read into dataclasses by tyro; what it refuses becomes one sentence."""
+"""Read command lines into dataclasses with tyro, and turn its errors into one sentence."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from lesionlite.errors import LesionliteError, unknown_choice
 
 T = TypeVar("T")
 HELP = ("-h", "--help")
-EMPTY_DEFAULT = re.compile(r"\(default: (None|True|False|'')?\)")  # says nothing to a reader
+EMPTY_DEFAULT = re.compile(r"\(default: (None|True|False|'')?\)")  # tells a reader nothing
 HINT = re.compile(r"\((?:default: .*|required)\)$")
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:
-    """Whether one of the arguments does; what stands after `--` is no flag."""
+    """Whether the arguments ask for help. Arguments after `--` are no flags."""
     given = list(arguments)
     flags = given[: given.index("--")] if "--" in given else given
     return any(argument in HELP for argument in flags)
@@ -28,7 +28,7 @@ def asks_for_help(arguments: Sequence[str]) -> bool:
 def read_flags(
     kind: type[T], arguments: Sequence[str], prog: str, pairs: bool = False, **settings: Any
 ) -> T:
-    """What the arguments make of a dataclass of flags.
+    """Read arguments into a dataclass of flags.
 
     Args:
         kind: the dataclass; a field is a flag, or a positional argument.
@@ -51,10 +51,11 @@ def read_flags(
 
 @cache
 def given_flags(kind: type) -> Any:
-    """A TypedDict of a dataclass's fields, for tyro: it then holds only the flags that were given.
+    """A TypedDict with a dataclass's fields. tyro fills in only the flags that were given.
 
-    For settings whose defaults depend on a flag. Help shows the dataclass's own defaults. Switches
-    are always there, because tyro names them by their default (`--cache`, `--no-cache`).
+    It is for settings whose defaults depend on another flag. Help shows the dataclass's defaults.
+    Switches are always filled in, because tyro derives their names from their defaults (`--cache`,
+    `--no-cache`).
     """
     from tyro.conf import arg
     from tyro.constructors import MISSING_NONPROP, ConstructorRegistry, StructTypeInfo
@@ -74,7 +75,7 @@ def given_flags(kind: type) -> Any:
 
 
 def switches(kind: type) -> dict[str, Any]:
-    """The switches of a dataclass of settings, as they are by default."""
+    """The switches of a dataclass of settings, with their defaults."""
     return {row.name: row.default for row in fields(kind) if isinstance(row.default, bool)}
 
 
@@ -90,8 +91,8 @@ def _read(kind: type[T], arguments: Sequence[str], prog: str, settings: dict[str
         made: T = tyro.cli(kind, args=list(arguments), console_outputs=False, **settings)
         return made
     except SystemExit as stop:
-        # tyro prints boxes. A value that does not convert leaves its error behind; what the parser
-        # refuses, a second parser tells in words.
+        # tyro prints errors in boxes. The error of a value that it cannot convert is in the context
+        # of SystemExit. For all other errors, parse again with a parser that raises ours.
         problem = stop.__context__
         parser: Any = tyro.extras.get_parser(kind, **settings)  # a copy of argparse's, by tyro
         refusal = _Refusal(parser, prog)
@@ -101,9 +102,9 @@ def _read(kind: type[T], arguments: Sequence[str], prog: str, settings: dict[str
 
 
 def _rules() -> Any:
-    """How tyro reads paths: an empty one, of a shell's unset variable, would be the working folder.
+    """A context in which tyro refuses an empty path.
 
-    A context, in which the rules hold.
+    A shell passes one for a variable that is not set; it would mean the working folder.
     """
     from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
@@ -131,13 +132,13 @@ def _path(text: str) -> Path:
 
 
 def _as_tyro_spells(argument: str) -> str:
-    """As tyro does: it takes --max_f1_loss, too."""
+    """Spell a flag with dashes, as tyro does: it accepts --max_f1_loss, too."""
     name, equals, value = argument.partition("=")
     return (name.replace("_", "-") if name.startswith("--") else name) + equals + value
 
 
 class _Refusal:
-    """Turns what argparse says into a sentence."""
+    """Turns errors of argparse into one sentence."""
 
     def __init__(self, parser: Any, prog: str) -> None:
         self.actions, self.prog = parser._actions, prog
@@ -147,10 +148,10 @@ class _Refusal:
         return LesionliteError(f"{name}: {words}; see {self.prog} --help")
 
     def of(self, message: str) -> NoReturn:
-        """Stands in for the parser's `error`."""
+        """Replaces the parser's `error`."""
         what, _, which = message.partition(": ")
         if what == "the following arguments are required":
-            # Positional arguments are told by argparse as PATH, all of them.
+            # argparse calls every positional argument PATH.
             given = which.split(", ")
             needed = [a for a in self.actions if a.required]
             flags = [_called(a) for a in needed if "/".join(a.option_strings) in given]
@@ -181,7 +182,7 @@ class _Refusal:
         return self._error(f"there is no flag {flags[0]}{hint}")
 
     def of_value(self, argument: Any, named: Any) -> LesionliteError:
-        """For a value that is of another type than the flag."""
+        """The error for a value that does not have the flag's type."""
         if argument is None:
             return self._error("these arguments do not fit together")
         name = argument.lowered.name_or_flags[0]
@@ -193,7 +194,7 @@ class _Refusal:
 
 
 def _called(action: Any) -> str:
-    """A flag by its name, a positional argument by what it is."""
+    """The name of a flag, or a description of a positional argument."""
     if action.option_strings:
         return str(max(action.option_strings, key=len))
     return f"{action.dest.split('.')[-1].replace('_', ' ')} ({action.metavar or action.dest})"
@@ -213,8 +214,8 @@ def _move_rare_flags(parser: Any, groups: Mapping[str, Sequence[str]]) -> None:
     """Show flags in groups of their own, after the common ones.
 
     Args:
-        parser: whose help is to be printed.
-        groups: field names by the group's title.
+        parser: prints the help.
+        groups: field names by title of the group.
     """
     for title, names in groups.items():
         flags = {f"--{prefix}{n.replace('_', '-')}" for n in names for prefix in ("", "no-")}
@@ -226,14 +227,14 @@ def _move_rare_flags(parser: Any, groups: Mapping[str, Sequence[str]]) -> None:
 
 
 def _print_help(parser: Any) -> None:
-    """Print it, without what tyro adds that says nothing."""
+    """Print help without tyro's additions that tell nothing."""
     for action in parser._actions:
         if isinstance(action.metavar, str):
             action.metavar = action.metavar.replace("{None}|", "").replace("|{None}", "")
         if "-h" in action.option_strings:
             action.help = "Show this help, and end."
         words = EMPTY_DEFAULT.sub("", action.help or "")
-        words = " ".join(words.split())  # lines as they are in the source say nothing
+        words = " ".join(words.split())  # drop the line breaks of the source
         hint = HINT.search(words)
         action.help = words
         if hint:

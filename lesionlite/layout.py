@@ -11,9 +11,9 @@ from lesionlite.errors import LesionliteError
 DATASET, SPLIT_TABLE = "dataset.json", "split.csv"  # beside the splits of a data folder
 
 WEIGHTS, CONTRACT, SETTINGS = "model.safetensors", "contract.json", "train.json"
-DATA = "data.json"  # which images it was trained on
+DATA = "data.json"  # the images that it was trained on
 METRICS, CURVES = "metrics.jsonl", "curves.png"
-LAST, PREVIOUS = "last.pt", "previous.pt"  # checkpoints of a run that is under way
+LAST, PREVIOUS = "last.pt", "previous.pt"  # checkpoints of an unfinished run
 SCORES, CONFUSION = "test.json", "confusion.png"
 TABLES, TABLES_JSON = "tables.md", "tables.json"
 RELIABILITY, LOSS_WEIGHTS = "reliability.png", "weights.png"
@@ -26,7 +26,7 @@ OF_TRAINING = (
 
 @dataclass(frozen=True)
 class _Settings:
-    """What every train.json must have; the rest is read by those who need it."""
+    """The fields of train.json that are checked. Other fields are allowed."""
 
     model: str
     finished: bool = True
@@ -41,12 +41,12 @@ class _Settings:
 
 
 def is_run(path: Path) -> bool:
-    """Whether `path` is a run folder; what is wrong with one says who reads it."""
+    """Whether `path` is a run folder, perhaps a damaged one."""
     return os.path.lexists(path / SETTINGS)
 
 
 def read_settings(run: Path) -> dict[str, Any]:
-    """What a run's train.json holds; {} if there is none.
+    """The content of a run's train.json; {} if there is none.
 
     Raises:
         LesionliteError: if it is damaged.

@@ -1,4 +1,4 @@
-"""What a table of results holds: weighted and macro F1, accuracy, AUC, per class, confusion."""
+"""Metrics of classification: F1, accuracy, AUC, calibration, per-class scores, confusion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Bin:
-    """The images whose answers have about the same confidence.
+    """Images whose top-1 probabilities fall into one interval.
 
     Attributes:
-        images: how many.
-        confidence: mean probability of the first answers.
-        accuracy: share of them that is right.
+        images: their number.
+        confidence: mean top-1 probability.
+        accuracy: share of right top-1 answers.
     """
 
     images: int
@@ -45,18 +45,18 @@ class Scores:
     """Scores of predictions against the truth.
 
     Attributes:
-        images: how many images were scored.
+        images: number of images.
         weighted_f1: F1 per class, averaged by support.
-        macro_f1: F1 per class, averaged over the classes that have an image here.
+        macro_f1: F1 per class, averaged over the classes that have images.
         accuracy: share of right answers.
         weighted_auc: one-vs-rest area under the ROC curve, averaged by support over the classes
-            that have an image here; None where only one class does.
+            that have images; None if only one class has.
         classes: one row per class, in the model's order.
         confusion: [C][C] counts, true class by predicted class.
-        calibration_error: expected, see `calibration_error`.
-        reliability: answers by their confidence.
-        domains: the scores of the images of some classes, by the domain's name. Where domains can
-            be told apart at a glance (dermoscopy, photographs), the score of all flatters.
+        calibration_error: expected calibration error; see `calibration_error`.
+        reliability: accuracy by confidence.
+        domains: scores of each domain's images by name of the domain. If domains are easy to tell
+            apart (dermoscopy, photographs), the score of all images is too optimistic.
     """
 
     images: int
@@ -72,7 +72,7 @@ class Scores:
 
 
 def weighted_f1(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> float:
-    """F1 per class averaged by support; a class never answered counts as 0."""
+    """F1 per class averaged by support; a class that is never predicted has an F1 of 0."""
     confusion = np.bincount(truth * classes + answers, minlength=classes * classes)
     confusion = confusion.reshape(classes, classes)
     return float(
@@ -98,7 +98,7 @@ def score(
         probabilities: [N, C].
         truth: class indices, [N].
         labels: [C] names.
-        domains: the classes of each domain to score apart, too.
+        domains: classes by domain; each domain is also scored alone.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -134,7 +134,7 @@ def _by_domain(
     labels: tuple[str, ...],
     domains: Mapping[str, Sequence[str]],
 ) -> dict[str, Scores]:
-    """The scores of each domain that some of the images are of."""
+    """Scores of each domain that has some of the images, but not all."""
     of_domain = {
         name: np.isin(truth, [labels.index(c) for c in classes if c in labels])
         for name, classes in domains.items()
@@ -149,7 +149,7 @@ def _by_domain(
 def _weighted_auc(
     probabilities: Floats, truth: NDArray[np.int64], present: NDArray[np.bool_]
 ) -> float | None:
-    """scikit-learn's own multi-class form refuses classes without an image; this skips them."""
+    """Skips classes without images, which scikit-learn's multi-class AUC refuses."""
     from sklearn.metrics import roc_auc_score
 
     if present.sum() < 2:
@@ -160,12 +160,12 @@ def _weighted_auc(
 
 
 def reliability(probabilities: Floats, truth: NDArray[np.int64], bins: int = 15) -> tuple[Bin, ...]:
-    """Bins of equal width by confidence, those left out that no image falls in.
+    """Bins of equal width by confidence, without empty ones.
 
     Args:
         probabilities: [N, C].
         truth: class indices, [N].
-        bins: how many.
+        bins: number of bins.
     """
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == truth
@@ -183,7 +183,7 @@ def calibration_error(bins: tuple[Bin, ...]) -> float:
 
 
 def score_table(scores: Scores, title: str) -> "Table":
-    """Per-class precision, recall, F1 and support for a terminal, with the totals below."""
+    """A terminal table of each class's precision, recall, F1 and support; totals come last."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="")

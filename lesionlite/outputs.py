@@ -1,7 +1,8 @@
-"""Folders that commands write into: one command at a time, and nothing of the user's is replaced.
+"""Output folders. One command writes into a folder at a time, and nothing of the user's is lost.
 
-In each lies `.lesionlite`, a list of what was written there. Only what is listed is ever replaced
-or deleted. Half-written things have names of their own, so that a killed command's can be swept.
+Each folder has a file `.lesionlite`, which lists what lesionlite wrote there. Only listed files are
+ever replaced or deleted. Files that are being written have temporary names, so that the next
+command can delete what a killed command left.
 """
 
 import fcntl
@@ -19,7 +20,7 @@ from lesionlite.errors import LesionliteError
 MARK = ".lesionlite"
 HALF, OLD = ".lesionlite-half-", ".lesionlite-old-"  # + process + "-" + name
 ABOUT = "# lesionlite wrote the files named here, and replaces nothing else in this folder.\n"
-WAIT = 5.0  # seconds: a killed command's child processes hold its folder for a moment longer
+WAIT = 5.0  # seconds: child processes of a killed command keep its lock for a moment
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,17 @@ _claims: dict[Path, _Claim] = {}
 
 @contextmanager
 def writing_into(out: Path, **inputs: Path | None) -> Iterator[None]:
-    """Keep a folder for this process alone while inside, and sweep what a killed one left there.
+    """Lock a folder for this process, and delete what a killed process left half-written there.
 
-    The folder is made; if nothing is written, it goes again.
+    The folder is created if it is missing, and removed again if it stays empty.
 
     Args:
-        out: what --out names.
-        inputs: what is read meanwhile, by what users call it; none may lie in the other.
+        out: the value of --out.
+        inputs: paths that are read meanwhile, by their names in errors.
 
     Raises:
-        LesionliteError: a file is there, an input lies in it or it in an input, or another process
-            writes into it.
+        LesionliteError: `out` is a file, `out` and an input contain each other, or another process
+            writes into `out`.
     """
     refuse_overlap(out, **inputs)
     if out.exists() and not out.is_dir():
@@ -92,16 +93,16 @@ def refuse_overlap(out: Path, **inputs: Path | None) -> None:
 
 
 def _make(folder: Path) -> list[Path]:
-    """Make a folder; those that were not there, innermost first."""
+    """Create a folder and its parents; returns those that were created, innermost first."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing
 
 
 def _lock(descriptor: int, out: Path) -> None:
-    """A lock on the folder itself: it leaves no file, and ends with the process, however it ends.
+    """Lock the folder itself. The lock leaves no file and ends with the process.
 
-    A network file system may refuse; then there is none.
+    Some network file systems cannot lock; there the folder stays unlocked.
     """
     end = time.monotonic() + WAIT
     while True:
@@ -120,7 +121,7 @@ def _lock(descriptor: int, out: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed commands left half-written; put back what one was about to replace."""
+    """Delete what killed commands left half-written; restore what they were about to replace."""
     for path in folder.glob(f"{OLD}*"):
         put_back(path)
     for path in folder.glob(f"{HALF}*"):
@@ -128,7 +129,7 @@ def _sweep(folder: Path) -> None:
 
 
 def put_back(aside: Path) -> None:
-    """Give what was moved aside its name again, unless the new one has it already."""
+    """Restore what was moved aside, unless its replacement is in place."""
     target = aside.with_name(aside.name.removeprefix(OLD).split("-", 1)[1])
     if os.path.lexists(target):
         remove(aside)
@@ -137,7 +138,7 @@ def put_back(aside: Path) -> None:
 
 
 def sweep_beside(path: Path) -> None:
-    """As `_sweep`, of one name alone, in any folder: what processes left that have died."""
+    """Like `_sweep`, for one name in any folder: clean up after processes that have died."""
     for prefix in (OLD, HALF):
         for left in path.parent.glob(f"{prefix}*-{_escaped(path.name)}"):
             process = left.name.removeprefix(prefix).split("-", 1)[0]
@@ -160,7 +161,7 @@ def _is_alive(process: int) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, a link or a folder that is ours."""
+    """Delete a file, a link or a folder, which must be ours."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -168,7 +169,7 @@ def remove(path: Path) -> None:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether lesionlite wrote what is at `path`, by the list of the folder that it lies in."""
+    """Whether lesionlite wrote what is at `path`, according to the list in its folder."""
     found = _claim_of(path)
     if found is None:
         return False
@@ -178,7 +179,7 @@ def is_ours(path: Path) -> bool:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Refuse to write where something of the user's is. An empty folder is nothing.
+    """Refuse to overwrite something of the user's. An empty folder may be overwritten.
 
     Raises:
         LesionliteError: if something is there that lesionlite did not write.
@@ -195,13 +196,13 @@ def refuse_foreign(path: Path) -> None:
 
 
 def list_as_ours(path: Path) -> None:
-    """Add `path` to the list of the folder that it lies in, if that is one of ours."""
+    """Add `path` to the list in its folder, if lesionlite keeps one there."""
     found = _claim_of(path)
     if found is None or is_ours(path) or _is_half(_name_in(found, path)):
         return
     name = _name_in(found, path)
     mark = found.folder / MARK
-    with mark.open("a", encoding="utf-8") as stream:  # a name as JSON: one line, whatever is in it
+    with mark.open("a", encoding="utf-8") as stream:  # as JSON, a name is always one line
         stream.write(("" if stream.tell() else ABOUT) + json.dumps(name) + "\n")
     found.names.add(name)
 
@@ -215,11 +216,11 @@ def remove_ours(folder: Path, kept: Collection[str]) -> list[str]:
     """Delete what lesionlite wrote into `folder`, and nothing of the user's.
 
     Args:
-        folder: kept for this process by `writing_into`, or by nobody.
+        folder: locked by `writing_into`, or not locked at all.
         kept: names in `folder` that stay, with all below them.
 
     Returns:
-        The names of what was deleted.
+        The names that were deleted.
     """
     names = _listed(folder.resolve())
     old = sorted(n for n in names if n.split("/")[0] not in kept and _stays_in(folder, n))
@@ -230,7 +231,7 @@ def remove_ours(folder: Path, kept: Collection[str]) -> list[str]:
             if parent == folder or any(parent.iterdir()):
                 break
             parent.rmdir()
-    if old:  # the user may give these names to things of their own
+    if old:  # from now on, files with these names are the user's
         lines = "".join(json.dumps(name) + "\n" for name in sorted(names - set(old)))
         half = folder / f"{HALF}{os.getpid()}-{MARK}"
         half.write_text(ABOUT + lines, encoding="utf-8")
@@ -241,7 +242,7 @@ def remove_ours(folder: Path, kept: Collection[str]) -> list[str]:
 
 
 def _stays_in(folder: Path, name: str) -> bool:
-    """Whether a name of a list leads to something in its folder, whoever wrote it there."""
+    """Whether a listed name stays inside the folder; the list may have been edited."""
     place = _place(folder / name)
     return place.name not in ("", "..") and place.is_relative_to(folder.resolve())
 
@@ -251,7 +252,7 @@ def _is_half(name: str) -> bool:
 
 
 def _place(path: Path) -> Path:
-    """Absolute, links of its folders followed, its own not."""
+    """The absolute path. Links are resolved in its folders, but not in its last part."""
     return path.parent.resolve() / path.name
 
 
@@ -260,7 +261,7 @@ def _name_in(claim: _Claim, path: Path) -> str:
 
 
 def _claim_of(path: Path) -> _Claim | None:
-    """The innermost folder around `path` that is kept for us or has a list."""
+    """The innermost folder around `path` that this process has locked or that has a list."""
     for folder in _place(path).parents:
         if folder in _claims:
             return _claims[folder]
@@ -270,7 +271,7 @@ def _claim_of(path: Path) -> _Claim | None:
 
 
 def _listed(folder: Path) -> set[str]:
-    """What the list names. A line that was cut off counts for nothing."""
+    """The names in the list. A line that was cut off is ignored."""
     mark = folder / MARK
     if not mark.is_file():
         return set()

@@ -1,4 +1,4 @@
-"""One check for the settings of every command: each of its type, finite, in range."""
+"""Check settings: every field has its type, is finite, and is in range."""
 
 import os
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ from typing import Any, get_type_hints
 from lesionlite.documents import Mismatch, structure
 from lesionlite.errors import LesionliteError
 
-MAX_THREADS = 1024  # more than any machine's cores; each takes memory, and a system has an end
+MAX_THREADS = 1024  # more than any machine has cores; each thread takes memory
 THREADS = f"from 1 to {MAX_THREADS}"
 MAX_SEED = 2**32 - 1
-SEED = f"from 0 to {MAX_SEED}"  # what each of the generators takes
+SEED = f"from 0 to {MAX_SEED}"  # all random generators accept these
 
 
 def refuse_types(settings: Any) -> None:
-    """Refuse a record of settings that has a field of another type, or a number that is not finite.
+    """Refuse settings that have a field of a wrong type, or a number that is not finite.
 
     Raises:
         LesionliteError: naming the flag, its value, and what it may be.
@@ -32,7 +32,7 @@ def refuse_types(settings: Any) -> None:
 
 
 def refuse_settings(settings: object, rules: Iterable[tuple[str, bool, str]]) -> None:
-    """Refuse a record of settings whose fields break a rule: name, whether it is kept, the rule.
+    """Refuse settings that break a rule. A rule is: field name, whether it holds, its text.
 
     Raises:
         LesionliteError: naming the flag, its value, and what it may be.
@@ -46,14 +46,14 @@ def refuse_settings(settings: object, rules: Iterable[tuple[str, bool, str]]) ->
 
 
 def named_path(value: object, name: str) -> Path:
-    """An argument of a public function as a path.
+    """Convert an argument of a public function to a path.
 
     Args:
         value: what the caller gave.
         name: of the argument.
 
     Raises:
-        LesionliteError: if it is no path, or an empty text, which would be the working folder.
+        LesionliteError: it is no path, or it is empty, which would mean the working folder.
     """
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
         raise LesionliteError(f"{name} is {value!r}; it must be a path, as text or pathlib.Path")
@@ -63,10 +63,10 @@ def named_path(value: object, name: str) -> Path:
 
 
 def are_threads(*numbers: int) -> bool:
-    """Whether each is a number of threads or processes that a machine may have; see `THREADS`."""
+    """Whether all are allowed numbers of threads or processes; see `THREADS`."""
     return all(1 <= number <= MAX_THREADS for number in numbers)
 
 
 def flag(name: str) -> str:
-    """A field's name as the command line spells it."""
+    """The flag of a field, as the command line spells it."""
     return "--" + name.replace("_", "-")

@@ -1,6 +1,6 @@
-"""Standard output and error that cannot fail: a closed pipe or full disk ends no training.
+"""Standard streams that cannot fail: a closed pipe or a full disk does not stop a training.
 
-Standard library only: `lesionlite --help` must answer at once.
+Only the standard library is used, because `lesionlite --help` must be fast.
 """
 
 import errno
@@ -12,14 +12,15 @@ from typing import Any, TextIO
 
 
 class Lenient:
-    """A text stream whose writes never raise; the first problem is remembered.
+    """A text stream whose writes never raise. It remembers the first error.
 
-    Once a write fails, what follows is dropped, and the descriptor leads to /dev/null: Python would
-    try again at its end, and say so. Everything else is asked of the stream itself.
+    After a failed write, all that follows is dropped, and the descriptor is connected to /dev/null;
+    otherwise Python would write again when it ends, and report the error. All other attributes are
+    those of the wrapped stream.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        """Wrap a stream; None stands for one that was closed when Python began."""
+        """Wrap a stream; None means that it was closed when Python started."""
         self.problem: OSError | ValueError | None = None
         self._closed = stream is None
         self._stream = stream or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
@@ -28,7 +29,7 @@ class Lenient:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, with backslashes for what the stream's encoding lacks."""
+        """Write text; characters that the encoding lacks are escaped."""
         if self.problem is None and self._closed:
             self.problem = OSError(errno.EBADF, os.strerror(errno.EBADF))
         if self.problem is None:
@@ -39,18 +40,18 @@ class Lenient:
         return len(text)
 
     def writelines(self, lines: Any) -> None:
-        """Write all of them."""
+        """Write several texts."""
         self.write("".join(lines))
 
     def flush(self) -> None:
-        """Hand on what is buffered."""
+        """Write what is buffered."""
         try:
             self._stream.flush()
         except (OSError, ValueError) as error:
             self._give_up(error)
 
     def encodable(self, text: str) -> str:
-        r"""`text` with \xff for bytes of names that are not UTF-8, \u.... for what is not there."""
+        r"""`text` with escapes: \xff for bytes that are not UTF-8, \u.... for missing characters."""
         encoding = self._stream.encoding or "utf-8"
         try:
             text.encode(encoding)
@@ -72,7 +73,7 @@ class Lenient:
             return
 
     def refused(self) -> str | None:
-        """Why what was written did not arrive; None if it did, or if its reader had enough."""
+        """Why a write failed; None if none did, or if the reader closed the pipe."""
         if self.problem is None or isinstance(self.problem, BrokenPipeError):
             return None
         known = {
@@ -91,7 +92,7 @@ def _from_bytes(text: str) -> bool:
 
 @contextmanager
 def lenient_streams() -> Iterator[tuple[Lenient, Lenient]]:
-    """Let `sys.stdout` and `sys.stderr` be `Lenient` while inside; yields both."""
+    """Replace `sys.stdout` and `sys.stderr` by `Lenient` ones within the context; yields both."""
     _open_standard_descriptors()
     before = sys.stdout, sys.stderr
     out, err = Lenient(sys.stdout), Lenient(sys.stderr)
@@ -105,10 +106,10 @@ def lenient_streams() -> Iterator[tuple[Lenient, Lenient]]:
 
 
 def _open_standard_descriptors() -> None:
-    """A file that is opened next would get the number of one that is closed, and words with it."""
+    """Open closed standard descriptors; else the next opened file would get their numbers."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
             os.set_inheritable(descriptor, True)

@@ -25,13 +25,13 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
 
     def markdown(self) -> str:
-        """For people; numbers to three or four places."""
+        """Markdown, with four decimals."""
         body = [[_shown(value) for value in row] for row in self.rows]
         text = "\n".join(markdown_lines(self.columns, body))
         return f"**{self.title}**\n\n{text}\n"
 
     def csv(self) -> str:
-        """For spreadsheets, all digits."""
+        """CSV, with all digits."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(self.columns)
@@ -39,7 +39,7 @@ class Table:
         return stream.getvalue()
 
     def document(self) -> dict[str, Any]:
-        """For programs: a record for each row."""
+        """A JSON document with an object for each row."""
         return {
             "title": self.title,
             "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows],
@@ -54,7 +54,7 @@ def markdown_lines(
     Args:
         columns: Names.
         rows: One cell per column.
-        words: So many columns on the left hold words; the others hold numbers, aligned right.
+        words: Number of columns on the left that hold text; the others hold numbers.
     """
     lines = [_markdown_line(columns), "|" + "---|" * words + "---:|" * (len(columns) - words)]
     return [*lines, *(_markdown_line(row) for row in rows)]
@@ -67,7 +67,7 @@ def _markdown_line(cells: Sequence[str]) -> str:
 def terminal_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1, title: str = ""
 ) -> "RichTable":
-    """A table for `console.say`; arguments as of `markdown_lines`."""
+    """A table for `console.say`; takes the arguments of `markdown_lines`."""
     from rich.table import Table
 
     table = Table(
@@ -91,7 +91,7 @@ def _shown(value: Any) -> str:
 
 
 def overall_table(scores: Scores) -> Table:
-    """Table 2: all images, and those of each domain."""
+    """Table 2: scores of all images and of each domain."""
     rows = [("all", scores), *scores.domains.items()]
     columns = ("part", "images", "accuracy", "weighted F1", "macro F1", "weighted AUC", "ECE")
     return Table(
