@@ -1,7 +1,6 @@
 """lesionlite: from a folder of images to phone models that are proven.
 
-What users import. Nothing is imported before it is used, so that `import lesionlite` takes no time
-and meets no module of the user's own.
+Names are imported when they are used, so that `import lesionlite` is fast.
 """
 
 from importlib import import_module
@@ -53,9 +52,10 @@ def __dir__() -> list[str]:
 
 
 class CallablePackage(ModuleType):
-    """A package that is called as the function of its name: `lesionlite.train(data, out)`.
+    """A package that can be called like the function of its name: `lesionlite.train(data, out)`.
 
-    Python binds an imported package to its parent, where it would hide that function.
+    `lesionlite.train` cannot be the function itself: Python replaces it by the package as soon as
+    something imports `lesionlite.train`.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -86,8 +86,8 @@ def embed(
     """Make a phone app (web, android, ios) in `out` that holds artifacts; see `mobile_app_stub/`.
 
     Raises:
-        LesionliteError: there is nothing to embed, an artifact failed or was changed, or `out` holds
-            an app already.
+        LesionliteError: there is nothing to embed, an artifact failed or was changed, or `out`
+            holds an app already.
     """
     from lesionlite.mobile_app_stub.embed import embed as fill_template
 

@@ -51,7 +51,7 @@ class Lenient:
             self._give_up(error)
 
     def encodable(self, text: str) -> str:
-        r"""`text` with escapes: \xff for bytes that are not UTF-8, \u.... for missing characters."""
+        r"""`text` with escapes: \xff for bytes that are not UTF-8, \u.... for others it lacks."""
         encoding = self._stream.encoding or "utf-8"
         try:
             text.encode(encoding)
