@@ -19,11 +19,11 @@ from lesionlite.train.recipes import with_changes
 TrainingFlags = Annotated[
     dict[str, Any], OmitArgPrefixes, arg(constructor_factory=partial(given_flags, TrainConfig))
 ]
-"""The training flags that the user gave. `--recipe`, which may be one of them, decides the rest."""
+"""The training flags that the user gave. The recipe (`--recipe`) sets all others."""
 
 
 def no_flags() -> dict[str, Any]:
-    """What `TrainingFlags` holds when no flag was given: the switches."""
+    """The value of `TrainingFlags` if no flag was given: the switches at their defaults."""
     return switches(TrainConfig)
 
 
@@ -32,7 +32,7 @@ def training_of(flags: Mapping[str, Any], default: str = "paper") -> TrainConfig
 
     Args:
         flags: see `TrainingFlags`.
-        default: the recipe if they name none.
+        default: the recipe if `flags` names none.
 
     Raises:
         LesionliteError: there is no such recipe, or a setting cannot work.
@@ -41,10 +41,10 @@ def training_of(flags: Mapping[str, Any], default: str = "paper") -> TrainConfig
 
 
 def named_images(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """The images that a command names, or that lie below folders it names; says what is left out.
+    """The image files among `paths` and below its folders; prints what is left out.
 
     Raises:
-        LesionliteError: if there is none.
+        LesionliteError: there is no image.
     """
     found = find_named(paths)
     for sentence in sentences(found.left_out, "images"):
@@ -56,15 +56,15 @@ def named_images(paths: Sequence[Path]) -> tuple[Path, ...]:
 class Prepare:
     """Merge raw HAM10000, ISIC 2019 and MSLD v2.0 into one ImageFolder of the paper's classes.
 
-    Splits are by lesion or patient, so that none is on both sides, and stratified by class. The
-    merge of ISIC 2019 and MSLD v2.0 on Kaggle is read, too, and divided anew.
+    All images of a lesion or patient go into one split, and each split gets its share of each
+    class. Also reads Kaggle's merge of ISIC 2019 and MSLD v2.0, and splits it again.
     """
 
     config: OmitArgPrefixes[PrepareConfig]
     json: Json = False
 
     def run(self) -> Outcome:
-        """Prepare, and say what must be known of the result."""
+        """Prepare, and print the notes and the number of images per split."""
         summary = prepare(self.config)
         for sentence in summary.sentences():
             say(sentence)
@@ -79,7 +79,8 @@ class Prepare:
 class Audit:
     """Look for lesions, patients and near-duplicates in two splits; exits with 1 if any.
 
-    Near-duplicates are found by perceptual hash, mirrored and turned ones, too, cropped ones not.
+    Near-duplicates are found by perceptual hash, also if mirrored or rotated by quarter turns, but
+    not if cropped.
     """
 
     data: Positional[Path]
@@ -88,14 +89,15 @@ class Audit:
     """CSV with a column image (or image_id) and a column group (or lesion_id, patient_id); by
     default the split.csv that `prepare` leaves in the folder."""
     out: Path | None = None
-    """CSV file for the list of all."""
+    """CSV file to write all of them to."""
     skip_bad: bool = False
-    """Leave out images that cannot be decoded instead of stopping."""
+    """Leave out images that cannot be decoded, instead of stopping."""
     json: Json = False
 
     def run(self) -> Outcome:
-        """Audit, and list what was found."""
-        from lesionlite.train.data.audit import audit, decode_all, refuse_list_place, write_csv
+        """Audit, and print the first leaks and a summary."""
+        from lesionlite.train.data.audit import audit, decode_all
+        from lesionlite.train.data.audit_csv import refuse_list_place, write_csv
         from lesionlite.train.data.splits import read_dataset
 
         if self.out is not None:
@@ -123,7 +125,7 @@ class Train:
     out: Path
     """Run folder to write: weights, contract.json, train.json, metrics.jsonl, curves.png."""
     resume: bool = False
-    """Go on with an interrupted run in --out."""
+    """Continue an interrupted run in --out."""
     RARE_FLAGS = RARE_FLAGS
     training: TrainingFlags = field(default_factory=no_flags)
     json: Json = False
@@ -134,7 +136,7 @@ class Train:
         return training_of(self.training)
 
     def run(self) -> Outcome:
-        """Train, and show the table of the test split if there is one."""
+        """Train, and print the scores on the test split if there is one."""
         from lesionlite.metrics import score_table
         from lesionlite.train.results import train_and_test
 
@@ -169,7 +171,7 @@ class Profile:
         return training_of(self.training)
 
     def run(self) -> Outcome:
-        """Measure, and show the rates."""
+        """Measure, and print the rates."""
         from lesionlite.train.trials.profile import profile
 
         rates = profile(self.data, self.config)
@@ -189,16 +191,16 @@ class Explain:
     images: Positional[tuple[Path, ...]]
     """Image files, or folders of them."""
     out: Path
-    """Folder for a picture of each, and explanations.json."""
+    """Folder to write: a picture for each image, and explanations.json."""
     label: str | None = None
-    """The class to explain; by default each image's likeliest."""
+    """The class to explain; by default each image's most probable one."""
     layer: str = ""
-    """Whose activations are weighed, e.g. stages.3; by default the last stage with a map of 7 x 7
-    or finer. Earlier ones are finer and know less of classes."""
+    """The layer whose activations make the map, e.g. stages.3; by default the last stage with a map
+    of 7 x 7 or finer. Maps of earlier layers are finer but say less about classes."""
     json: Json = False
 
     def run(self) -> Outcome:
-        """Explain, and say what was answered."""
+        """Explain, and print the answer for each image."""
         from lesionlite.train.explain import explain
 
         made = explain(self.model, self.images, self.out, self.label, self.layer)

@@ -6,7 +6,7 @@ from typing import Literal
 from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE, Contract
 from lesionlite.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
 
-# Far above any useful value: a mistyped number must not fill the memory.
+# Far above any useful value. They stop a mistyped number from filling the memory.
 MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
 
 RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
@@ -27,86 +27,89 @@ class TrainConfig:
     """How to train. The defaults are the paper's (Regmi and Xu)."""
 
     recipe: str = "paper"
-    """Named settings, which the other flags then change. paper: the article's (side 256, batch 100,
-    rate 3e-3). authors: their published code's (batch 32, rate 3e-4, centre crop of 292, 1.5 times
-    the images per epoch, rotation). recommended: the best on real images, see docs/results.md
-    (sampler alone, batch 32, rate 1.5e-3, rotation). demo: minutes on two cores, from scratch;
-    `build` without DATA uses it. The defaults shown below are the paper's."""
+    """Named settings; other flags override them. paper: the article's (side 256, batch 100, rate
+    3e-3). authors: their published code's (batch 32, rate 3e-4, centre crop of 292, 1.5 times the
+    images per epoch, rotation). recommended: the best on real images, see docs/results.md (sampler
+    alone, batch 32, rate 1.5e-3, rotation). demo: from scratch, in minutes on two cores; `build`
+    without DATA uses it. The defaults shown below are the paper's."""
     model: str = "mobilevitv2_100"
     """The timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
     weights: str = "timm"
     """Where to start: `timm` downloads ImageNet weights, `none` starts from scratch, or a FILE
-    (a timm state dict in .safetensors or .pt, a checkpoint of timm's train.py, of Lightning and
-    the like, or Apple's ml-cvnets checkpoint in .pt)."""
+    (a timm state dict in .safetensors or .pt, a checkpoint of timm's train.py, Lightning and
+    similar tools, or Apple's ml-cvnets checkpoint in .pt)."""
     weights_ema: bool = True
-    """Of a FILE that holds weights and their moving average, take the weights; by default the
-    average is taken, as timm's tools do."""
+    """If the FILE of --weights holds both weights and their moving average, use the weights; by
+    default the average is used, as in timm's tools."""
     side: int = 256
     """Side of the network's square input in pixels, a multiple of 32."""
     resize: Literal["squash", "shortest"] = "squash"
     """`squash` resizes the whole image to the square; `shortest` resizes the shorter side to
-    resize-side and cuts the centre out."""
+    --resize-side and crops the centre."""
     resize_side: int = 0
-    """The shorter side before the crop, for `shortest`; 0 means side."""
+    """Shorter side before the crop in pixels, for `--resize shortest`; 0 means --side."""
     epochs: int = 60
-    """Maximum number of epochs; 0 saves the starting weights as a run."""
+    """Maximum number of epochs; 0 saves the starting weights untrained."""
     batch: int = 100
     """Images per step, shared by all processes that torchrun starts."""
     lr: float = 3e-3
     """Peak learning rate of AdamW."""
     weight_decay: float = 0.05
-    """Decoupled weight decay; norms and biases get none."""
+    """Decoupled weight decay; not applied to norms and biases."""
     warmup: float = 0.05
     """Share of the steps in which the learning rate rises; it then falls along a cosine to zero."""
     clip: float = 1.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient; larger gradients are scaled down to it."""
     patience: int = 10
     """Stop after this many epochs without a better weighted F1 on validation."""
     imbalance: Literal["dual", "sampler", "loss", "none"] = "dual"
-    """Rare classes are drawn more often (sampler), weigh more in the loss (loss), both (dual)."""
+    """How rare classes are favoured: drawn more often (sampler), weighted more in the loss (loss),
+    both (dual), or neither (none)."""
     beta: float = 0.999
     """Beta of the Effective-Number-of-Samples loss weights."""
     draws: float = 1.0
-    """Images drawn for an epoch, as a multiple of the training set."""
+    """Images per epoch, as a multiple of the training set's size."""
     crop: float = 0.7
     """Smallest share of an image's area that a random crop keeps."""
     rotation: float = 0.0
     """Largest random rotation in degrees."""
     jitter: float = 0.1
-    """Largest random change of brightness, contrast and saturation: of a factor, away from 1."""
+    """Largest random change of brightness, contrast and saturation: each is scaled by a factor
+    between 1 - JITTER and 1 + JITTER."""
     label_smoothing: float = 0.0
-    """Share of the target that is spread evenly over all classes."""
+    """Share of each target probability that is spread evenly over all classes."""
     drop_path: float = 0.0
-    """Probability of skipping a residual branch in training, rising to this in the last block."""
+    """Probability of skipping the last block's residual branch in training; it rises linearly
+    from 0 in the first block."""
     layer_decay: float = 1.0
-    """Factor of the learning rate from one layer to the one before it; below 1 the early layers,
-    which a pretrained network has right already, learn more slowly."""
+    """Learning rate of a layer, as a multiple of the next layer's; below 1 the early layers of a
+    pretrained network change less."""
     ema: float = 0.0
-    """Decay per step of an exponential moving average of the weights, which is then what counts;
-    0 means none."""
+    """Decay per step of an exponential moving average of the weights, which is then validated and
+    saved in their place; 0 keeps no average."""
     coverage: float = 0.9
-    """Share of validation images that get an answer: below the confidence that leaves so many, apps
-    say "not sure"."""
+    """Share of validation images that get an answer; for the rest, those of lowest confidence,
+    apps say "not sure"."""
     cache: bool = True
     """Decode training images in every epoch, from the full-size files; by default they are decoded
-    once, and kept in the cache folder (3 bytes a pixel)."""
+    once and kept, scaled down, in the cache folder (3 bytes per pixel)."""
     workers: int = -1
-    """Processes that decode and augment images; -1 means none on a CPU, where they would compete
-    with the arithmetic, and one per core (at most 8) beside a GPU."""
+    """Processes that decode and augment images; -1 means none when training on a CPU, where they
+    would slow the training, and one per core (at most 8) when training on a GPU."""
     seed: int = 0
     """Seed of weights, sampling and augmentation."""
     device: str = "auto"
     """Where to compute: `auto`, `cpu`, `cuda` or `mps`."""
     bf16: Literal["auto", "on", "off"] = "auto"
-    """bfloat16 autocast; `auto` uses it where the hardware multiplies in it."""
+    """bfloat16 autocast; `auto` uses it if the hardware supports it."""
     skip_bad: bool = False
-    """Leave out images that cannot be decoded instead of stopping."""
+    """Leave out images that cannot be decoded, instead of stopping."""
 
     def __post_init__(self) -> None:
-        """Refuse settings that cannot work.
+        """Check types and ranges.
 
         Raises:
-            LesionliteError: naming the setting, its value, and what it may be.
+            LesionliteError: a setting is wrong; names it, its value and what it may be.
         """
         refuse_types(self)
         label = type(self).recipe
@@ -158,10 +161,10 @@ class TrainConfig:
         refuse_settings(self, rules)
 
     def contract(self, labels: tuple[str, ...], note: str = "") -> Contract:
-        """The contract of a network that these settings train.
+        """The contract of a network trained with these settings.
 
         Args:
-            labels: class names in the order of the outputs.
+            labels: [C] class names in the order of the outputs.
             note: see `Contract`.
         """
         return Contract(labels, self.side, self.resize, self.resize_side, note=note)

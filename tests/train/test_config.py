@@ -61,7 +61,10 @@ def test_help_of_a_flag_that_switches_off_reads_after_it(
         cli._parse(["train", "--help"])
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "--no-cache Decode training images in every epoch" in said
-    assert "--no-weights-ema Of a FILE that holds weights and their moving average" in said
+    assert (
+        "--no-weights-ema If the FILE of --weights holds both weights and their moving average"
+        in said
+    )
 
 
 def test_help_shows_the_common_flags_first(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,7 @@
-"""Leaks between splits: images of one lesion or patient, and near-duplicates, on both sides."""
+"""Find leaks: images of one lesion or patient, and near-duplicates, that are in two splits."""
 
-import csv
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from io import StringIO
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,6 @@ from PIL import Image
 
 from lesionlite.console import say
 from lesionlite.errors import LesionliteError
-from lesionlite.files import write_text
 from lesionlite.layout import SPLIT_TABLE
 from lesionlite.train.data.images import inspect
 from lesionlite.train.data.rows import group_name, match_images, read_table
@@ -23,20 +19,22 @@ from lesionlite.train.data.splits import Dataset, Split, leave_out
 
 IMAGE_COLUMNS = ("image", "image_id", "file")
 GROUP_COLUMNS = ("group", "lesion_id", "patient_id")
-COLUMNS = ("image", "like", "class", "reason")  # of the list of leaks
-DISTANCE = 6  # of 64 bits in which two perceptual hashes may differ
-ALIKE = 0.99  # correlation of two thumbnails, for hashes of plain skin agree by chance
-THUMBNAIL = 32
-CHUNK = 512
+MAX_DISTANCE = 6  # bits, of 64, in which the hashes of near-duplicates differ at most
+# Least correlation of their thumbnails. Hashes alone will not do: on plain skin they agree by
+# chance.
+MIN_CORRELATION = 0.99
+THUMBNAIL = 32  # side in pixels
+CHUNK = 512  # images compared at a time, to bound memory
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What is remembered of an image.
+    """What near-duplicates are recognized by.
 
     Attributes:
-        hashes: perceptual, of 64 bits, of the image as it is and mirrored and turned, [8].
-        thumbnail: grey, centred, of unit norm, [32, 32].
+        hashes: uint64 [8], perceptual hashes of the image in its eight orientations (four quarter
+            turns, and each mirrored).
+        thumbnail: float32 [32, 32], grey, of mean 0 and norm 1.
     """
 
     hashes: NDArray[np.uint64]
@@ -45,13 +43,13 @@ class Signature:
 
 @dataclass(frozen=True)
 class Leak:
-    """An image whose like is in an earlier split.
+    """An image of val or test that an earlier split also has, in the order train, val, test.
 
     Attributes:
-        image: of the later split (test comes last), its path below the data folder.
-        like: of the earlier one.
-        label: class of the image.
-        reason: "group NAME", or "near-duplicate, D bits".
+        image: path below the data folder.
+        like: path of the matching image in the earlier split.
+        label: class of `image`.
+        reason: why they match: "group NAME", or "near-duplicate, D bits".
     """
 
     image: str
@@ -62,12 +60,12 @@ class Leak:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What was found.
+    """The result of `audit`.
 
     Attributes:
-        images: how many were looked at.
+        images: number of images compared.
         grouped: how many of them have a known group.
-        leaks: every image of val and test that has its like in an earlier split.
+        leaks: every match between an image and one of an earlier split.
     """
 
     images: int
@@ -75,14 +73,14 @@ class AuditResult:
     leaks: tuple[Leak, ...]
 
     def per_class(self) -> dict[str, int]:
-        """Leaking images by class, most first."""
+        """Number of leaking images by class, largest first."""
         counts: dict[str, int] = {}
         for label, _ in {(leak.label, leak.image) for leak in self.leaks}:
             counts[label] = counts.get(label, 0) + 1
         return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
     def sentence(self) -> str:
-        """For a person."""
+        """A summary for people."""
         known = f"groups of {self.grouped} of {self.images} images known"
         leaking = len({leak.image for leak in self.leaks})
         if not leaking:
@@ -94,39 +92,39 @@ class AuditResult:
         )
 
     def document(self) -> dict[str, Any]:
-        """For programs."""
+        """The JSON document."""
         return {**asdict(self), "per_class": self.per_class()}
 
 
 def signature_of(image: Image.Image) -> Signature:
-    """What is compared of an image; the hashes are `imagehash.phash`'s (of a cosine transform)."""
+    """The signature of an RGB image. The hashes are `imagehash.phash` (cosine transform)."""
     import imagehash
 
     small = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     grey = np.asarray(small)
-    bits = [imagehash.phash(Image.fromarray(turned)).hash.flatten() for turned in _turns(grey)]
+    bits = [imagehash.phash(Image.fromarray(turned)).hash.flatten() for turned in _oriented(grey)]
     centred = grey.astype(np.float32) - grey.mean()
     thumbnail = centred / max(float(np.linalg.norm(centred)), 1e-6)
     return Signature(np.packbits(bits, axis=1).view(np.uint64)[:, 0], thumbnail)
 
 
-def _turns(grey: NDArray[Any]) -> list[NDArray[Any]]:
-    """A square as it is, turned by quarters, and the mirror images of these."""
+def _oriented(grey: NDArray[Any]) -> list[NDArray[Any]]:
+    """A square in its eight orientations: four quarter turns, and each of them mirrored."""
     turned = [np.ascontiguousarray(np.rot90(grey, quarters)) for quarters in range(4)]
     return turned + [np.ascontiguousarray(one[:, ::-1]) for one in turned]
 
 
 def read_groups(table: Path, files: Sequence[Path], folder: Path) -> dict[Path, str]:
-    """The group of each image that has one.
+    """The group (lesion or patient) of each image that has one.
 
     Args:
         table: CSV with a column of `IMAGE_COLUMNS` and one of `GROUP_COLUMNS`.
         files: images.
-        folder: that they lie below.
+        folder: the data folder that holds them.
 
     Raises:
         LesionliteError: no such file or columns, a ragged row, a name that fits several images, an
-            image in two groups, or no row that means an image.
+            image in two groups, or no row names an image.
     """
     every = list(read_table(table, (IMAGE_COLUMNS, GROUP_COLUMNS)))
     image, group = IMAGE_COLUMNS[0], GROUP_COLUMNS[0]
@@ -134,8 +132,8 @@ def read_groups(table: Path, files: Sequence[Path], folder: Path) -> dict[Path, 
     rows = [row for row in rows if row[2]]
     groups: dict[Path, str] = {}
     unknown = 0
-    meant = match_images([(where, name) for where, name, _ in rows], files, folder)
-    for file, (where, name, known) in zip(meant, rows, strict=True):
+    matched = match_images([(where, name) for where, name, _ in rows], files, folder)
+    for file, (where, name, known) in zip(matched, rows, strict=True):
         if file is None:
             unknown += 1
         elif groups.setdefault(file, known) != known:
@@ -156,16 +154,16 @@ def read_groups(table: Path, files: Sequence[Path], folder: Path) -> dict[Path, 
 def audit(
     folder: Path, dataset: Dataset, signatures: Mapping[Path, Signature], groups: Path | None = None
 ) -> AuditResult:
-    """Find what is on both sides of a split.
+    """Compare all splits for images of one group and for near-duplicates.
 
     Args:
         folder: the data folder.
-        dataset: what is in it.
-        signatures: of every image, by file.
+        dataset: its splits.
+        signatures: the signature of every image (see `decode_all`).
         groups: CSV, see `read_groups`; by default the data folder's split.csv, if it has one.
 
     Raises:
-        LesionliteError: a CSV of groups that cannot be read.
+        LesionliteError: the CSV cannot be read.
     """
     if groups is None and (folder / SPLIT_TABLE).is_file():
         groups = folder / SPLIT_TABLE
@@ -174,19 +172,23 @@ def audit(
     known = read_groups(groups, files, folder) if groups else {}
     leaks: list[Leak] = []
     for earlier, later in combinations(splits, 2):
-        leaks += _by_group(folder, earlier, later, known)
-        leaks += _by_look(folder, earlier, later, signatures)
+        leaks += _same_group(folder, earlier, later, known)
+        leaks += _near_duplicates(folder, earlier, later, signatures)
     return AuditResult(len(files), len(known), tuple(leaks))
 
 
 def decode_all(
     dataset: Dataset, skip_bad: bool
 ) -> tuple[Dataset, dict[Path, Signature], list[Path]]:
-    """Decode everything once: the images that can be, what is compared of them, and the others.
+    """Decode every image once, and print which ones are left out.
+
+    Returns:
+        The dataset without the files that cannot be decoded, the signatures of its images, and the
+        files left out.
 
     Raises:
-        LesionliteError: if some do not decode and `skip_bad` is off, or a split or a class of
-            train/ has none left.
+        LesionliteError: an image cannot be decoded and `skip_bad` is off, or a split or a class of
+            train/ has no image left.
     """
     splits = dataset.splits()
     for sentence in (sentence for split in splits for sentence in split.left_out):
@@ -211,63 +213,7 @@ def _first_of(split: Split, label: str) -> Path:
     return split.files[split.targets.index(split.labels.index(label))]
 
 
-def refuse_list_place(file: Path, data: Path, groups: Path | None = None) -> None:
-    """Refuse, before any image is looked at, a place where the list of leaks cannot be written.
-
-    Args:
-        file: what --out names.
-        data: the data folder.
-        groups: the table that is read.
-
-    Raises:
-        LesionliteError: if it is the table, lies in the data folder, or is no such list.
-    """
-    place = file.resolve()
-    if groups is not None and place == groups.resolve():
-        raise LesionliteError(f"--out {file} is the table that --groups names; choose another")
-    if place.is_relative_to(data.resolve()):
-        where = "is" if place == data.resolve() else "lies in"
-        raise LesionliteError(
-            f"--out {file} {where} {data}, the folder that is audited; choose another place"
-        )
-    parent = next(path for path in place.parents if os.path.lexists(path))
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        kind = "is no folder" if not parent.is_dir() else "may not be written into"
-        raise LesionliteError(f"--out {file}: {parent} {kind}; choose another place")
-    _refuse_other_file(file)
-
-
-def _refuse_other_file(file: Path) -> None:
-    """Refuse to replace anything but an earlier list."""
-    if not os.path.lexists(file):
-        return
-    if not file.is_file():
-        kind = "a folder" if file.is_dir() else "no regular file"
-        raise LesionliteError(f"--out {file} is {kind}; name a CSV file to write")
-    with file.open("rb") as stream:
-        first = stream.readline(200)
-    if first.strip() not in (b"", ",".join(COLUMNS).encode()):
-        raise LesionliteError(
-            f"--out {file} is no list of leaks that lesionlite wrote, and is not replaced; move it "
-            "away, or choose another --out"
-        )
-
-
-def write_csv(found: AuditResult, file: Path) -> None:
-    """Every leak as a row: image, like, class, reason.
-
-    Raises:
-        LesionliteError: if something else lies there.
-    """
-    _refuse_other_file(file)
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((leak.image, leak.like, leak.label, leak.reason) for leak in found.leaks)
-    write_text(file, text.getvalue(), ours=True)
-
-
-def _by_group(
+def _same_group(
     folder: Path, earlier: Split, later: Split, groups: Mapping[Path, str]
 ) -> Iterator[Leak]:
     first = {groups[file]: file for file in reversed(earlier.files) if file in groups}
@@ -277,24 +223,26 @@ def _by_group(
             yield _leak(folder, file, first[group], later.labels[target], f"group {group}")
 
 
-def _by_look(
+def _near_duplicates(
     folder: Path, earlier: Split, later: Split, signatures: Mapping[Path, Signature]
 ) -> Iterator[Leak]:
+    """Pairs whose hashes and thumbnails agree in one of the eight orientations."""
     hashes = np.array([signatures[file].hashes[0] for file in earlier.files])
     for start in range(0, len(later.files), CHUNK):
         files = later.files[start : start + CHUNK]
-        turns = np.stack([signatures[file].hashes for file in files])  # [files, 8]
-        apart = np.min([np.bitwise_count(t[:, None] ^ hashes) for t in turns.T], axis=0)
-        for at, to in zip(*np.nonzero(apart <= DISTANCE), strict=True):
-            a, b = files[at], earlier.files[to]
-            if _likeness(signatures[a], signatures[b]) >= ALIKE:
-                label = later.labels[later.targets[start + at]]
-                yield _leak(folder, a, b, label, f"near-duplicate, {apart[at, to]} bits")
+        oriented = np.stack([signatures[file].hashes for file in files])  # [files, 8]
+        distances = np.min([np.bitwise_count(h[:, None] ^ hashes) for h in oriented.T], axis=0)
+        for row, column in zip(*np.nonzero(distances <= MAX_DISTANCE), strict=True):
+            a, b = files[row], earlier.files[column]
+            if _correlation(signatures[a], signatures[b]) >= MIN_CORRELATION:
+                label = later.labels[later.targets[start + row]]
+                bits = distances[row, column]
+                yield _leak(folder, a, b, label, f"near-duplicate, {bits} bits")
 
 
-def _likeness(a: Signature, b: Signature) -> float:
-    """Largest correlation of the thumbnails, one of them turned or mirrored."""
-    return max(float((turned * b.thumbnail).sum()) for turned in _turns(a.thumbnail))
+def _correlation(a: Signature, b: Signature) -> float:
+    """Largest correlation of the thumbnails over the orientations of `a`."""
+    return max(float((turned * b.thumbnail).sum()) for turned in _oriented(a.thumbnail))
 
 
 def _leak(folder: Path, image: Path, like: Path, label: str, reason: str) -> Leak:
