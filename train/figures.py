@@ -13,11 +13,11 @@ from lesionlite.metrics import Scores
 from lesionlite.outputs import is_ours, remove
 from lesionlite.train.imbalance import ens_weights
 
-MOST_CLASSES = 60  # that a picture with a row for each can show; 1,000 took two minutes
+MOST_CLASSES = 60  # with a row each, more are not readable; 1,000 took two minutes
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A matplotlib figure of so many inches, without a display or global state."""
+    """A matplotlib figure of a size in inches, without a display or global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -27,19 +27,19 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, file: Path) -> None:
-    """Write a figure, all or nothing. A letter that the font lacks is a box, not a warning."""
+    """Write a figure, all or nothing. Warnings about letters that the font lacks are hidden."""
     with replacing(file) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         figure.savefig(temporary)
 
 
 def as_is(text: str) -> str:
-    """A text that matplotlib prints as it is: a pair of dollars would be a formula."""
+    """Escape dollar signs, between which matplotlib would print a formula."""
     return text.replace("$", r"\$")
 
 
 def _too_many(classes: int, file: Path) -> list[str]:
-    """Why a picture of so many classes is not drawn; one that lies there of others goes."""
+    """Why a picture of so many classes is not drawn; deletes an older one."""
     if classes <= MOST_CLASSES:
         return []
     if is_ours(file):
@@ -148,7 +148,7 @@ def draw_weights(
 
 
 def draw_reliability(scores: Scores, note: str, file: Path) -> None:
-    """Draw how often answers of each confidence are right, and how many there are of each.
+    """Draw the accuracy and the number of answers at each confidence.
 
     Args:
         scores: of the test set.
@@ -160,7 +160,9 @@ def draw_reliability(scores: Scores, note: str, file: Path) -> None:
     figure = new_figure(6.4, 6.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot((0, 1), (0, 1), color="grey", linestyle="--", label="as sure as right")
-    sizes = [max(4, 400 * b.images / scores.images) for b in bins]  # few answers say little
+    sizes = [
+        max(4, 400 * b.images / scores.images) for b in bins
+    ]  # the fewer answers, the smaller the dot
     above.plot(confidence, [b.accuracy for b in bins], label="answers (area: how many)")
     above.scatter(confidence, [b.accuracy for b in bins], s=sizes, zorder=3)
     above.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))

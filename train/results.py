@@ -1,4 +1,4 @@
-"""What a network scores on labelled images, written beside it."""
+"""Score a network on labelled images, and write the scores beside it."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -147,7 +147,7 @@ def _write_results(
 
 
 def _training(model: Path, folder: Path, labels: tuple[str, ...]) -> tuple[list[int] | None, float]:
-    """Training images per class, as the run remembers them or as `folder` has them, and beta."""
+    """Training images per class, from the run or else from `folder`, and beta."""
     settings = read_settings(model) if model.is_dir() else {}
     beta = TrainConfig().beta if settings.get("beta") is None else settings["beta"]
     if settings.get("counts"):

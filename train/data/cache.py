@@ -1,4 +1,4 @@
-"""Decoding once: a memory-mapped file of resized pixels, made anew when an image changes."""
+"""Decode once: keep resized pixels in a memory-mapped file until an image changes."""
 
 import math
 import os
@@ -16,21 +16,21 @@ from lesionlite.documents import read_json
 from lesionlite.files import fingerprint, sha256_file, size_bytes, write_json
 from lesionlite.train.data.images import DECODING, Pixels, decode, write_inputs
 
-MARGIN = 1.15  # at least so much larger than the network's input, because crops are enlarged again
+MARGIN = 1.15  # least ratio to the network's input, because crops are enlarged again
 DAYS = 30
 
 
 def cache_folder() -> Path:
-    """The folder for files that can be made again: ~/.cache/lesionlite on Linux."""
+    """The folder for files that can be recreated: ~/.cache/lesionlite on Linux."""
     return user_cache_path("lesionlite", appauthor=False)
 
 
 def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
-    """Images as squares of about `MARGIN` times the contract's side, made unless they are there.
+    """The images as squares of about `MARGIN` times the contract's side, from the cache or new.
 
     Args:
         files: images, in order.
-        contract: squeezes the whole image into the square (`squash`), or takes its centre.
+        contract: resizes the whole image to the square (`squash`), or cuts its centre out.
 
     Returns:
         uint8 [N, M, M, 3], memory-mapped.
@@ -56,7 +56,7 @@ def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
 
 
 def _forget_old(folder: Path) -> None:
-    """Delete pixels that no training has used for `DAYS`."""
+    """Delete files that no training has used for `DAYS`."""
     for file in folder.glob("pixels-*.npy"):
         if time.time() - file.stat().st_mtime > DAYS * 86400:
             file.unlink()

@@ -1,4 +1,4 @@
-"""Decoding an image file to upright RGB of 8 bits, whatever is in the file."""
+"""Decode image files to upright 8-bit RGB."""
 
 import os
 import re
@@ -34,14 +34,14 @@ EXIF_HEAD = re.compile(
 
 
 def open_image(file: Path) -> Image.Image:
-    """Decode an image to RGB of 8 bits, turned upright by its EXIF orientation.
+    """Decode an image to 8-bit RGB, turned upright according to its EXIF orientation.
 
-    Grey of 16 bits keeps the upper 8, as Pillow does for RGB of 16 bits. Odd EXIF is passed over.
-    Of several frames or pages the first one is taken.
+    16-bit grey keeps its upper 8 bits, as Pillow does for 16-bit RGB. Invalid EXIF is ignored. Of
+    several frames or pages, the first one is read.
 
     Raises:
-        LesionliteError: if there is no such file, or it is no regular file, damaged, truncated, no
-            image, or one whose black and white nothing tells.
+        LesionliteError: the file is missing, not a regular file, damaged, or no image; or nothing
+            in it tells which values are black and white.
     """
     refuse_unreadable_name(file)
     _refuse_irregular(file)
@@ -53,13 +53,13 @@ def open_image(file: Path) -> Image.Image:
     except UnidentifiedImageError:
         reason = "it is empty" if not file.stat().st_size else "it is none of the formats known"
         raise LesionliteError(f"{file} cannot be decoded as an image ({reason})") from None
-    except Exception as error:  # decoders raise what comes: RuntimeError, TypeError, struct.error
+    except Exception as error:  # decoders raise anything: RuntimeError, TypeError, struct.error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise LesionliteError(f"{file} cannot be decoded as an image ({reason})") from error
 
 
 def _refuse_irregular(file: Path) -> None:
-    """Refuse what is no regular file: a pipe would be waited for without end."""
+    """Refuse what is no regular file; reading a pipe might never end."""
     try:
         mode = file.stat().st_mode
     except OSError as error:
@@ -80,7 +80,7 @@ def _refuse_irregular(file: Path) -> None:
 
 
 def _opened(file: Path) -> Image.Image:
-    """As `Image.open`, which does not open an AVIF with odd EXIF, nor HEIC."""
+    """Like `Image.open`, but also opens HEIC, and AVIF with invalid EXIF."""
     try:
         return Image.open(file)
     except UnidentifiedImageError:
@@ -124,19 +124,19 @@ def _upright(image: Image.Image, file: Path) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """From 1 to 8; 1 where EXIF has none, or cannot be read."""
+    """EXIF orientation from 1 to 8; 1 if it is missing or unreadable."""
     try:
         found = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # whatever a damaged block makes Pillow raise: the pixels are good
+    except Exception:  # Pillow raises anything for a damaged block; the pixels are good
         return 1
     return found if isinstance(found, int) and found in TURNS else 1
 
 
 def _rgb(image: Image.Image, file: Path) -> Image.Image:
-    """RGB of 8 bits.
+    """Convert to 8-bit RGB.
 
     Raises:
-        LesionliteError: numbers of a range that nothing tells.
+        LesionliteError: the range of the values is unknown.
     """
     tags: Any = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     bits, white_is_zero = tags.get(BITS, (16,))[0], tags.get(PHOTOMETRIC) == 0
@@ -151,5 +151,5 @@ def _rgb(image: Image.Image, file: Path) -> Image.Image:
         )
     if not whole:
         return image.convert("RGB")
-    grey = (np.asarray(image) >> (bits - 8)).astype(np.uint8)  # Pillow's own way cuts off at 255
+    grey = (np.asarray(image) >> (bits - 8)).astype(np.uint8)  # Pillow would clip at 255
     return Image.fromarray(255 - grey if white_is_zero else grey).convert("RGB")

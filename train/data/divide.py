@@ -1,4 +1,4 @@
-"""Divides groups of images between splits."""
+"""Divide groups of images into splits."""
 
 import random
 from collections import Counter
@@ -16,7 +16,7 @@ def divide(samples: Sequence[Sample], shares: Mapping[str, float], seed: int) ->
     Args:
         samples: images with class and group.
         shares: fraction per split.
-        seed: of the order among groups of one size.
+        seed: shuffles groups of equal size.
 
     Returns:
         The split of each group.
@@ -46,7 +46,7 @@ def divide(samples: Sequence[Sample], shares: Mapping[str, float], seed: int) ->
 
 
 def _reach_every_split(groups: list[str], splits: Iterable[str], homes: dict[str, str]) -> None:
-    """Give a split that a small class missed the smallest group of the split with most of them."""
+    """If a class has no group in a split, move its smallest group there from its largest split."""
     for split in splits:
         spread = Counter(homes[group] for group in groups)
         donor, number = spread.most_common(1)[0]

@@ -1,4 +1,4 @@
-"""The one walk through folders of images: which files are images, and what is left out."""
+"""Find the images in folders, and count the files that are left out."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
     *(".avif", ".heic", ".heif"),  # the last two need an extra, see `lesionlite.train.data.images`
 )
-# Folders that systems and tools leave beside images: thumbnails, recycle bins, archives' shadows.
+# Folders that systems and tools create beside images: thumbnails, recycle bins, archive metadata.
 SYSTEM_FOLDERS = {
     *("__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information"),
     *("lost+found", "__pycache__"),
@@ -24,16 +24,16 @@ SYSTEM_FILES = {"thumbs.db", "desktop.ini", "icon\r"}
 HIDDEN, OUTSIDE = "hidden or of the system", "beside the class folders and of no class"
 BROKEN = "a link that leads nowhere"
 LeftOut = Mapping[str, int]
-"""How many files were passed over, by reason."""
+"""Number of files that were left out, by reason."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a walk found.
+    """The images that were found.
 
     Attributes:
-        files: the images, in order of their paths.
-        left_out: how many files were passed over, by reason.
+        files: images, sorted by path.
+        left_out: number of files that were left out, by reason.
     """
 
     files: tuple[Path, ...]
@@ -41,25 +41,25 @@ class Found:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is nobody's image or class: hidden, or a system's own."""
+    """Whether a file or folder is hidden or belongs to the system."""
     lower = name.lower()
     return name.startswith(".") or lower in SYSTEM_FOLDERS or lower in SYSTEM_FILES
 
 
 def has_image_suffix(name: str) -> bool:
-    """Whether a file's name says that it is an image."""
+    """Whether a file's name has the suffix of an image."""
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def class_name(text: str) -> str:
-    """A class by its folder's name or another text: a Mac writes an é as two characters (NFD)."""
+    """A class name in NFC; a Mac writes an é in a folder's name as two characters (NFD)."""
     return unicodedata.normalize("NFC", text)
 
 
 def find_classes(folder: Path) -> tuple[dict[str, list[Path]], LeftOut]:
-    """The class folders in a folder by their classes, sorted, and what lies beside them.
+    """The class folders in a folder, by class in alphabetical order, and what was left out.
 
-    Hidden folders and those of the system are no classes; linked folders are.
+    Hidden folders and the system's folders are no classes. Linked folders are.
 
     Raises:
         LesionliteError: if there is no such folder, or a name is not UTF-8.
@@ -80,14 +80,14 @@ def find_classes(folder: Path) -> tuple[dict[str, list[Path]], LeftOut]:
 
 
 def find_images(folder: Path) -> Found:
-    """All images below a folder; linked folders are entered, each one once.
+    """Find all images below a folder. Links to folders are followed, each folder once.
 
-    Hidden files and folders and those of the system are left out. Files are told by their suffixes
-    alone: what is damaged, or no regular file, `open_image` finds out.
+    Hidden files and the system's files are left out. A file counts as an image if its suffix is
+    that of one; `open_image` refuses what is damaged.
 
     Raises:
         LesionliteError: if there is no such folder, or an image's name is not UTF-8.
-        OSError: if one inside may not be read; its images would be missing unsaid.
+        OSError: a folder inside cannot be read; otherwise its images would be missing silently.
     """
     need_folder(folder)
     files: list[Path] = []
@@ -103,10 +103,10 @@ def find_images(folder: Path) -> Found:
 
 
 def find_named(paths: Sequence[Path]) -> Found:
-    """The files among `paths` as they are, and all images below the folders among them.
+    """The files among `paths`, and all images below the folders among them.
 
     Raises:
-        LesionliteError: if that is none, as where a shell's pattern matched nothing.
+        LesionliteError: there is none, for example because a shell's pattern matched nothing.
     """
     files: list[Path] = []
     left_out: Counter[str] = Counter()
@@ -121,7 +121,7 @@ def find_named(paths: Sequence[Path]) -> Found:
 
 
 def _walk(folder: Path, entered: set[str]) -> Iterator[tuple[Path, str]]:
-    """Each file, and why it is left out ("" if it is not)."""
+    """Yield each file and the reason to leave it out, which is "" for images."""
     with os.scandir(folder) as listing:
         entries = sorted(listing, key=lambda entry: entry.name)
     for entry in entries:
@@ -138,27 +138,27 @@ def _walk(folder: Path, entered: set[str]) -> Iterator[tuple[Path, str]]:
 
 
 def _why_not(name: str) -> str:
-    """Why a file is left out; "" if it is not."""
+    """The reason to leave a file out; "" for images."""
     if is_hidden(name):
         return HIDDEN
     return "" if has_image_suffix(name) else no_image(Path(name).suffix.lower())
 
 
 def no_image(suffix: str) -> str:
-    """The reason for which files of a suffix are left out."""
+    """The reason to leave out files of a suffix."""
     shown = os.fsencode(suffix).decode("utf-8", "backslashreplace")
     return f"no image by the suffix {shown}" if suffix else "no image by the name, without suffix"
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The files below a folder that is left out; links are not followed."""
+    """All files below a folder that is left out; links are not followed."""
     for parent, _, names in os.walk(folder):
         for name in names:
             yield Path(parent, name)
 
 
 def sentences(left_out: LeftOut, where: object) -> list[str]:
-    """What must be said of files that were left out."""
+    """Sentences about the files that were left out."""
     return [
         f"{where}: {number:,} file{'s are' if number > 1 else ' is'} left out, {reason}"
         for reason, number in sorted(left_out.items())
@@ -166,10 +166,10 @@ def sentences(left_out: LeftOut, where: object) -> list[str]:
 
 
 def refuse_unreadable_name(path: Path) -> None:
-    """Refuse a name that no JSON document or table can hold.
+    """Refuse a file name that JSON documents and tables cannot hold.
 
     Raises:
-        LesionliteError: if the name's bytes are no UTF-8.
+        LesionliteError: the name is not UTF-8.
     """
     try:
         str(path).encode()

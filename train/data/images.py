@@ -1,4 +1,4 @@
-"""The one way in which an image becomes a network's input, and many of them at once."""
+"""Turn images into a network's input, one or many at once."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,9 +18,9 @@ from lesionlite.train.data.decoding import open_image
 from lesionlite.train.data.resample import RESAMPLERS, resampler_of
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-AHEAD = 64  # images decoded before they are asked for
-MOST_PIXELS = 1 << 26  # of an image resized: 256 MiB, of which each core may hold one
-DECODING = 2  # one more whenever other pixels come of the same files: caches ask for it
+AHEAD = 64  # number of images that are decoded in advance
+MOST_PIXELS = 1 << 26  # of a resized image: 256 MiB, on each core
+DECODING = 2  # part of a cache's key; increase it when decoding gives other pixels
 
 
 def to_input(
@@ -30,15 +30,15 @@ def to_input(
 
     Args:
         image: an RGB Pillow image, or uint8 [H, W, 3].
-        contract: says how.
+        contract: its resizing.
         resampler: key of `RESAMPLERS` to use instead of the contract's own.
 
     Returns:
         uint8 [S, S, 3], what every artifact takes.
 
     Raises:
-        LesionliteError: an array of another kind, or an image so oblong that resizing it would
-            take more memory than there may be.
+        LesionliteError: an array of another type or shape, or an image so oblong that resizing it
+            would take too much memory.
     """
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -48,7 +48,9 @@ def to_input(
         image = Image.fromarray(image)
     side, resample = contract.side, RESAMPLERS[resampler or resampler_of(contract)]
     if contract.resize == "squash":
-        return np.array(resample(image, (side, side)))  # a copy: torch wants to own it
+        return np.array(
+            resample(image, (side, side))
+        )  # a copy, because torch needs a writable array
     scale = contract.resize_side / min(image.size)
     width, height = (max(contract.resize_side, round(length * scale)) for length in image.size)
     if width * height > MOST_PIXELS:
@@ -64,11 +66,11 @@ def to_input(
 def decode(
     files: Sequence[Path], contract: Contract, resampler: str | None = None
 ) -> Iterator[Pixels]:
-    """Decode and resize one file after another, `AHEAD` of them in advance on all cores.
+    """Decode and resize files in order on all cores, up to `AHEAD` of them in advance.
 
     Args:
         files: images.
-        contract: says how they are resized.
+        contract: its resizing.
         resampler: key of `RESAMPLERS` to use instead of the contract's own.
 
     Yields:
@@ -77,7 +79,7 @@ def decode(
     Raises:
         LesionliteError: naming the first file that cannot be decoded.
     """
-    with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes without holding the GIL
+    with ThreadPoolExecutor() as pool:  # Pillow releases the GIL
         coming: deque[Future[Pixels]] = deque()
         for file in files:
             coming.append(pool.submit(_decode_one, file, contract, resampler))
@@ -96,7 +98,7 @@ def _decode_one(file: Path, contract: Contract, resampler: str | None) -> Pixels
 
 
 def load_inputs(files: Sequence[Path], contract: Contract, description: str = "") -> Pixels:
-    """Decode and resize `files` to uint8 [N, S, S, 3]; progress is shown if there is a description.
+    """Decode and resize `files` to uint8 [N, S, S, 3]; shows progress if there is a description.
 
     Raises:
         LesionliteError: naming the first file that cannot be decoded.
@@ -111,7 +113,7 @@ def write_inputs(
 ) -> None:
     """Write uint8 [S, S, 3] images to a .npy file [N, S, S, 3], all or nothing, with progress.
 
-    They are never in memory all at once.
+    Memory holds only a few images at a time.
     """
     inputs = iter(inputs)
     first = next(inputs)
@@ -135,10 +137,10 @@ def inspect(
 
     Args:
         files: images.
-        look: what to make of each, an RGB image.
+        look: function of an RGB image.
 
     Returns:
-        What was made of the ones that can be decoded, and what is wrong with the others.
+        The function's results by file, and error messages of the files that cannot be decoded.
     """
 
     def one(file: Path) -> tuple[Any, str]:
@@ -154,5 +156,5 @@ def inspect(
 
 
 def find_bad(files: Sequence[Path]) -> dict[Path, str]:
-    """Decode every file once; the ones that cannot be, with what is wrong."""
+    """Decode every file once; returns the error messages of those that cannot be decoded."""
     return inspect(files, lambda image: None)[1]

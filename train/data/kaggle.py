@@ -1,8 +1,8 @@
-"""Reads the merge of ISIC 2019 and MSLD v2.0 that Kaggle holds as `ahmedxc4/skin-ds`.
+"""Read Kaggle's `ahmedxc4/skin-ds`, which merges ISIC 2019 and MSLD v2.0.
 
-Public code that uses it, and counts published with it, tell that it has train/, val/ and test/ with
-a folder per class, and fifteen files for each of MSLD's 755 photographs. The files themselves could
-not be seen: how they are named is a guess, so names that tell no group are taken, too, and said.
+According to public code and published counts, it has train/, val/ and test/ with a folder per
+class, and fifteen files for each of MSLD's 755 photographs. We have not seen the files, so we guess
+their names. Files whose name gives no group are accepted, and the user is told.
 """
 
 import re
@@ -29,7 +29,7 @@ PHOTOGRAPH = re.compile(rf"({'|'.join(MSLD_CLASSES)})_(\d+)_\d+", re.IGNORECASE)
 
 
 def _plain(name: str) -> str:
-    """A class folder's name without what people spell differently: case, hyphens, underscores."""
+    """A class folder's name in lower case, with spaces for hyphens and underscores."""
     return " ".join(re.findall(r"[a-z0-9]+", name.casefold()))
 
 
@@ -54,10 +54,10 @@ FOLDERS = {
 
 
 def local_folder(given: str) -> Path:
-    """The folder that --kaggle names, downloaded if it is a dataset's handle (OWNER/NAME).
+    """The folder that --kaggle names. A dataset's handle (OWNER/NAME) is downloaded first.
 
     Raises:
-        LesionliteError: if it is neither, or cannot be downloaded.
+        LesionliteError: it is neither a folder nor a handle, or the download fails.
     """
     if Path(given).is_dir():
         return Path(given)
@@ -74,9 +74,9 @@ def local_folder(given: str) -> Path:
             f"pip install 'lesionlite[kaggle]'; or {by_hand}"
         ) from None
     try:
-        with redirect_stdout(sys.stderr):  # stdout is for our own answer
+        with redirect_stdout(sys.stderr):  # stdout may hold our JSON document
             return Path(kagglehub.dataset_download(given))
-    except Exception as error:  # errors of its own, of requests, of the disk: no common kind
+    except Exception as error:  # kagglehub, requests and the disk have no common error
         reason = textwrap.shorten(str(error), 160) or type(error).__name__
         raise LesionliteError(
             f"--kaggle: there is no folder {given}, and Kaggle's dataset of that name could not be "
@@ -86,7 +86,7 @@ def local_folder(given: str) -> Path:
 
 
 def lesions_of(ham: RawSource | None, isic: RawSource | None) -> dict[str, str]:
-    """The lesion of each image that HAM10000's or ISIC 2019's metadata knows.
+    """The lesion of each image, by the metadata of HAM10000 and ISIC 2019.
 
     Raises:
         LesionliteError: if a table is missing or malformed.
@@ -100,15 +100,15 @@ def lesions_of(ham: RawSource | None, isic: RawSource | None) -> dict[str, str]:
 def merged(
     source: RawSource, taken: Collection[str], lesions: Mapping[str, str]
 ) -> tuple[list[Sample], list[str]]:
-    """The samples of the merge, and what must be said about them.
+    """The samples of the merge, and notes for the user.
 
     Args:
-        source: its folder. The folder an image lies in is its class.
-        taken: names of images that another source has already.
-        lesions: of ISIC's images; empty if nothing is known of them.
+        source: the merge. An image's class is the name of its folder.
+        taken: names of images that another source provides.
+        lesions: lesion by name of ISIC's images; empty if they are unknown.
 
     Raises:
-        LesionliteError: if a folder is named like no class.
+        LesionliteError: a folder's name is not that of a class.
     """
     samples: list[Sample] = []
     said: Counter[str] = Counter()
@@ -124,7 +124,7 @@ def merged(
 
 
 def _group_of(name: str, label: str, lesions: Mapping[str, str]) -> tuple[str, str]:
-    """An image's group, and what must be said of it, if anything."""
+    """An image's group, and a note for the user, which may be empty."""
     photograph = PHOTOGRAPH.match(name)
     if photograph:
         code = photograph[1].upper()
@@ -153,12 +153,12 @@ def _class_of(source: RawSource, path: Path) -> str:
 
 
 def _about_its_split(source: RawSource, samples: list[Sample]) -> str:
-    """Say that the published split is not kept, and why."""
+    """A note that the published split is not kept, and why; "" if there is none."""
     homes: dict[str, set[str]] = {}
     for sample in samples:
         homes.setdefault(sample.group, set()).add(sample.path.parent.parent.name)
     if len(set().union(*homes.values())) < 2:
-        return ""  # it has none
+        return ""
     crossing = sum(len(splits) > 1 for splits in homes.values())
     why = f": {many(crossing, 'group')} of {len(homes):,} cross it" if crossing else ""
     return f"the split that {source.flag} came with is not kept{why}; its groups are divided anew"

@@ -1,4 +1,4 @@
-"""Merges the raw collections into one ImageFolder whose splits no lesion and no patient crosses."""
+"""Merge raw collections into one ImageFolder, so that no lesion or patient is in two splits."""
 
 import csv
 import filecmp
@@ -74,7 +74,7 @@ class PrepareConfig:
             raise LesionliteError(
                 "prepare needs images: give --ham10000, --isic2019, --msld or --kaggle"
             )
-        # written so that a NaN is refused too
+        # also refuses NaN
         if not (self.val > 0 and self.test > 0 and self.val + self.test < 1):
             raise LesionliteError(
                 f"--val {self.val} and --test {self.test} must be above 0 and together below 1"
@@ -84,7 +84,7 @@ class PrepareConfig:
                 raise LesionliteError(f"--out {self.out} lies in {folder}; put it elsewhere")
 
     def folders(self) -> list[tuple[str, Path, str]]:
-        """The sources given: flag, folder, and what their images' names begin with."""
+        """The given sources: flag, folder, and the prefix of their images' names."""
         every = (
             ("--ham10000", self.ham10000, "ISIC_"),
             ("--isic2019", self.isic2019, "ISIC_"),
@@ -96,14 +96,14 @@ class PrepareConfig:
 
 @dataclass(frozen=True)
 class Summary:
-    """What `prepare` made.
+    """The result of `prepare`.
 
     Attributes:
         out: the folder.
-        counts: images of every class in every split.
-        empty: classes without an image.
-        notes: what else must be said aloud, one clause each.
-        up_to_date: whether the folder was there already and nothing was done.
+        counts: number of images by split and class.
+        empty: classes without images.
+        notes: further notes for the user.
+        up_to_date: whether the folder existed already and nothing was done.
     """
 
     out: Path
@@ -113,7 +113,7 @@ class Summary:
     up_to_date: bool = False
 
     def sentences(self) -> list[str]:
-        """Everything a person must be told, a line each."""
+        """All notes for the user, one per line."""
         first = [f"{self.out} is up to date, nothing to do"] if self.up_to_date else []
         names, several = ", ".join(self.empty), len(self.empty) > 1
         stay = "have no image; they stay classes" if several else "has no image; it stays a class"
@@ -122,12 +122,12 @@ class Summary:
 
 
 def prepare(config: PrepareConfig) -> Summary:
-    """Read the sources, divide them and write `config.out`, all or nothing.
+    """Read the sources, divide them into splits, and write `config.out`, all or nothing.
 
-    A folder that an identical run made is left as it is.
+    If an identical run wrote the folder, it stays as it is.
 
     Raises:
-        LesionliteError: if a source or the split cannot be used, or `out` holds something else.
+        LesionliteError: a source or the split cannot be used, or `out` holds something else.
     """
     try:
         return _prepare(config)
@@ -169,7 +169,7 @@ def _prepare(config: PrepareConfig) -> Summary:
 
 
 def _divided(config: PrepareConfig, sources: Sequence[RawSource]) -> tuple[list[Sample], list[str]]:
-    """The samples of all sources in splits of our own, and what must be said about them."""
+    """The samples of all sources, divided into splits, and notes for the user."""
     by_flag = {source.flag: source for source in sources}
     ham, isic = by_flag.get("--ham10000"), by_flag.get("--isic2019")
     samples, notes = dermoscopic(ham, isic)
@@ -186,7 +186,7 @@ def _divided(config: PrepareConfig, sources: Sequence[RawSource]) -> tuple[list[
 
 
 def _given(table: Path, sources: Sequence[RawSource]) -> tuple[list[Sample], list[str]]:
-    """The rows of a given split with their files, and what must be said about them."""
+    """The samples of the split in a table, and notes for the user."""
     files: dict[str, Path] = {}
     for source in reversed(sources):
         files.update(source.files)
@@ -222,7 +222,7 @@ def _given(table: Path, sources: Sequence[RawSource]) -> tuple[list[Sample], lis
 
 
 def _thin_classes(rows: Sequence[Sample], counts: Counts) -> list[str]:
-    """Say which classes have images, but not in every split."""
+    """Notes about classes that have images, but not in every split."""
     notes = []
     for name in CLASSES:
         absent = [split for split in SPLITS if not counts[split][name]]
@@ -238,19 +238,19 @@ def _target(row: Sample) -> str:
 
 
 def _fingerprint(rows: Sequence[Sample], config: PrepareConfig) -> str:
-    """What decides the folder's content; sizes tell a replaced image without reading them all."""
+    """A hash of all that decides the folder's content. Images count by size, to be fast."""
     assignment = [(_target(row), row.group, row.path.stat().st_size) for row in rows]
     return fingerprint([assignment, config.val, config.test, config.seed, config.copy])
 
 
 def _already(out: Path, mark: str, rows: Sequence[Sample]) -> bool:
-    """Whether `out` is what this run would write; LesionliteError if it holds something else."""
+    """Whether `out` holds what this run would write; refuses one that holds something else."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     document = read_json(out / DATASET)
     other: Sample | None = None
     if isinstance(document, dict) and document.get("fingerprint") == mark:
-        # at once for a hard link or a copy of the same size and time, else by the content
+        # compares contents only if size or time differ and it is no hard link
         other = next(
             (row for row in track(rows, "compare", len(rows)) if not _same(row, out)), None
         )
@@ -268,11 +268,11 @@ def _same(row: Sample, out: Path) -> bool:
 
 
 def _write(rows: Sequence[Sample], config: PrepareConfig, document: Mapping[str, object]) -> int:
-    """Write the folder; the number of images that had to be copied although links were wanted."""
+    """Write the folder; returns how many images could not be linked and were copied."""
     refused = 0
     with replacing(config.out.resolve()) as temporary:
         for split in SPLITS:
-            for name in CLASSES:  # an empty folder is how a class without images is declared
+            for name in CLASSES:  # an empty folder declares a class without images
                 (temporary / split / name).mkdir(parents=True)
         for row in track(rows, "prepare", len(rows)):
             linked = _place(row.path, temporary / _target(row), config.copy)
@@ -286,7 +286,7 @@ def _write(rows: Sequence[Sample], config: PrepareConfig, document: Mapping[str,
 
 
 def _place(source: Path, target: Path, copy: bool) -> bool:
-    """Put an image at `target`; whether as a hard link."""
+    """Link or copy an image to `target`; returns whether it is a hard link."""
     source = source.resolve()  # a hard link to a symbolic link would dangle
     if not copy:
         with suppress(OSError):  # another file system, or one without hard links

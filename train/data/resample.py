@@ -1,4 +1,4 @@
-"""The ways in which an image is made larger or smaller, by name: contracts choose one."""
+"""Resampling methods by name; a contract chooses one."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ Resample = Callable[[Image.Image, tuple[int, int]], Image.Image]
 
 
 def _pillow(filter_: Image.Resampling) -> Resample:
-    """Pillow's filters widen when the image shrinks (all but nearest)."""
+    """A filter of Pillow. All but nearest widen when the image shrinks (antialiasing)."""
     return lambda image, size: image.resize(size, filter_)
 
 
 def _plain(mode: str) -> Resample:
-    """As many pixels whatever the scale: what canvas, OpenCV and Android's Bitmap do."""
+    """A filter of fixed width (no antialiasing), as in canvas, OpenCV and Android's Bitmap."""
 
     def resample(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         import torch
@@ -40,6 +40,6 @@ RESAMPLERS: dict[str, Resample] = {
 
 
 def resampler_of(contract: Contract) -> str:
-    """The contract's own, a key of `RESAMPLERS`."""
+    """The key in `RESAMPLERS` of the contract's method."""
     plain = f"{contract.interpolation}, no antialias"
     return contract.interpolation if contract.antialias or plain not in RESAMPLERS else plain

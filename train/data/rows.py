@@ -1,4 +1,4 @@
-"""Reads the CSV files that come with HAM10000 and ISIC 2019, and any other with a header."""
+"""Read the CSV files of HAM10000 and ISIC 2019, and other CSV files with a header."""
 
 import csv
 import re
@@ -30,27 +30,27 @@ ISIC_CLASSES = {
     "UNK": "",
 }
 HAM_TABLE = "HAM10000_metadata.csv"
-# Harvard's Dataverse hands out the same table without suffix, or as its own copy with tabs.
+# Harvard's Dataverse serves the same table without a suffix, or as a copy with tabs.
 HAM_TABLES = (HAM_TABLE, "HAM10000_metadata", "HAM10000_metadata.tab")
 ISIC_TRUTH = "ISIC_2019_Training_GroundTruth.csv"
 ISIC_TABLE = "ISIC_2019_Training_Metadata.csv"
 
 
-# What programs write where there is no value: pandas, R, spreadsheets, people.
+# What pandas, R, spreadsheets and people write for a missing value.
 NOTHING = {"", "nan", "-nan", "none", "null", "nil", "na", "n/a", "n.a.", "#n/a", "#na", "<na>"}
 Parts = tuple[str, ...]
 
 
 def path_parts(text: str) -> Parts:
-    """The folders and the file that a path names, be it written by Windows or by others."""
+    """The parts of a path, separated by / or by backslashes."""
     plain = unicodedata.normalize("NFC", text.strip())
     return tuple(part for part in re.split(r"[\\/]+", plain) if part not in ("", ".", ".."))
 
 
 def image_name(text: str) -> str:
-    """What identifies an image in every collection: its file's name without folder and suffix.
+    """The name that identifies an image in every collection: without folder and suffix.
 
-    ISIC 2019 appends `_downsampled` to some names, which other releases of the images do not.
+    ISIC 2019 appends `_downsampled` to some names; other releases of the same images do not.
     """
     name = (path_parts(text) or ("",))[-1]
     stem = name.rpartition(".")[0] if has_image_suffix(name) else name
@@ -58,13 +58,13 @@ def image_name(text: str) -> str:
 
 
 def group_name(text: str) -> str:
-    """A lesion's or patient's identifier; "" for everything that means that there is none."""
+    """The identifier of a lesion or patient; "" if the text means that it is missing."""
     name = unicodedata.normalize("NFC", text.strip())
     return "" if name.casefold() in NOTHING else name
 
 
 def _keys(path: str) -> list[Parts]:
-    """A path's ends, longest first, the last part without suffix."""
+    """All endings of a path, longest first, without the file's suffix."""
     named = (*path_parts(path)[:-1], image_name(path))
     return [named[start:] for start in range(len(named))]
 
@@ -72,18 +72,18 @@ def _keys(path: str) -> list[Parts]:
 def match_images(
     rows: Sequence[tuple[str, str]], files: Sequence[Path], folder: Path
 ) -> list[Path | None]:
-    """The file that each row of a table means; None for those that mean none.
+    """Find the file of each row of a table; None for rows without a file.
 
-    A row that gives a path means the file whose path ends alike the longest. A bare name will do
-    where one file only has it.
+    A row with a path gets the file that shares the longest ending of the path. A row with a bare
+    name gets the only file of that name.
 
     Args:
-        rows: place ("FILE, line N") and image, as the table gives them.
+        rows: place ("FILE, line N") and image of each row.
         files: images.
-        folder: that they lie below.
+        folder: contains all files.
 
     Raises:
-        LesionliteError: if a row fits several files.
+        LesionliteError: several files fit a row.
     """
     index: dict[Parts, list[Path]] = {}
     whole: dict[Parts, list[Path]] = {}
@@ -92,7 +92,7 @@ def match_images(
         whole.setdefault(ends[0], []).append(file)
         for end in ends:
             index.setdefault(end, []).append(file)
-    # A row that names a file's whole path takes it: another row of that name means another one.
+    # A file whose whole path is in a row belongs to that row alone.
     exact = [next((e for e in _keys(image) if e in whole), None) for _, image in rows]
     taken = {file for end in exact if end for file in whole[end]}
     found: list[Path | None] = []
@@ -108,7 +108,7 @@ def _longest(index: Mapping[Parts, list[Path]], image: str, taken: set[Path]) ->
 
 
 def _alike(files: list[Path], image: str) -> list[Path]:
-    """Of several files those whose names are the row's to the letter, if there are such."""
+    """Prefer files whose name is exactly that of the row, if there are any."""
     name = (path_parts(image) or ("",))[-1]
     return [f for f in files if f.name == name] or [f for f in files if f.stem == name] or files
 
@@ -128,19 +128,20 @@ def read_table(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each row of a CSV file with its place ("FILE, line N") for errors.
 
-    Fields are divided by commas, or by what the header has more of: tabs, or semicolons, which
-    spreadsheets write where numbers have a decimal comma. Empty rows are passed over.
+    The delimiter is the most frequent one in the header: comma, tab, or semicolon (spreadsheets
+    write semicolons in countries with a decimal comma). Empty rows are skipped.
 
     Args:
         path: CSV file in UTF-8.
-        columns: that it must have; of several names for one, the first that is there counts, and
-            rows have it by the first name.
+        columns: required columns. A column may have several names: the first one that the file has
+            is read, and rows have it under the first name of all.
 
     Raises:
-        LesionliteError: if the file is missing, is no CSV text, lacks a column or has a ragged row.
+        LesionliteError: the file is missing or no CSV text, lacks a column, or has a row of another
+            length.
     """
     wanted = [(column,) if isinstance(column, str) else tuple(column) for column in columns]
-    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+    if path.exists() and not path.is_file():  # reading a pipe might never end
         raise LesionliteError(f"{path} is no regular file; a CSV file is expected there")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -167,7 +168,7 @@ def read_table(
 def _header(
     path: Path, header: Sequence[str], wanted: Sequence[Sequence[str]]
 ) -> Mapping[str, str]:
-    """The name by which rows have each column; LesionliteError for one that is not there."""
+    """The name of each column in rows, by its name in the file; refuses missing columns."""
     by_name = {name.strip(): name for name in header}
     names = {name: name.strip() for name in header}
     absent = []
@@ -195,7 +196,7 @@ def ham_rows(table: Path) -> dict[str, tuple[str, str]]:
     """HAM10000's dx and lesion for each image.
 
     Raises:
-        LesionliteError: as `read_table`, or if an image is listed twice or its dx is unknown.
+        LesionliteError: as `read_table`; also if an image is listed twice or its dx is unknown.
     """
     rows: dict[str, tuple[str, str]] = {}
     for where, row in read_table(table, ("lesion_id", "image_id", "dx")):
@@ -211,7 +212,7 @@ def isic_labels(table: Path) -> dict[str, str]:
     """ISIC 2019's class for each image, empty for UNK.
 
     Raises:
-        LesionliteError: as `read_table`, or if an image is listed twice or has not one class.
+        LesionliteError: as `read_table`; also if an image is listed twice or has no single class.
     """
     labels: dict[str, str] = {}
     for where, row in read_table(table, ("image", *ISIC_CLASSES)):
@@ -229,7 +230,7 @@ def isic_labels(table: Path) -> dict[str, str]:
 
 
 def isic_lesions(table: Path) -> dict[str, str]:
-    """ISIC 2019's lesion for each image, empty where it is not known.
+    """ISIC 2019's lesion for each image, empty if it is unknown.
 
     Raises:
         LesionliteError: as `read_table`.

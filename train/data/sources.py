@@ -1,6 +1,6 @@
-"""Reads the raw collections as they are downloaded: which images there are, their class and group.
+"""Read raw collections as they are downloaded: their images, with class and group.
 
-A group is what must never be divided between splits: the images of one lesion or one patient.
+A group is the images of one lesion or one patient. It must never be divided between splits.
 """
 
 import filecmp
@@ -52,19 +52,18 @@ DOMAINS = {
     "dermoscopic": sorted(set(CLASSES) - set(MSLD_CLASSES.values())),
     "photographs": sorted(MSLD_CLASSES.values()),
 }
-BESIDE = {  # tables and texts that come with the images: nobody misses them
+BESIDE = {  # tables and texts that come with the images are left out without a note
     *map(no_image, ("", ".csv", ".tab", ".txt", ".md", ".pdf", ".json")),
 }
-# MSLD v2.0 holds each photograph in five folds below "Original Images/.../FOLDS" and copies of it,
-# turned, sheared and recoloured, below "Augmented Images/.../FOLDS_AUG/foldN_AUG/Train". The names
-# of the folders are known from the dataset's README and from public code that reads them; how the
-# copies are named could not be seen, so they are told by their folder.
+# MSLD v2.0 holds each photograph in five folds below "Original Images/.../FOLDS", and augmented
+# copies of it below "Augmented Images/.../FOLDS_AUG/foldN_AUG/Train". We know these folders from
+# the dataset's README and public code, but not the copies' names, so we detect copies by folder.
 AUGMENTED = re.compile(r"augmented[ _]images|folds?\d*_aug", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image: its file, its class, its group and, once divided, its split."""
+    """One image: its file, class, group and, after the division, split."""
 
     path: Path
     label: str
@@ -77,12 +76,12 @@ class RawSource:
     """A raw collection.
 
     Attributes:
-        flag: what the user named it by.
-        folder: where it is.
-        files: by image name.
-        repeats: how many files were left out because an identical one of that name is there.
-        augmented: how many were left out because their folder holds augmented copies.
-        left_out: how many other files were, by reason.
+        flag: the flag that names it.
+        folder: its folder.
+        files: images by name.
+        repeats: number of files that were left out as identical copies.
+        augmented: number of files that were left out as augmented copies.
+        left_out: number of other files that were left out, by reason.
     """
 
     flag: str
@@ -93,7 +92,7 @@ class RawSource:
     left_out: LeftOut = field(default_factory=dict)
 
     def table(self, *names: str) -> Path | None:
-        """The topmost CSV of one of these names anywhere below the folder."""
+        """The file with one of these names that is highest in the folder; None if there is none."""
         found = (path for name in names for path in self.folder.rglob(name) if path.is_file())
         return min(found, key=lambda path: len(path.parts), default=None)
 
@@ -108,12 +107,12 @@ class RawSource:
 
 
 def many(number: int, noun: str) -> str:
-    """The number with its noun, as in "1 image" and "2,084 images"."""
+    """A number with its noun, such as "1 image" and "2,084 images"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _is_copy(path: Path) -> bool:
-    """Whether an image lies in a folder of augmented copies."""
+    """Whether an image is in a folder of augmented copies."""
     return any(AUGMENTED.fullmatch(part) for part in path.parent.resolve().parts)
 
 
@@ -123,13 +122,13 @@ def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = Fal
     MSLD v2.0 repeats every image in each of its folds, so identical copies count once.
 
     Args:
-        flag: what the user called the folder by, named in errors.
-        folder: where to look.
-        prefix: ignore images whose name does not begin so.
+        flag: the flag that names the folder, for errors.
+        folder: the collection.
+        prefix: leave out images whose name does not begin with it.
         originals: leave out folders of augmented copies.
 
     Raises:
-        LesionliteError: if there is no such folder, or one name stands for two different images.
+        LesionliteError: there is no such folder, or two different images have one name.
     """
     found = find_images(need_folder(folder, f"{flag}: "))
     left_out = {why: n for why, n in found.left_out.items() if why not in BESIDE}
@@ -156,12 +155,12 @@ def open_source(flag: str, folder: Path, prefix: str = "", originals: bool = Fal
 
 
 def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[RawSource], list[str]]:
-    """Open each folder (flag, path, prefix of names); also what must be said about left-out files.
+    """Open each folder (flag, path, prefix of names); returns also notes about left-out files.
 
     Raises:
-        LesionliteError: as `open_source`, or if a source has no images and does not merely label.
+        LesionliteError: as `open_source`; also if a source has neither images nor useful tables.
     """
-    # The merge on Kaggle is made of augmented copies; only of MSLD itself are the originals there.
+    # Augmented copies are left out of MSLD only: Kaggle's merge may hold no originals.
     sources = [open_source(*given, originals=given[0] == "--msld") for given in folders]
     notes: list[str] = []
     seen: set[str] = set()
@@ -182,7 +181,7 @@ def open_sources(folders: Iterable[tuple[str, Path, str]]) -> tuple[list[RawSour
 
 
 def _must_serve(source: RawSource, flags: Set[str]) -> None:
-    """Refuse a source without images unless its tables serve another one."""
+    """Refuse a source without images, unless another source needs its tables."""
     none = f"{source.flag}: there is no image below {source.folder}"
     if source.augmented:
         raise LesionliteError(
@@ -200,7 +199,7 @@ def _must_serve(source: RawSource, flags: Set[str]) -> None:
 
 
 def _lesions(isic: RawSource) -> dict[str, str]:
-    # Without images of its own ISIC 2019 only lends labels, and HAM10000 knows its own lesions.
+    # An ISIC 2019 without images gives only labels; HAM10000 has its own lesions.
     path = isic.needed_table(ISIC_TABLE) if isic.files else isic.table(ISIC_TABLE)
     return isic_lesions(path) if path else {}
 
@@ -211,16 +210,16 @@ def _absent_files(table: str, wanted: Iterable[str], files: Mapping[str, Path]) 
 
 
 def dermoscopic(ham: RawSource | None, isic: RawSource | None) -> tuple[list[Sample], list[str]]:
-    """The samples of HAM10000 and ISIC 2019, each image once, and what must be said about them.
+    """The samples of HAM10000 and ISIC 2019, each image once, and notes for the user.
 
-    ISIC 2019's label wins where it has one, because it divides HAM10000's `akiec`.
+    A label of ISIC 2019 has priority, because it divides HAM10000's `akiec` into two classes.
 
     Raises:
         LesionliteError: if a table is missing or malformed, or has an unknown label.
     """
     files = {**(isic.files if isic else {}), **(ham.files if ham else {})}
     if not files:
-        return [], []  # their tables alone serve the merge on Kaggle
+        return [], []  # Kaggle's merge needs only their tables
     rows = ham_rows(ham.needed_table(*HAM_TABLES)) if ham else {}
     truth = isic_labels(isic.needed_table(ISIC_TRUTH)) if isic else {}
     lesions = _lesions(isic) if isic else {}
@@ -252,10 +251,10 @@ def dermoscopic(ham: RawSource | None, isic: RawSource | None) -> tuple[list[Sam
 
 
 def photographs(source: RawSource) -> list[Sample]:
-    """The samples of a folder named as MSLD v2.0 is: CODE_GGG_NN.jpg, class, patient, image.
+    """The samples of files named as in MSLD v2.0: CODE_GGG_NN.jpg (class, patient, image).
 
     Raises:
-        LesionliteError: if a file is named otherwise or its code is unknown.
+        LesionliteError: a file has another name, or its code is unknown.
     """
     samples = []
     for name, path in source.files.items():

@@ -21,7 +21,7 @@ Domains = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class About:
-    """What `dataset.json` says of a data folder; it may say more."""
+    """The fields of `dataset.json` that are read. Other fields are allowed."""
 
     note: str = ""
     domains: Domains = field(default_factory=dict)
@@ -33,9 +33,9 @@ class Split:
 
     Attributes:
         files: images.
-        targets: index of each one's class in `labels`.
+        targets: index of each image's class in `labels`.
         labels: classes.
-        left_out: what must be said of files that are in the folder and not among these.
+        left_out: sentences about files in the folder that were left out.
     """
 
     files: tuple[Path, ...]
@@ -51,7 +51,7 @@ class Split:
         return [int(n) for n in np.bincount(self.targets, minlength=len(self.labels))]
 
     def without(self, bad: Iterable[Path]) -> "Split":
-        """The same without the files of `bad`."""
+        """This split without the files of `bad`."""
         dropped = set(bad)
         kept = [
             (file, target)
@@ -62,7 +62,7 @@ class Split:
         return replace(self, files=files, targets=targets)
 
     def emptied(self, kept: "Split") -> list[str]:
-        """The classes that have images here and none in `kept`."""
+        """The classes that have images here, but none in `kept`."""
         pairs = zip(self.labels, self.counts(), kept.counts(), strict=True)
         return [label for label, before, after in pairs if before and not after]
 
@@ -72,7 +72,7 @@ def read_split(folder: Path, labels: Sequence[str] | None = None) -> Split:
 
     Args:
         folder: holds one folder per class; an empty one declares a class without images.
-        labels: the classes a model knows, in its order; by default the folders' names, sorted.
+        labels: a model's classes in its order; by default the folders' names, sorted.
 
     Raises:
         LesionliteError: no such folder, a class that `labels` lacks, or no image at all.
@@ -132,15 +132,15 @@ class Dataset:
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read train/, val/ and, where there is one, test/ of `folder`.
+    """Read train/, val/ and, if there is one, test/ of `folder`.
 
     Raises:
         LesionliteError: a missing folder, fewer than two classes with images, class folders in
-            val/ or test/ that train/ lacks, or a dataset.json that says something else.
+            val/ or test/ that train/ lacks, or an invalid dataset.json.
     """
     need_folder(folder)
     note = read_about(folder).note
-    read_domains(folder)  # they are needed at the end: what is wrong with them is said here
+    read_domains(folder)  # needed only after training; errors must come before it
     if not (folder / "train").is_dir():
         raise LesionliteError(
             f"{folder} has no folder train/; it needs train/ and val/ (and test/), each with one "
@@ -161,10 +161,10 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def read_about(folder: Path) -> About:
-    """What dataset.json in `folder` says; nothing if there is none.
+    """Read dataset.json in `folder`; the defaults if there is none.
 
     Raises:
-        LesionliteError: if its note or its domains are something else, or it is damaged.
+        LesionliteError: it is damaged, or a field has a wrong type.
     """
     document = read_json(folder / DATASET)
     if document is None:
@@ -173,10 +173,10 @@ def read_about(folder: Path) -> About:
 
 
 def read_domains(folder: Path) -> Domains:
-    """The classes of each domain, as `dataset.json` in `folder` or above it has them; {} if not.
+    """The classes of each domain, from `dataset.json` in `folder` or its parent; {} without one.
 
     Raises:
-        LesionliteError: if it holds something else.
+        LesionliteError: as `read_about`.
     """
     own = (folder / DATASET).exists() or (folder / "train").is_dir()
     domains = read_about(folder if own else folder.parent).domains
@@ -194,7 +194,7 @@ def _check_classes(folder: Path, labels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def drop_bad(splits: Sequence[Split], skip: bool) -> tuple[list[Split], list[Path]]:
-    """Check that every image decodes; leave the others out if `skip`.
+    """Decode every image; if `skip`, leave out those that cannot be decoded.
 
     Raises:
         LesionliteError: see `leave_out`.
@@ -207,8 +207,7 @@ def leave_out(splits: Sequence[Split], bad: Mapping[Path, str], skip: bool) -> l
     """The splits without the files of `bad`.
 
     Raises:
-        LesionliteError: if there are such and `skip` is off (the first ones are named), or if a
-            split has no image left.
+        LesionliteError: there are such files and `skip` is off, or a split has no image left.
     """
     if bad and not skip:
         shown = "; ".join(list(bad.values())[:3])
@@ -224,10 +223,10 @@ def leave_out(splits: Sequence[Split], bad: Mapping[Path, str], skip: bool) -> l
 
 
 def evaluation_split(data: Path, labels: Sequence[str], skip_bad: bool = False) -> Split:
-    """The labelled images of a folder of class folders, or of a data folder's test/ (else val/).
+    """The labelled images of a folder of class folders, or of a data folder's test/ or val/.
 
     Raises:
-        LesionliteError: if there are none, or some do not decode and `skip_bad` is off.
+        LesionliteError: there are none, or some cannot be decoded and `skip_bad` is off.
     """
     whole = judging_split(data, labels)
     (split,), bad = drop_bad([whole], skip_bad)
@@ -238,7 +237,7 @@ def evaluation_split(data: Path, labels: Sequence[str], skip_bad: bool = False) 
 
 
 def judging_split(data: Path, labels: Sequence[str]) -> Split:
-    """As `evaluation_split`, of classes that a network has; nothing is decoded."""
+    """Like `evaluation_split`, but decodes nothing."""
     need_folder(data)
     if (data / "train").is_dir():
         names = [name for name in ("test", "val") if (data / name).is_dir()]

@@ -1,4 +1,4 @@
-"""Train with each of some values of one setting, several seeds each, and compare with the spread.
+"""Train with several values of one setting and several seeds, and compare the scores.
 
 `python -m lesionlite.train.trials.compare DATA --out OUT --vary imbalance --values none loss`, and
 any flag of `lesionlite train`. Interrupted, it goes on where it was when called again.
@@ -42,21 +42,21 @@ class Compare:
     data: Positional[Path]
     """Data folder with train/, val/ and test/."""
     out: Path
-    """Folder for a run of each value and seed, and the tables."""
+    """Folder for the runs and tables."""
     vary: str
     """The setting, e.g. imbalance, ema or label-smoothing."""
     values: tuple[str, ...]
-    """What to set it to."""
+    """Values of the setting."""
     seeds: int = 3
-    """Runs of each value: seeds 0, 1, 2, ..."""
+    """Number of runs of each value, with seeds 0, 1, 2, ..."""
     jobs: int = 1
-    """Runs at a time; they share the cores out."""
+    """Number of runs at a time; they share the cores."""
     RARE_FLAGS = RARE_FLAGS
     training: TrainingFlags = field(default_factory=no_flags)
     json: Json = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be meant.
+        """Refuse numbers that are out of range.
 
         Raises:
             LesionliteError: naming the flag, its value, and what it may be.
@@ -75,7 +75,7 @@ class Compare:
         return training_of(self.training)
 
     def run(self) -> Outcome:
-        """Train what is missing, and show the table."""
+        """Train the missing runs, and print the table."""
         plan = self.plan()
         with writing_into(self.out, DATA=self.data):
             return self._run(plan)
@@ -86,7 +86,7 @@ class Compare:
             dataset, *_ = decode_all(read_dataset(self.data), self.config.skip_bad)
             memory = remember(dataset, self.data)
         missing = {out: c for out, c in plan.items() if not _finished(out, c, memory)}
-        for out in missing:  # here, for this process alone has the list
+        for out in missing:  # in this process, which alone has the list
             refuse_foreign(_log(out))
             list_as_ours(_log(out))
         _train_all(self.data, missing, self.jobs)
@@ -110,7 +110,7 @@ class Compare:
         return self.out / f"{plain[-60:]}-{seed}"
 
     def plan(self) -> dict[Path, TrainConfig]:
-        """The settings of every run by its folder, one seed of all values after another.
+        """The settings of every run, by its folder. The order is by seed, then by value.
 
         Raises:
             LesionliteError: if there is no such setting, or it cannot have such a value.
@@ -133,7 +133,7 @@ class Compare:
 
 
 def _with(config: TrainConfig, flag: str, value: str) -> TrainConfig:
-    """The same settings but for one, which is written as on a command line."""
+    """Change one setting, whose value is given as on a command line."""
     return read_flags(
         TrainConfig, [f"--{flag}={value}"], "lesionlite train", pairs=True, default=config
     )
@@ -161,7 +161,7 @@ def compared(vary: str, measures: dict[str, list[Measures]]) -> Table:
 
 
 def _finished(out: Path, config: TrainConfig, memory: Memory | None) -> bool:
-    """Whether that run is there, with its scores; LesionliteError if it is of other settings."""
+    """Whether a run is finished and scored; refuses one with other settings."""
     saved = read_settings(out)
     other = other_settings(saved, config) if saved else []
     if other:
@@ -177,7 +177,7 @@ def _finished(out: Path, config: TrainConfig, memory: Memory | None) -> bool:
 
 
 def _log(out: Path) -> Path:
-    """Where a run's words go: beside it."""
+    """The log file of a run, beside its folder."""
     return out.with_name(out.name + ".log")
 
 
@@ -196,7 +196,7 @@ def _train_all(data: Path, missing: dict[Path, TrainConfig], jobs: int) -> None:
 
 
 def _train_one(data: Path, out: Path, config: TrainConfig, threads: int) -> None:
-    """Train one run (or go on with it), what it says going to a file beside it."""
+    """Train or resume one run; its output goes to its log file."""
     import torch
 
     from lesionlite.train.results import train_and_test
@@ -212,7 +212,7 @@ def _train_one(data: Path, out: Path, config: TrainConfig, threads: int) -> None
 
 @dataclass(frozen=True)
 class _Scores:
-    """What is compared of a test.json."""
+    """The compared measures of a test.json."""
 
     weighted_f1: float
     macro_f1: float
@@ -238,7 +238,7 @@ def _measures(out: Path) -> Measures:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0, 2 for what the user can mend, or 130 for Ctrl-C."""
+    """The command; returns its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
 
     def parse() -> Compare:

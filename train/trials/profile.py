@@ -1,4 +1,4 @@
-"""How many images a second the loader alone gives, the step alone takes, and both together do."""
+"""Measure images per second: of the loader, of the training step, and of both together."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from lesionlite.train.data.splits import read_dataset
 from lesionlite.train.loop import Trainer
 
 Batch = tuple[Tensor, Tensor, Tensor]
-WARM = 2  # steps that are not counted: memory is allocated, kernels are chosen
+WARM = 2  # warm-up steps, which are not counted
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Rates:
 
     Attributes:
         loader: decoding and augmenting alone.
-        step: forward, backward and update alone, on batches that are ready.
+        step: forward, backward and update alone, on one batch.
         both: as in training.
-        plain_step: the step in float32, channels first; None where it is the step measured.
+        plain_step: the step in float32, channels first; None if `step` is that already.
     """
 
     loader: float
@@ -35,7 +35,7 @@ class Rates:
     plain_step: float | None = None
 
     def sentences(self) -> list[str]:
-        """For a person."""
+        """The result in words."""
         slower = min(self.loader, self.step)
         words = [
             f"loader {self.loader:.0f} images/s, step {self.step:.0f}, both {self.both:.0f}: "
@@ -49,17 +49,17 @@ class Rates:
         return words
 
     def document(self) -> dict[str, float | None]:
-        """For programs."""
+        """The result as a JSON document."""
         return asdict(self)
 
 
 def profile(data: Path, config: TrainConfig, seconds: float = 20.0) -> Rates:
-    """Measure on a data folder; nothing is kept.
+    """Measure on a data folder. Nothing is saved.
 
     Args:
         data: folder with train/ and val/.
-        config: as training would take it; weights are random, epochs do not matter.
-        seconds: spent on each of the rates.
+        config: settings of training; weights and epochs are ignored.
+        seconds: duration of each measurement.
 
     Raises:
         LesionliteError: bad data or settings.
@@ -100,7 +100,7 @@ def _endless(trainer: Trainer) -> Iterator[Batch]:
 
 
 def _rate(work: Callable[[], int], seconds: float) -> float:
-    """Images per second of `work`, which tells how many it did."""
+    """Images per second of `work`, which returns its number of images."""
     for _ in range(WARM):
         work()
     images, started = 0, time.perf_counter()

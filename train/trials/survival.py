@@ -1,7 +1,7 @@
-"""Kill a training run at random moments, resume it, and compare with one never interrupted.
+"""Kill a training run at random moments, resume it, and compare it with an uninterrupted run.
 
-`python -m lesionlite.train.trials.survival DATA [--kills 10]`. The end must be the same: weights,
-bit for bit on a CPU, and metrics. Every third kill waits for a checkpoint just being written.
+`python -m lesionlite.train.trials.survival DATA [--kills 10]`. Both must end with equal weights
+(bit for bit on a CPU) and metrics. Every third kill comes while a checkpoint is written.
 """
 
 import random
@@ -33,18 +33,18 @@ FLAGS = (
 
 @dataclass(frozen=True)
 class Survival:
-    """Kill training at random moments; exits with 1 unless what it ends with is the same."""
+    """Kill training at random moments; exits with 1 if its result changes."""
 
     data: Positional[Path]
     """Data folder."""
     kills: int = 10
-    """How often."""
+    """Number of kills."""
     seed: int = 0
-    """Of the moments."""
+    """Seed of the moments."""
     json: Json = False
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be meant.
+        """Refuse numbers that are out of range.
 
         Raises:
             LesionliteError: naming the flag, its value, and what it may be.
@@ -53,9 +53,9 @@ class Survival:
         refuse_settings(self, [("kills", 0 <= self.kills <= 1000, "from 0 to 1000")])
 
     def run(self) -> Outcome:
-        """Train twice, once under fire, and compare."""
+        """Train twice, once with kills, and compare."""
         moments = random.Random(self.seed)
-        epochs = self.kills + 2  # each kill lets about one epoch pass
+        epochs = self.kills + 2  # about one epoch passes before each kill
         with TemporaryDirectory() as folder:
             whole, parts = Path(folder) / "whole", Path(folder) / "parts"
             begin, each = _pace(self.data, whole, epochs)
@@ -92,28 +92,28 @@ def _start(data: Path, run: Path, epochs: int) -> "subprocess.Popen[str]":
 
 
 def _pace(data: Path, run: Path, epochs: int) -> tuple[float, float]:
-    """Train without interruption: seconds until the first epoch began, and seconds per epoch."""
+    """Train without kills; returns the seconds before the first epoch, and seconds per epoch."""
     started = time.monotonic()
     process = _start(data, run, epochs)
     while process.poll() is None and not (run / METRICS).exists():
         time.sleep(0.02)
     first = time.monotonic() - started
     wait(process)
-    each = (time.monotonic() - started - first) / epochs  # the last part is for testing
+    each = (time.monotonic() - started - first) / epochs  # includes the test at the end
     return max(0.0, first - each), each
 
 
 def wait(process: "subprocess.Popen[str]") -> None:
-    """Until it ends well (0 or 1); LesionliteError with its last words if it does not."""
+    """Wait for exit code 0 or 1; raises LesionliteError with the last line of output for others."""
     with process:
         _, said = process.communicate()
-    if process.returncode not in (0, 1):  # 1 is a verdict
+    if process.returncode not in (0, 1):  # 1 means that a gate failed
         last = said.strip().splitlines()[-1:] or ["?"]
         raise LesionliteError(f"it ended with {process.returncode}: {last[0]}")
 
 
 def _kill_once(process: "subprocess.Popen[str]", run: Path, after: float, in_writing: bool) -> str:
-    """Kill it after so many seconds, or as soon as a checkpoint is being written; what was hit."""
+    """Kill a process after some seconds, or while it writes a checkpoint; says when it was."""
     deadline = time.monotonic() + after
     with process:
         while process.poll() is None:
@@ -131,7 +131,7 @@ def _kill_once(process: "subprocess.Popen[str]", run: Path, after: float, in_wri
 
 
 def main() -> int:
-    """The command: 0, 1, 2 for what the user can mend, or 130 for Ctrl-C."""
+    """The command; returns its exit code."""
     given = sys.argv[1:]
     return respond(
         given, lambda: read_flags(Survival, given, "python -m lesionlite.train.trials.survival")
