@@ -1,4 +1,4 @@
-// Versions stand in gradle/libs.versions.toml; here the plugins are only put on one class path.
+// This puts the plugins on one class path. gradle/libs.versions.toml has their versions.
 plugins {
     alias(libs.plugins.android.application) apply false
     alias(libs.plugins.kotlin.compose) apply false

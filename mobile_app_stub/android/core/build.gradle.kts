@@ -16,14 +16,14 @@ kotlin {
 }
 
 dependencies {
-    // Android has org.json; off Android, in the unit tests, it comes from Maven.
+    // Android has org.json. The unit tests run without Android and take it from Maven.
     compileOnly(libs.json)
     testImplementation(libs.json)
     testImplementation(libs.kotlin.test.junit)
 }
 
 tasks.test {
-    // In an app that `lesionlite embed` made the cases lie in the app, in the template beside it.
+    // `lesionlite embed` copies the cases into the app; in the template they are beside it.
     val cases =
         listOf("cases.json", "../cases.json").map { rootDir.resolve(it) }.first { it.exists() }
     val model = rootDir.resolve("app/src/main/assets/model")

@@ -7,10 +7,10 @@ struct CameraView: UIViewControllerRepresentable {
     /// Called with nil if the user took no photo.
     let taken: @MainActor (UIImage?) -> Void
 
-    /// The simulator has none.
+    /// False in the simulator.
     static var exists: Bool { UIImagePickerController.isSourceTypeAvailable(.camera) }
 
-    /// Asks the user once; later it answers what the user said then.
+    /// Asks the user the first time; later it returns that answer.
     static func mayOpen() async -> Bool {
         await AVCaptureDevice.requestAccess(for: .video)
     }

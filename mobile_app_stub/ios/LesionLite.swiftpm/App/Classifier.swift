@@ -3,16 +3,16 @@ import LesionCore
 import UIKit
 import Vision
 
-/// What is said of a photo.
+/// The answer to a photo.
 struct Answer: Sendable {
     let ranking: Ranking
-    /// Resizing and cropping.
+    /// Seconds for resizing and cropping.
     let preparing: Duration
-    /// The model alone.
+    /// Seconds for the model alone.
     let running: Duration
 }
 
-/// The model. An actor: off the main thread, one image at a time.
+/// The model. As an actor, it runs off the main thread, one image at a time.
 actor Classifier {
     nonisolated let contract: Contract
     private let files: ModelFiles
@@ -30,7 +30,7 @@ actor Classifier {
         contract = files.contract
     }
 
-    /// Upright.
+    /// The upright photo.
     func decode(_ file: Data) throws -> UIImage {
         try Pixels.photo(file)
     }
@@ -56,17 +56,17 @@ actor Classifier {
         return verdict
     }
 
-    /// - Returns: in the order of the labels
+    /// - Returns: probabilities in the order of the labels
     private func probabilities(_ rgb: [UInt8]) throws -> [Double] {
         let request = VNCoreMLRequest(model: model)
-        request.imageCropAndScaleOption = .scaleFill  // nothing to scale: the input fits
+        request.imageCropAndScaleOption = .scaleFill  // the input fits
         let buffer = try Pixels.buffer(rgb, side: contract.side)
         do {
             try VNImageRequestHandler(cvPixelBuffer: buffer).perform([request])
         } catch {
             throw Problem("The model did not run on this image.")
         }
-        // Vision sorts its answers, so they are put back by name.
+        // Vision sorts its answers, so this restores the order of the labels.
         let found = request.results as? [VNClassificationObservation] ?? []
         let pairs = found.map { ($0.identifier, Double($0.confidence)) }
         let byLabel = Dictionary(pairs, uniquingKeysWith: { first, _ in first })

@@ -48,7 +48,7 @@ struct ContentView: View {
 
     @ViewBuilder private var choosers: some View {
         // The picker runs outside of the app, so it needs no access to the library.
-        // Its `current` encoding hands over the file as it is: another JPEG would lose detail.
+        // With its `current` encoding it gives the file unchanged; another JPEG would lose detail.
         PhotosPicker(selection: $chosen, matching: .images, preferredItemEncoding: .current) {
             Label("Choose a photo", systemImage: "photo")
         }

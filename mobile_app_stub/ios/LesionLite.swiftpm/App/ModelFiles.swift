@@ -2,7 +2,7 @@ import CoreML
 import Foundation
 import LesionCore
 
-/// What `lesionlite embed` placed in the app: the folder Model.
+/// The folder Model, which `lesionlite embed` placed in the app.
 struct ModelFiles {
     let contract: Contract
     let golden: Golden
@@ -19,10 +19,10 @@ struct ModelFiles {
         try Self.read(folder.appending(path: "golden").appending(path: name))
     }
 
-    /// The model, compiled at the first start, and kept.
+    /// The model, which is compiled at the first start and then kept.
     ///
-    /// Xcode would compile it, too, were it a source file of the app. Then the name of the model
-    /// would become the name of a class in the code, and every other model another program.
+    /// Xcode could compile it as a source file of the app. But then the model's name would be the
+    /// name of a class, and each model would need other code.
     func compiled() async throws -> URL {
         let name = URL(filePath: golden.artifact).deletingPathExtension().lastPathComponent
         let embedded = folder.appending(path: "\(name).mlmodelc")
@@ -36,19 +36,19 @@ struct ModelFiles {
         return kept
     }
 
-    /// Deletes what was kept, of other models, too.
+    /// Deletes all kept models.
     func forget() {
         try? FileManager.default.removeItem(at: cache.deletingLastPathComponent())
     }
 
-    /// What the self-test found when it passed: on this system, in this version of the app.
+    /// The result of a passed self-test of this system and this version of the app.
     var keptVerdict: Golden.Verdict? {
         guard let json = try? Data(contentsOf: verdictFile) else { return nil }
         return try? JSONDecoder().decode([String: Golden.Verdict].self, from: json)[version]
     }
 
     func keep(_ verdict: Golden.Verdict) {
-        // Without it the next start asks again: no error to show.
+        // If this fails, the next start tests again; the user need not know.
         try? FileManager.default.createDirectory(at: cache, withIntermediateDirectories: true)
         try? JSONEncoder().encode([version: verdict]).write(to: verdictFile)
     }
@@ -60,7 +60,7 @@ struct ModelFiles {
         return "\(app), \(ProcessInfo.processInfo.operatingSystemVersionString)"
     }
 
-    /// For this model alone. What lies there can be made again, so it needs no backup.
+    /// A folder for this model alone. Its files can be made again, so they need no backup.
     private var cache: URL {
         URL.cachesDirectory.appending(path: "Model").appending(path: golden.sha256)
     }
@@ -69,8 +69,8 @@ struct ModelFiles {
         FileManager.default.fileExists(atPath: file.path)
     }
 
-    /// Tools place an app's resources in its bundle, or in one inside of it; not all of them
-    /// generate `Bundle.module`, which would know.
+    /// Some tools place an app's resources in its bundle, others in a bundle inside of it. Not all
+    /// of them generate `Bundle.module`.
     private static func find() throws -> URL {
         let inner = Bundle.main.paths(forResourcesOfType: "bundle", inDirectory: nil)
         let bundles = [Bundle.main] + inner.compactMap(Bundle.init(path:))

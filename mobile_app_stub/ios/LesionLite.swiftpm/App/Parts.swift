@@ -1,7 +1,7 @@
 import LesionCore
 import SwiftUI
 
-/// Always in sight.
+/// Always visible.
 struct Disclaimer: View {
     let note: String
 
@@ -62,7 +62,7 @@ struct AnswerView: View {
     }
 }
 
-/// Does this device feed and run the model as the machine that made it did?
+/// Shows the result of the self-test.
 struct SelfTestView: View {
     let verdict: Golden.Verdict?
     let working: Bool

@@ -3,16 +3,16 @@ import ImageIO
 import LesionCore
 import UIKit
 
-/// From pictures to bytes.
+/// Converts pictures to bytes.
 enum Pixels {
-    /// The rows of a strip: a large photo is never drawn whole.
+    /// Rows of a strip. A large photo is drawn in strips, to save memory.
     private static let rows = 100
-    /// More than phones' own photos have; a larger one is reduced while it is decoded.
+    /// Larger photos are reduced while they are decoded. Phones' own photos are smaller.
     private static let longest = 16_384
 
     private static let sRGB = CGColorSpace(name: CGColorSpace.sRGB)!
 
-    /// A photo, upright by its EXIF orientation.
+    /// Decodes a photo and turns it upright by its EXIF orientation.
     static func photo(_ file: Data) throws -> UIImage {
         var options: [CFString: Any] = [
             kCGImageSourceCreateThumbnailFromImageAlways: true,
@@ -24,7 +24,7 @@ enum Pixels {
         if length(source) > longest {
             options[kCGImageSourceThumbnailMaxPixelSize] = longest
         }
-        // Without a largest size the "thumbnail" is the image as it is, but upright and decoded.
+        // Without a maximum size, the "thumbnail" is the whole image, upright and decoded.
         guard let image = CGImageSourceCreateThumbnailAtIndex(source, 0, options as CFDictionary)
         else {
             throw Problem("This file holds no image that can be decoded.")
@@ -39,7 +39,7 @@ enum Pixels {
         return max(width, height)
     }
 
-    /// What the model takes of a photo: RGB [S, S, 3].
+    /// The model's input of a photo: RGB [S, S, 3].
     static func input(_ photo: UIImage, _ contract: Contract) throws -> [UInt8] {
         let width = Int(photo.size.width * photo.scale)
         let height = Int(photo.size.height * photo.scale)
@@ -49,10 +49,10 @@ enum Pixels {
         return preprocessor.finish()
     }
 
-    /// A golden image as it stands in its file: RGB [S, S, 3].
+    /// The pixels of a golden image, unchanged: RGB [S, S, 3].
     static func stored(_ file: Data, side: Int) throws -> [UInt8] {
         guard let image = UIImage(data: file)?.cgImage,
-            // Declared to be in the space that it is drawn to: no value may change on the way.
+            // Declare the colour space that it is drawn to, so that no value changes.
             let plain = image.copy(colorSpace: sRGB), plain.width == side, plain.height == side
         else {
             throw Problem("A golden image is damaged; embed the model again.")
@@ -66,7 +66,7 @@ enum Pixels {
         return rgb
     }
 
-    /// Strips from the top, RGBX without gaps, in sRGB: photos in wider colours are converted.
+    /// Strips from the top, RGBX without gaps, converted to sRGB.
     private static func draw(
         _ image: UIImage, _ width: Int, _ height: Int,
         _ take: (UnsafeBufferPointer<UInt8>) -> Void
@@ -77,7 +77,7 @@ enum Pixels {
         guard let context, let data = context.data else {
             throw Problem("This image is too large for the memory.")
         }
-        context.interpolationQuality = .none  // every pixel is drawn as it is
+        context.interpolationQuality = .none  // pixels are drawn unchanged
         context.translateBy(x: 0, y: CGFloat(rows))  // UIKit counts from the top
         context.scaleBy(x: 1, y: -1)
         UIGraphicsPushContext(context)
@@ -91,7 +91,7 @@ enum Pixels {
         }
     }
 
-    /// What Vision takes: BGRA, of the model's own size.
+    /// A buffer for Vision: BGRA, of the model's size.
     static func buffer(_ rgb: [UInt8], side: Int) throws -> CVPixelBuffer {
         var made: CVPixelBuffer?
         let attributes = [kCVPixelBufferIOSurfacePropertiesKey: [:] as CFDictionary] as CFDictionary
@@ -103,7 +103,7 @@ enum Pixels {
         guard let base = CVPixelBufferGetBaseAddress(made) else {
             throw Problem("There is no memory for the model's input.")
         }
-        let row = CVPixelBufferGetBytesPerRow(made)  // may be more than its pixels need
+        let row = CVPixelBufferGetBytesPerRow(made)  // may be longer than its pixels
         let bytes = base.assumingMemoryBound(to: UInt8.self)
         for pixel in 0..<side * side {
             let place = pixel / side * row + pixel % side * 4

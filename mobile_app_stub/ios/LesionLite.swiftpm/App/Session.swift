@@ -3,7 +3,7 @@ import LesionCore
 import Observation
 import UIKit
 
-/// What the page shows.
+/// The state of the page.
 @MainActor
 @Observable
 final class Session {
@@ -16,7 +16,7 @@ final class Session {
 
     @ObservationIgnored private var classifier: Classifier?
 
-    /// A device that answers wrongly is not asked.
+    /// False on a device that failed the self-test.
     var ready: Bool { verdict?.passed == true && !working }
 
     /// Opens the model and tests it.
@@ -42,7 +42,7 @@ final class Session {
         }
     }
 
-    /// Classifies what was taken with the camera.
+    /// Classifies a photo from the camera.
     func classify(_ photo: UIImage) async {
         await work { try await self.show(photo) }
     }
@@ -71,7 +71,7 @@ final class Session {
         }
     }
 
-    /// For VoiceOver, whose user does not see that the page has changed.
+    /// Announces a change to users of VoiceOver.
     private func announce(_ text: String) {
         AccessibilityNotification.Announcement(text).post()
     }

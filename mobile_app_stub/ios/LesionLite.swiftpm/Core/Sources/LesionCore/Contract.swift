@@ -1,6 +1,6 @@
 import Foundation
 
-/// What goes into the model and what its answers are called: the app knows nothing else of it.
+/// The model's input and the names of its answers. The app has no other knowledge of the model.
 public struct Contract: Decodable, Equatable, Sendable {
     public enum Resize: String, CaseIterable, Sendable {
         /// The whole image to S x S, whatever its shape.
@@ -20,9 +20,9 @@ public struct Contract: Decodable, Equatable, Sendable {
     public let resize: Resize
     public let resizeSide: Int
     public let interpolation: Interpolation
-    /// Where the largest probability is below it, "not sure" is said.
+    /// If the largest probability is below it, the app says "not sure".
     public let unsureBelow: Double
-    /// What every reader of a result must know; may be empty.
+    /// A sentence to show with every result; may be empty.
     public let note: String
 
     /// Reads contract.json and refuses what this app cannot honour.
@@ -58,7 +58,7 @@ public struct Contract: Decodable, Equatable, Sendable {
     }
 }
 
-/// What is wrong, naming the field.
+/// A sentence that names the field and says what is wrong.
 private struct Fault: Error {
     let text: String
 

@@ -1,26 +1,26 @@
 import Foundation
 
-/// Images, and what the embedded model should answer to them.
+/// Images, and the answers that the model should give.
 ///
-/// Does this device feed and run the model as the machine that made it did?
+/// They show whether this device feeds and runs the model like the machine that exported it.
 public struct Golden: Equatable, Sendable {
     public struct Verdict: Codable, Equatable, Sendable {
         public let passed: Bool
-        /// The largest difference of a probability; NaN where one is not finite.
+        /// The largest difference of a probability; NaN if one is not finite.
         public let largest: Double
     }
 
     /// File name of the embedded model.
     public let artifact: String
-    /// Tells models of the same name apart.
+    /// Distinguishes models of the same name.
     public let sha256: String
-    /// File names of the images, which are fed as they are.
+    /// File names of the images, which have the input's size.
     public let images: [String]
-    /// For each image, in the order of the labels.
+    /// Probabilities for each image, in the order of the labels.
     public let probabilities: [[Double]]
     public let tolerance: Double
 
-    /// Reads golden.json and refuses golden vectors that are not of this contract.
+    /// Reads golden.json and refuses golden vectors of another contract.
     ///
     /// - Throws: `Problem`
     public static func read(_ json: Data, _ contract: Contract) throws -> Golden {
@@ -39,7 +39,7 @@ public struct Golden: Equatable, Sendable {
             probabilities: entry.probabilities, tolerance: entry.tolerance)
     }
 
-    /// Holds answers against the ones that the model should give.
+    /// Compares answers with the expected ones.
     ///
     /// - Parameter found: probabilities for each image.
     public func judge(_ found: [[Double]]) -> Verdict {

@@ -1,10 +1,10 @@
-// From pixels of any size to the model's input, to the byte as the model's training did it.
+// Resizes an image of any size to the model's input, bit for bit as in training.
 //
-// Vision resizes in its own way and cannot resize to more than it then crops; the model was trained
-// on Pillow's way. So this is Pillow's algorithm for 8-bit images: a horizontal and a vertical pass,
-// weights in fixed point, rounded to 8 bits after each.
+// Training used Pillow. Vision resizes in another way, and cannot resize to more than it crops.
+// So this is Pillow's algorithm for 8-bit images: a horizontal and a vertical pass with fixed-point
+// weights, each rounded to 8 bits.
 
-/// Which size the image is brought to, and which square of that is the input.
+/// The size to resize the image to, and the square to crop from that.
 public struct Geometry: Equatable, Sendable {
     public let width, height, left, top: Int
 
@@ -27,13 +27,13 @@ public struct Geometry: Equatable, Sendable {
     }
 }
 
-/// The model's input, made from rows of pixels as they come: a large photo is never needed whole.
+/// Makes the model's input from rows of pixels, so that a large photo need not be in memory.
 ///
-/// `add` the rows from the top; after the last one `finish` gives the input.
+/// Call `add` with all rows, from the top, and then `finish`.
 public struct Preprocessor {
     private let side, width, height: Int
     private let columns, rows: [Tap]
-    private var narrow: [UInt8]  // all rows, already as wide as the input
+    private var narrow: [UInt8]  // all rows, resized to the width of the input
     private var filled = 0
 
     /// - Parameters:
@@ -48,7 +48,7 @@ public struct Preprocessor {
         narrow = [UInt8](repeating: 0, count: height * side * 3)
     }
 
-    /// The horizontal pass of some rows.
+    /// Resizes some rows horizontally.
     ///
     /// - Parameters:
     ///   - pixels: rows of the image, without gaps
@@ -66,7 +66,7 @@ public struct Preprocessor {
         filled += count
     }
 
-    /// The vertical pass.
+    /// Resizes vertically.
     ///
     /// - Returns: RGB [S, S, 3]
     public func finish() -> [UInt8] {
@@ -84,21 +84,21 @@ public struct Preprocessor {
     }
 }
 
-/// Where the pixels of a row or a column lie.
+/// The places of the pixels of a row or a column.
 private struct Line {
     let start, step: Int
 }
 
-/// For one place of the result: its first place in the source, and the weights from there on.
+/// For one output pixel: the first source pixel, and the weights.
 private struct Tap {
     let first: Int
     let weights: [Int]
 }
 
-private let bits = 22  // of a weight behind the point; Pillow's 32 - 8 - 2
+private let bits = 22  // fractional bits of a weight; Pillow's 32 - 8 - 2
 private let half = 1 << (bits - 1)
 
-/// One row or column of three channels.
+/// Resamples a row or column of three channels.
 private func resample(
     _ source: UnsafeBufferPointer<UInt8>, _ from: Line, _ taps: [Tap],
     _ target: UnsafeMutableBufferPointer<UInt8>, _ to: Line
@@ -136,7 +136,7 @@ private func taps(
     }
 }
 
-/// Pillow adds the scale up rather than to multiply, which rounds the other way now and then.
+/// As Pillow, adds the scale repeatedly; multiplying would sometimes round to another pixel.
 private func steps(_ scale: Double, _ places: Range<Int>) -> [Int] {
     var at = scale * 0.5
     var found: [Int] = []
@@ -150,7 +150,7 @@ private func steps(_ scale: Double, _ places: Range<Int>) -> [Int] {
 private func tap(
     _ place: Int, _ size: Int, _ scale: Double, support: Double, _ filter: (Double) -> Double
 ) -> Tap {
-    let stretch = max(scale, 1)  // shrinking, the filter widens: no pixel is passed over
+    let stretch = max(scale, 1)  // the filter widens when the image shrinks
     let reach = support * stretch
     let center = (Double(place) + 0.5) * scale
     let first = max(0, Int(center - reach + 0.5))

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What the user or the app's developer can mend: one sentence, fit to be shown.
+/// An error that the user or the app's developer can fix. Its message is a sentence to show.
 public struct Problem: LocalizedError, Equatable {
     public let message: String
 

@@ -1,18 +1,18 @@
-/// What is shown of an answer.
+/// What the app shows of an answer.
 public struct Ranking: Equatable, Sendable {
     public struct Entry: Equatable, Sendable {
         public let label: String
         public let probability: Double
     }
 
-    /// The most probable classes, equal ones in the order of the labels.
+    /// The most probable classes; ties are in the order of the labels.
     public let top: [Entry]
-    /// Whether the first is not to be trusted.
+    /// Whether the first is below the contract's threshold.
     public let unsure: Bool
 
     /// - Parameter probabilities: in the order of the labels.
     public init(_ probabilities: [Double], _ contract: Contract) {
-        // The place breaks ties: Swift does not promise that its sort keeps the order of equals.
+        // The index breaks ties, because Swift's sort may change the order of equal elements.
         let order = probabilities.indices.sorted {
             (-probabilities[$0], $0) < (-probabilities[$1], $1)
         }

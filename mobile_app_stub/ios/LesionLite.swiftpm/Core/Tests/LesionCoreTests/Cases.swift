@@ -1,7 +1,7 @@
 import Foundation
 import LesionCore
 
-/// Cases that the Python reference made (cases.json): every app's core must agree with them.
+/// Cases that the Python reference made (cases.json). Every app's core must agree with them.
 struct Cases: Decodable {
     let contracts: [ContractCase]
     let geometry: [GeometryCase]
@@ -9,7 +9,7 @@ struct Cases: Decodable {
     let ranking: [RankingCase]
     let golden: [GoldenCase]
 
-    /// In an app that `lesionlite embed` made the file lies in the app, in the templates beside it.
+    /// `lesionlite embed` copies the file into the app; here it is beside the templates.
     static func load() throws -> Cases {
         var folder = URL(fileURLWithPath: #filePath)
         for _ in 0..<7 {
@@ -66,7 +66,7 @@ struct GoldenCase: Decodable {
     let largest: Double?
 }
 
-/// A part of the document as it stands there: for the core to parse, wrong fields included.
+/// A part of the document, unparsed, because the core must parse it, wrong fields included.
 enum JSON: Codable, Equatable {
     case null
     case flag(Bool)

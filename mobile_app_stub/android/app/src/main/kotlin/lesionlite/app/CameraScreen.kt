@@ -31,7 +31,7 @@ import androidx.compose.ui.viewinterop.AndroidView
 import androidx.lifecycle.compose.LocalLifecycleOwner
 import java.io.ByteArrayOutputStream
 
-/** The camera's picture and a button to take it; needs the permission. */
+/** The camera's preview and a button that takes a photo. It needs the camera permission. */
 @Composable
 fun CameraScreen(onTaken: (ByteArray) -> Unit, onFailed: () -> Unit, onBack: () -> Unit) {
     val context = LocalContext.current
@@ -68,7 +68,7 @@ fun CameraScreen(onTaken: (ByteArray) -> Unit, onFailed: () -> Unit, onBack: () 
     }
 }
 
-/** A JPEG file in memory, with its orientation; it is written to no gallery. */
+/** A JPEG file in memory, with its orientation. It is not saved to a gallery. */
 private fun CameraController.take(
     context: Context,
     onTaken: (ByteArray) -> Unit,

@@ -18,9 +18,9 @@ private const val MAX_THREADS = 4
 /**
  * The model that `lesionlite embed` placed in the assets, with its contract and golden vectors.
  *
- * Slow to make, and for one thread at a time.
+ * It is slow to open, and only one thread may use it at a time.
  *
- * @throws Problem where there is none, or none that can be run
+ * @throws Problem if there is no model, or it cannot be run
  */
 class EmbeddedModel(private val context: Context) : AutoCloseable {
     val contract = Contract.parse(read("contract.json").decodeToString())
@@ -40,7 +40,7 @@ class EmbeddedModel(private val context: Context) : AutoCloseable {
         if (!fits) throw Problem(context.getString(R.string.other_model))
     }
 
-    /** Probabilities in the order of the labels, of [pixels] as the preprocessor makes them. */
+    /** Probabilities of [pixels] from the preprocessor, in the order of the labels. */
     fun classify(pixels: ByteArray): FloatArray {
         input.rewind()
         input.put(pixels).rewind()
@@ -48,7 +48,7 @@ class EmbeddedModel(private val context: Context) : AutoCloseable {
         return output[0].copyOf()
     }
 
-    /** Whether the golden images get the answers that they should. */
+    /** Runs the golden images and compares the answers with the expected ones. */
     fun selfTest(): Verdict = golden.judge(
         golden.images.map { name ->
             val image = ImageDecoder.createSource(context.assets, "$FOLDER/golden/$name")

@@ -36,7 +36,7 @@ private fun App(viewModel: MainViewModel = viewModel()) {
     val context = LocalContext.current
     val pick =
         rememberLauncherForActivityResult(PickVisualMedia()) { uri ->
-            // None where the user went back without choosing.
+            // Null if the user went back without choosing.
             if (uri != null) {
                 viewModel.classify(ImageDecoder.createSource(context.contentResolver, uri))
             }

@@ -52,7 +52,7 @@ fun MainScreen(state: UiState, hasCamera: Boolean, onChoose: () -> Unit, onTake:
                 Modifier.semantics { heading() },
                 style = MaterialTheme.typography.headlineMedium
             )
-            // A phone that answers wrongly is not asked.
+            // No photos on a phone that failed the self-test.
             val ready = !state.busy && state.selfTest?.passed == true
             FlowRow(horizontalArrangement = Arrangement.spacedBy(8.dp)) {
                 Button(onChoose, enabled = ready) { Text(stringResource(R.string.choose)) }
@@ -63,7 +63,7 @@ fun MainScreen(state: UiState, hasCamera: Boolean, onChoose: () -> Unit, onTake:
             Text(stringResource(R.string.on_device))
             state.contract?.note?.takeIf { it.isNotEmpty() }?.let { Text(it) }
             if (state.busy) Busy()
-            // Read aloud as a whole when it changes.
+            // Screen readers read all of it when it changes.
             val spoken =
                 Modifier.semantics(mergeDescendants = true) { liveRegion = LiveRegionMode.Polite }
             Column(spoken) {
@@ -77,7 +77,7 @@ fun MainScreen(state: UiState, hasCamera: Boolean, onChoose: () -> Unit, onTake:
     }
 }
 
-/** On every screen. */
+/** Shown on every screen. */
 @Composable
 fun NotMedical() {
     Surface(color = MaterialTheme.colorScheme.secondaryContainer) {
@@ -132,7 +132,7 @@ private fun ClassRow(ranked: Ranked) {
         }
         LinearProgressIndicator(
             progress = { ranked.probability },
-            Modifier.fillMaxWidth().clearAndSetSemantics {} // the number is read already
+            Modifier.fillMaxWidth().clearAndSetSemantics {} // screen readers read the number
         )
     }
 }

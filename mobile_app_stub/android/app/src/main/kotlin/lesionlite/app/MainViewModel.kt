@@ -22,7 +22,7 @@ import lesionlite.core.Ranking
 import lesionlite.core.Verdict
 import lesionlite.core.rank
 
-/** What the screen shows; there is no contract as long as the model is not open. */
+/** What the screen shows. The contract is null until the model is open. */
 data class UiState(
     val busy: Boolean = true,
     val contract: Contract? = null,
@@ -31,13 +31,13 @@ data class UiState(
     val error: String? = null
 )
 
-/** [seen] is what the model was shown; it took [inModel] of the [whole] time. */
+/** [seen] is the model's input; the model took [inModel] of the [whole] time. */
 class Answer(val seen: Bitmap, val ranking: Ranking, val whole: Duration, val inModel: Duration)
 
 class MainViewModel(application: Application) : AndroidViewModel(application) {
-    // One thread at a time: the interpreter allows no more.
+    // One thread at a time, because the interpreter allows no more.
     private val worker = Dispatchers.Default.limitedParallelism(1)
-    private var opened: EmbeddedModel? = null // the worker's alone
+    private var opened: EmbeddedModel? = null // only the worker uses it
     private val _state = MutableStateFlow(UiState())
     val state = _state.asStateFlow()
 
@@ -77,7 +77,7 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
     }
 
     override fun onCleared() {
-        // After what is running: a model closed under way would take the app with it.
+        // After the running work, because closing a model in use would crash the app.
         CoroutineScope(worker).launch { opened?.close() }
     }
 }

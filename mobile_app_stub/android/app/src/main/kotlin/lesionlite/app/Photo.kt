@@ -7,25 +7,25 @@ import android.util.Size
 import lesionlite.core.Contract
 import lesionlite.core.Preprocessor
 
-// A photo of 32 megapixels takes 128 MB as a bitmap. Of a larger one every second pixel (or fourth,
-// ...) is decoded: exactness gives way to memory.
+// A bitmap of 32 megapixels takes 128 MB. To save memory, only every second pixel (or fourth, and
+// so on) of a larger photo is decoded. That is less exact.
 private const val MAX_PIXELS = 32_000_000L
 private const val STRIP = 64
 
 /**
- * The model's input from a photo in any format that Android decodes, upright.
+ * The model's input from a photo in any format that Android decodes, turned upright.
  *
- * @throws java.io.IOException where it cannot be decoded
+ * @throws java.io.IOException if it cannot be decoded
  */
 fun ImageDecoder.Source.toInput(contract: Contract): ByteArray {
     val bitmap =
         ImageDecoder.decodeBitmap(this) { decoder, info, _ ->
-            // Pixels are read below, which bitmaps of the graphics memory do not allow.
+            // Pixels are read below; bitmaps in graphics memory do not allow that.
             decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE
             decoder.setTargetColorSpace(ColorSpace.get(ColorSpace.Named.SRGB))
             val step = sampleSize(info.size)
             decoder.setTargetSampleSize(step)
-            // Colours under transparency stay as the file has them; Android cannot scale those.
+            // Keep the colours of transparent pixels; Android cannot scale such bitmaps.
             decoder.isUnpremultipliedRequired = step == 1
         }
     try {
@@ -51,7 +51,7 @@ private fun Bitmap.toInput(contract: Contract): ByteArray {
     return preprocessor.finish()
 }
 
-/** The model's input as a picture, to be shown. */
+/** The model's input as a bitmap, to show it. */
 fun ByteArray.toBitmap(side: Int): Bitmap {
     val opaque = 0xFF shl 24
     val pixels =

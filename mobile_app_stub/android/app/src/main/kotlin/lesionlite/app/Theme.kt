@@ -10,7 +10,7 @@ import androidx.compose.material3.lightColorScheme
 import androidx.compose.runtime.Composable
 import androidx.compose.ui.platform.LocalContext
 
-/** Light or dark as the phone is, in the user's own colours where Android has them. */
+/** Light or dark like the phone, in the user's colours if Android supports them. */
 @Composable
 fun AppTheme(content: @Composable () -> Unit) {
     val context = LocalContext.current

@@ -12,14 +12,14 @@ enum class Resize { SQUASH, SHORTEST }
 enum class Interpolation { NEAREST, BILINEAR, BICUBIC, AREA }
 
 /**
- * What goes into the model and what its answers are called: the app knows nothing else of it.
+ * The model's input and the names of its answers. The app has no other knowledge of the model.
  *
  * @property labels class names, in the order of the probabilities
  * @property side S: the model takes S x S pixels
  * @property resize the whole image to S x S, or its shorter side to [resizeSide] and the S x S
  *   centre of that
- * @property unsureBelow where the largest probability is below it, "not sure" is said
- * @property note what every reader of a result must know
+ * @property unsureBelow if the largest probability is below it, the app says "not sure"
+ * @property note a sentence to show with every result
  */
 data class Contract(
     val labels: List<String>,
@@ -30,7 +30,7 @@ data class Contract(
     val unsureBelow: Double,
     val note: String
 ) {
-    /** For images that are S x S already: they go in as they are. */
+    /** For images that already have the input's size. */
     fun withoutResizing(): Contract = copy(resize = Resize.SQUASH, resizeSide = side)
 
     companion object {
@@ -97,7 +97,7 @@ private class ContractReader(private val json: JSONObject) {
         return found
     }
 
-    /** An integer; 0, which no field may be, where there is none. */
+    /** An integer; 0 if it is missing, because no field may be 0. */
     private fun whole(name: String): Int = json.opt(name) as? Int ?: 0
 
     private fun <T : Enum<T>> choice(name: String, entries: List<T>): T {

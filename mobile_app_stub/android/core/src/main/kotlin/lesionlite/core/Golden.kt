@@ -6,12 +6,12 @@ import org.json.JSONArray
 import org.json.JSONException
 import org.json.JSONObject
 
-/** Whether the answers are within the tolerance; [largest] is NaN where one is not finite. */
+/** Whether the answers are within the tolerance; [largest] is NaN if one is not finite. */
 data class Verdict(val passed: Boolean, val largest: Double)
 
 /**
- * Images and what the model should answer to them: does this device feed and run the model as the
- * machine that made it did?
+ * Images and the answers that the model should give. They show whether this device feeds and runs
+ * the model like the machine that exported it.
  *
  * @property artifact file name of the model
  * @property images file names, beside golden.json
@@ -23,7 +23,7 @@ class Golden private constructor(
     private val tolerance: Double,
     private val expected: List<List<Double>>
 ) {
-    /** @throws Problem where [model] is not the file that the answers are of */
+    /** @throws Problem if [model] is not the file that gave the answers */
     fun checkModel(model: ByteArray) {
         val digest = MessageDigest.getInstance("SHA-256").digest(model)
         if (digest.joinToString("") { "%02x".format(it) } != sha256) {
@@ -31,7 +31,7 @@ class Golden private constructor(
         }
     }
 
-    /** Hold answers, a row for each image, against the ones that the model should give. */
+    /** Compare answers, a row for each image, with the expected ones. */
     fun judge(found: List<FloatArray>): Verdict {
         val differences =
             expected.flatMapIndexed { image, row ->
@@ -45,7 +45,7 @@ class Golden private constructor(
         /**
          * Read golden.json.
          *
-         * @throws Problem where it does not go with the contract
+         * @throws Problem if it does not fit the contract
          */
         fun parse(text: String, contract: Contract): Golden = try {
             read(JSONObject(text), contract)

@@ -5,19 +5,19 @@ import kotlin.math.max
 import kotlin.math.min
 import kotlin.math.round
 
-// From pixels of any size to the model's input, to the bit as the model's training did it.
+// Resizes an image of any size to the model's input, bit for bit as in training.
 //
-// Android resizes bitmaps in its own ways; the model was trained on Pillow's way, so this is
-// Pillow's algorithm for 8-bit images: a horizontal and a vertical pass, weights in fixed point,
-// rounded to 8 bits after each.
+// Training used Pillow, and Android resizes bitmaps in other ways. So this is Pillow's algorithm
+// for 8-bit images: a horizontal and a vertical pass with fixed-point weights, each rounded to 8
+// bits.
 
-private const val BITS = 22 // of a weight behind the point; Pillow's 32 - 8 - 2
+private const val BITS = 22 // fractional bits of a weight; Pillow's 32 - 8 - 2
 private const val ONE = 1 shl BITS
 private const val HALF = ONE / 2
 private const val CHANNELS = 3
 private const val BYTE = 0xFF
 
-/** Which size the image is brought to, and which square of that is the input. */
+/** The size to resize the image to, and the square to crop from that. */
 data class Geometry(val width: Int, val height: Int, val left: Int, val top: Int) {
     companion object {
         /** [width] and [height] are those of the upright image in pixels. */
@@ -25,7 +25,7 @@ data class Geometry(val width: Int, val height: Int, val left: Int, val top: Int
             val side = contract.side
             if (contract.resize == Resize.SQUASH) return Geometry(side, side, 0, 0)
             val scale = contract.resizeSide.toDouble() / min(width, height)
-            // round() takes halves to the even neighbour, as Python does.
+            // round() rounds halves to even, as Python does.
             val (w, h) =
                 listOf(width, height).map { max(contract.resizeSide, round(it * scale).toInt()) }
             return Geometry(w, h, (w - side) / 2, (h - side) / 2)
@@ -34,10 +34,9 @@ data class Geometry(val width: Int, val height: Int, val left: Int, val top: Int
 }
 
 /**
- * The model's input, made from rows of pixels as they come: a large photo's pixels are never needed
- * all at once.
+ * Makes the model's input from rows of pixels, so that a large photo need not be in memory.
  *
- * [add] the rows from the top; after the last one [finish] gives the input.
+ * Call [add] with all rows, from the top, and then [finish].
  *
  * @param width of the upright image in pixels
  */
@@ -55,7 +54,7 @@ class Preprocessor(private val width: Int, height: Int, contract: Contract) {
         rows = taps(height, to.height, contract.interpolation, to.top, side)
     }
 
-    /** The horizontal pass of [count] rows of ARGB pixels; alpha is dropped. */
+    /** Resize [count] rows of ARGB pixels horizontally; alpha is dropped. */
     fun add(pixels: IntArray, count: Int = pixels.size / width) {
         repeat(count) { at ->
             unpack(pixels, at * width)
@@ -73,7 +72,7 @@ class Preprocessor(private val width: Int, height: Int, contract: Contract) {
         }
     }
 
-    /** The vertical pass: RGB, uint8 [S, S, 3]. */
+    /** Resize vertically; returns RGB, uint8 [S, S, 3]. */
     fun finish(): ByteArray {
         val out = ByteArray(side * side * CHANNELS)
         val line = side * CHANNELS
@@ -82,10 +81,10 @@ class Preprocessor(private val width: Int, height: Int, contract: Contract) {
     }
 }
 
-/** One place of the output along an axis: the first source place that counts, and the weights. */
+/** For one output pixel along an axis: the first source pixel, and the weights. */
 private class Tap(val first: Int, val weights: IntArray)
 
-/** One line of three channels, resampled; the steps are the distances of the pixels. */
+/** Resample a line of three channels; the steps are the distances between its pixels. */
 private fun resample(
     source: ByteArray,
     from: Int,
@@ -109,7 +108,7 @@ private fun resample(
     }
 }
 
-/** Taps of [count] places from [begin] on, of an axis that goes [from] one length [to] another. */
+/** Taps of [count] pixels from [begin] on, of an axis resized [from] one length [to] another. */
 private fun taps(
     from: Int,
     to: Int,
@@ -134,7 +133,7 @@ private fun taps(
     }
 }
 
-/** Pillow adds the scale up rather than to multiply, which rounds the other way now and then. */
+/** As Pillow, add the scale repeatedly; multiplying would sometimes round to another pixel. */
 private fun steps(scale: Double, count: Int): IntArray {
     var at = scale * 0.5
     return IntArray(count) { at.toInt().also { at += scale } }
@@ -148,7 +147,7 @@ private fun filtered(
     support: Double,
     filter: (Double) -> Double
 ): Array<Tap> {
-    val stretch = max(scale, 1.0) // an image that shrinks is averaged, not sampled
+    val stretch = max(scale, 1.0) // the filter widens when the image shrinks
     return Array(count) { i ->
         val center = (begin + i + 0.5) * scale
         val first = max(0, (center - support * stretch + 0.5).toInt())

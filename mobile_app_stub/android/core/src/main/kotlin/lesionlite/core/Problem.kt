@@ -1,4 +1,4 @@
 package lesionlite.core
 
-/** What the user or the app's developer can mend: its message is one sentence, fit to be shown. */
+/** An error that the user or the app's developer can fix. Its message is a sentence to show. */
 class Problem(override val message: String, cause: Throwable? = null) : Exception(message, cause)

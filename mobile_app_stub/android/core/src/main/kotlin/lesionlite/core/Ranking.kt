@@ -5,10 +5,10 @@ private const val SHOWN = 3
 data class Ranked(val label: String, val probability: Float)
 
 /**
- * What is shown of an answer.
+ * What the app shows of an answer.
  *
- * @property top the most probable classes, equal ones in the order of the labels
- * @property unsure whether the first is too improbable to be trusted
+ * @property top the most probable classes; ties are in the order of the labels
+ * @property unsure whether the first is below the contract's threshold
  */
 data class Ranking(val top: List<Ranked>, val unsure: Boolean)
 

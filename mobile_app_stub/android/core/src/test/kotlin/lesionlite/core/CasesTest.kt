@@ -11,7 +11,7 @@ import kotlin.test.assertTrue
 import org.json.JSONArray
 import org.json.JSONObject
 
-/** The core against cases that the Python reference made: cases.json. */
+/** Compares the core with cases that the Python reference made (cases.json). */
 class CasesTest {
     private val cases = JSONObject(File(System.getProperty("cases")).readText())
 
@@ -19,7 +19,7 @@ class CasesTest {
         cases.getJSONArray(kind).items { check(it as JSONObject) }
 
     @Test
-    fun `contracts are taken, or refused by a sentence that names the field`() {
+    fun `contracts are accepted, or refused by a sentence that names the field`() {
         each("contracts") { case ->
             val text = case.getJSONObject("contract").toString()
             if (case.isNull("problem")) {
@@ -61,7 +61,7 @@ class CasesTest {
         val preprocessor = case.preprocessor()
         val strip = IntArray(7 * case.getInt("width"))
         for (pixels in case.pixels().toList().chunked(strip.size)) {
-            pixels.toIntArray().copyInto(strip) // the last strip is not full
+            pixels.toIntArray().copyInto(strip) // the last strip may be shorter
             preprocessor.add(strip, pixels.size / case.getInt("width"))
         }
         assertContentEquals(case.bytes("expected"), preprocessor.finish())
@@ -141,7 +141,7 @@ private fun JSONObject.preprocessor() = Preprocessor(getInt("width"), getInt("he
 
 private fun JSONObject.bytes(name: String): ByteArray = Base64.getDecoder().decode(getString(name))
 
-/** As Android's bitmaps give them, and not opaque. */
+/** Pixels as Android's bitmaps give them, not opaque. */
 private fun JSONObject.pixels(): IntArray {
     val rgb = bytes("pixels").map { it.toInt() and 0xFF }
     return IntArray(rgb.size / 3) {
@@ -151,7 +151,7 @@ private fun JSONObject.pixels(): IntArray {
 
 private fun JSONObject.numbers(name: String) = getJSONArray(name).numbers()
 
-/** JSON has no NaN: null stands for it. */
+/** JSON has no NaN; the cases have null for it. */
 private fun JSONArray.numbers() = List(length()) { if (isNull(it)) Double.NaN else getDouble(it) }
 
 private fun List<Double>.floats() = FloatArray(size) { this[it].toFloat() }

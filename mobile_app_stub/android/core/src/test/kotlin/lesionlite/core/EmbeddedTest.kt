@@ -7,7 +7,7 @@ import kotlin.test.assertContentEquals
 import kotlin.test.assertEquals
 import org.junit.Assume.assumeTrue
 
-/** What `lesionlite embed` placed in the app goes together; the bare template holds none of it. */
+/** Checks that the files of `lesionlite embed` fit together. The template has none of them. */
 class EmbeddedTest {
     private val model = File(System.getProperty("model"))
 
