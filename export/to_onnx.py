@@ -42,6 +42,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             else:
                 plain = plain or _export(source.form(ORT), image)
                 model = deepcopy(plain)
+            dequantize_pixels(model)
             if precision == "fp16":
                 model = _to_fp16(model)
             if precision == "w8":
@@ -66,11 +67,43 @@ def _export(form: "nn.Module", image: "Tensor") -> Any:
     return program.model_proto
 
 
+def dequantize_pixels(model: Any) -> None:
+    """Turn the pixels into floats with DequantizeLinear instead of Cast.
+
+    With scale 1 and zero point 0, both give the same floats. Qualcomm's compiler for the Hexagon NPU
+    (QNN 2.40 to 2.48) turns a Cast of uint8 to float into one that gives 1.0000001 for every pixel,
+    so the network gives one answer for every image. This function can go when that is mended.
+    """
+    from onnx import TensorProto, numpy_helper
+
+    graph = model.graph
+    pixels = {
+        one.name for one in graph.input if one.type.tensor_type.elem_type == TensorProto.UINT8
+    }
+    for node in graph.node:
+        if not pixels.intersection(node.input):
+            continue
+        if node.op_type == "Transpose":
+            pixels.update(node.output)
+        elif node.op_type == "Cast" and node.attribute[0].i == TensorProto.FLOAT:
+            node.op_type = "DequantizeLinear"
+            del node.attribute[:]
+            node.input.extend(["pixel.scale", "pixel.zero_point"])
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array(1, np.float32), "pixel.scale"),
+            numpy_helper.from_array(np.array(0, np.uint8), "pixel.zero_point"),
+        ]
+    )
+
+
 def _to_fp16(model: Any) -> Any:
     """Weights below 6e-8 become zero, which the converter reports one by one."""
-    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers import float16
 
-    return convert_float_to_float16(model, keep_io_types=True)
+    # Before opset 19, DequantizeLinear gives float32 only.
+    kept = [*float16.DEFAULT_OP_BLOCK_LIST, "DequantizeLinear"]
+    return float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=kept)
 
 
 def _store_weights_in_8_bits(model: Any) -> None:
