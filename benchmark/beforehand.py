@@ -6,8 +6,11 @@ from pathlib import Path
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere.android import find_phone
 from lesionlite.benchmark.elsewhere.arm_root import find_root
+from lesionlite.benchmark.elsewhere.gpu import refuse_no_gpu
+from lesionlite.benchmark.elsewhere.npu import refuse_no_npu
 from lesionlite.benchmark.elsewhere.runtimes import refuse_missing
 from lesionlite.benchmark.parity import too_few
+from lesionlite.benchmark.targets.snapdragon import find_snapdragon
 from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.export.formats import format_by_suffix, install_line
 from lesionlite.train.data.splits import Split
@@ -20,7 +23,8 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
         The model of the phone; "" if --android is not set.
 
     Raises:
-        LesionliteError: An unknown artifact, or a missing toolchain, Arm core, phone or runtime.
+        LesionliteError: An unknown artifact, or a missing toolchain, Arm core, NPU, GPU, phone or
+            runtime.
     """
     names = list(artifacts)
     for name in config.allow_unverified:
@@ -28,6 +32,12 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
             raise unknown_choice("artifact", name, names)
     for core in config.arm:
         find_root(core)
+    for soc in config.npu:
+        find_snapdragon(soc)
+    if config.npu:
+        refuse_no_npu()
+    if config.gpu:
+        refuse_no_gpu()
     rows = [row for row in map(format_by_suffix, map(Path, names)) if row]
     if line := install_line(dict.fromkeys(row.name for row in rows)):
         raise LesionliteError(line)

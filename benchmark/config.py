@@ -36,7 +36,9 @@ def _help(effect: str, tolerance: str) -> Any:
 RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "gate": ("allow_unverified", *GATES, "gate", "min_recall", "strict"),
     "timing": ("submission", "sweep"),
-    "other runtimes and devices": ("runtimes", "coreml_runtime", "arm", "arm_images", "android"),
+    "other runtimes and devices": (
+        *("runtimes", "coreml_runtime", "arm", "arm_images", "npu", "npu_images", "gpu", "android"),
+    ),
     "other ways to resize": ("resize_drift",),
 }
 
@@ -71,6 +73,14 @@ class BenchmarkConfig:
     instructions) or cortex-a72 (without). Run `lesionlite armroot` first."""
     arm_images: int = 56
     """Number of test images for the Arm cores, spread evenly over the classes."""
+    npu: tuple[str, ...] = ()
+    """Execute ONNX files on the emulated NPU of Snapdragons, too, e.g. sm8650. It takes up to two
+    minutes an image. Needs the extra `npu`."""
+    npu_images: int = 8
+    """Number of test images for the NPUs, spread evenly over the classes."""
+    gpu: bool = False
+    """Execute TFLite files with LiteRT's GPU accelerator, too. Needs the extra `gpu` and a Vulkan
+    driver."""
     android: Path | None = None
     """Time TFLite files on the phone that adb reaches, with this binary: LiteRT's benchmark_model
     for android-arm64."""
@@ -106,6 +116,7 @@ class BenchmarkConfig:
             ("queries", *_within(self.queries, 1, MOST_QUERIES)),
             ("seconds", *_within(self.seconds, 0, MOST_SECONDS)),
             ("arm_images", *_within(self.arm_images, 1, MOST_IMAGES)),
+            ("npu_images", *_within(self.npu_images, 1, MOST_IMAGES)),
             ("sweep", *_all_within(self.sweep, 1, MAX_THREADS)),
             *((name, *_share(getattr(self, name))) for name in GATES),
         )

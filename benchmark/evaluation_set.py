@@ -6,7 +6,7 @@ on disk until the benchmark ends, so an interrupted benchmark continues where it
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -65,52 +65,66 @@ class EvaluationSet:
         pixels: Pixels = np.load(self.images, mmap_mode="c")  # torch warns of read-only arrays
         return pixels
 
-    def write(self, name: str, inputs: Iterable[Pixels], description: str) -> Path:
-        """Write the images, resized in some way, to the .npy file `name` of this set.
+    def write(
+        self, name: str, inputs: Iterable[Pixels], description: str, total: int | None = None
+    ) -> Path:
+        """Write the images, resized in some way, or other images to the .npy file `name`.
 
         Args:
             name: of the file, without the suffix.
             inputs: uint8 [S, S, 3] for each image.
             description: of the progress bar.
+            total: number of the images; by default as many as this set has.
 
         Returns:
             The file, uint8 [N, S, S, 3].
         """
         path = self._own / f"{name}.npy"
         with writing_into(self._folder):
-            write_inputs(path, inputs, len(self.truth), description)
+            write_inputs(path, inputs, len(self.truth) if total is None else total, description)
         return path
 
     def ask(
-        self, candidate: Candidate, name: str, images: Path | None = None
+        self,
+        candidate: Candidate,
+        name: str,
+        images: Path | None = None,
+        rows: Sequence[int] | None = None,
     ) -> NDArray[np.float32]:
-        """Probabilities [N, C], computed by several processes, with a progress bar.
+        """Probabilities, computed by several processes, with a progress bar.
 
         Args:
             candidate: opened.
             name: of the progress bar.
-            images: the same images resized in another way; by default `self.images`.
+            images: a file of `write`; by default `self.images`.
+            rows: indices of the images to classify; by default all.
+
+        Returns:
+            float32 [N, C], or [R, C] for R rows.
 
         Raises:
             CandidateFailed: The candidate cannot answer; the text says why.
         """
         images = images or self.images
         answers = self._answers(candidate, images)
-        left = np.flatnonzero(np.isnan(np.load(answers, mmap_mode="r")).any(1))
+        known = np.load(answers, mmap_mode="r")
+        asked = np.arange(len(known)) if rows is None else np.array(rows, np.int64)
+        left = asked[np.isnan(known[asked]).any(1)]
         with progress() as bar:
-            total = len(self.truth)
+            total = len(asked)
             task = bar.add_task(name, total=total, completed=total - len(left), note="")
             if len(left):
                 self._divide(candidate, images, answers, left, lambda: bar.advance(task))
-        return np.array(np.load(answers))
+        return np.array(np.load(answers)[asked])
 
     def _answers(self, candidate: Candidate, images: Path) -> Path:
         """The file with the candidate's answers; NaN marks an image that was not answered yet."""
         key = fingerprint([sha256_file(candidate.path), asdict(candidate.opener), images.name])
         path = self._own / f"answers-{key[:16]}.npy"
         if not (path.exists() and is_ours(path)):
+            shape = len(np.load(images, mmap_mode="r")), len(self.labels)
             with writing_into(self._folder), replacing(path) as temporary:
-                np.save(temporary, np.full((len(self.truth), len(self.labels)), np.nan, np.float32))
+                np.save(temporary, np.full(shape, np.nan, np.float32))
         return path
 
     def _divide(

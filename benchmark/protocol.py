@@ -21,10 +21,13 @@ class Opener:
         function: "module:function". It is called with `path`, `threads` and `arguments` as keyword
             arguments, and returns a `Subject`.
         arguments: JSON values.
+        emulated: An emulator executes the file. It takes minutes to open it and for each image, so
+            the worker opens it once, and measures neither time nor memory.
     """
 
     function: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    emulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Opened:
     """The file that was opened.
 
     Attributes:
-        load_ms: Time of the second of two loads, in milliseconds.
+        load_ms: Time of the second of two loads, in milliseconds; 0 if not measured.
         runtime: What executes it, with its version.
         native: False if a reference executor stands in for the format's own runtime.
         contract: The contract in the file, as JSON; "" if it has none.

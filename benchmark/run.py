@@ -14,9 +14,9 @@ from lesionlite.benchmark.beforehand import refuse_beforehand, refuse_images
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.benchmark.config import BenchmarkConfig, RegressionConfig
 from lesionlite.benchmark.elsewhere.android import PhoneRow, time_on_phone
-from lesionlite.benchmark.elsewhere.arm import run_on_arm
-from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Task, check
-from lesionlite.benchmark.elsewhere.runtimes import opener_of, other_runtimes, usual_runtime
+from lesionlite.benchmark.elsewhere.check import Task
+from lesionlite.benchmark.elsewhere.run import run_elsewhere
+from lesionlite.benchmark.elsewhere.runtimes import opener_of, usual_runtime
 from lesionlite.benchmark.evaluation_set import EvaluationSet
 from lesionlite.benchmark.parity import compare, judge, not_finite
 from lesionlite.benchmark.report.record import Report, Result, reference_document, refuse_reports
@@ -24,10 +24,9 @@ from lesionlite.benchmark.resize import Drift, resized, resizers
 from lesionlite.benchmark.timing import time_results
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import artifact_folder, format_by_suffix, format_of
+from lesionlite.export.formats import artifact_folder, format_by_suffix
 from lesionlite.export.manifest import Artifact, read_manifest
 from lesionlite.export.precision import PRECISIONS
-from lesionlite.export.quantize.calibration import choose
 from lesionlite.layout import CONTRACT, is_run
 from lesionlite.metrics import weighted_f1
 from lesionlite.outputs import writing_into
@@ -155,10 +154,12 @@ def _benchmark(
             _examine(row, folder, contract, evaluation, answers, config, stack) for row in rows
         ]
         drifts = _drifts(judged, evaluation, split, contract) if config.resize_drift else ()
-        elsewhere = (
-            *_in_other_runtimes(judged, evaluation, folder, config),
-            *_on_arm(judged, evaluation, split, folder, config),
-        )
+        tasks = [
+            Task(folder / one.result.artifact, one.result.precision, one.answers)
+            for one in judged
+            if one.answers is not None
+        ]
+        elsewhere = run_elsewhere(tasks, evaluation, split, config)
         timed = {
             one.result.artifact: one.candidate
             for one in judged
@@ -197,54 +198,6 @@ def _drifts(
             agreement = float((answers == before).mean())
             drifts.append(Drift(one.result.artifact, name, change, agreement))
     return tuple(drifts)
-
-
-def _in_other_runtimes(
-    judged: Sequence[_Judged], evaluation: EvaluationSet, folder: Path, config: BenchmarkConfig
-) -> list[CrossRuntimeCheck]:
-    """Execute each artifact that ran here with the other runtimes that the settings name."""
-    rows = []
-    for one in judged:
-        if one.answers is None:
-            continue
-        row = one.result
-        path = folder / row.artifact
-        task = Task(path, row.precision, one.answers)
-        for name in other_runtimes(format_of(path), config):
-            try:
-                with Candidate(path, config.threads, opener_of(name)) as other:
-                    other.open()
-                    answers = evaluation.ask(other, f"{row.format} {row.precision}, {name}")
-                rows.append(check(name, task, answers, evaluation.truth, len(evaluation.labels)))
-            except CandidateFailed as error:
-                why = f"it could not be executed: {error}"
-                rows.append(CrossRuntimeCheck(path.name, name, "fail", why, len(evaluation.truth)))
-    return rows
-
-
-def _on_arm(
-    judged: Sequence[_Judged],
-    evaluation: EvaluationSet,
-    split: Split,
-    folder: Path,
-    config: BenchmarkConfig,
-) -> list[CrossRuntimeCheck]:
-    """Execute each artifact that ran here on emulated Arm cores, with a sample of the images."""
-    if not config.arm:
-        return []
-    chosen = set(choose(split, config.arm_images, seed=0))
-    sample = [index for index, file in enumerate(split.files) if file in chosen]
-    tasks = [
-        Task(folder / one.result.artifact, one.result.precision, one.answers[sample])
-        for one in judged
-        if one.answers is not None
-    ]
-    images, truth = np.load(evaluation.images, mmap_mode="r")[sample], evaluation.truth[sample]
-    return [
-        row
-        for core in config.arm
-        for row in run_on_arm(core, tasks, images, truth, len(evaluation.labels))
-    ]
 
 
 def _examine(

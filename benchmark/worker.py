@@ -14,7 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from threading import Thread
@@ -87,8 +87,11 @@ class Worker:
             named_function(command.function)(**command.arguments)
             return Done()
         if isinstance(command, Open):
+            if command.opener.emulated:
+                self._subject = open_once(command)
+                return _describe(self._subject)
             self._subject, load_ms = open_twice(command)
-            return _describe(self._subject, load_ms)
+            return _describe_executed(self._subject, load_ms)
         if self._subject is None:
             raise LesionliteError("the worker has no file open")
         if isinstance(command, Classify):
@@ -105,34 +108,41 @@ def open_twice(command: Open) -> tuple[Subject, float]:
     The first load is slower, because it also checks the hash and imports the runtime. A phone app
     does neither.
     """
-    refuse_unreadable_name(command.path)  # runtimes fail on it with unclear errors
-    refuse_changed(command.path)
-    opener = command.opener
-
-    def opened() -> Subject:
-        subject: Subject = named_function(opener.function)(
-            path=command.path, threads=command.threads, **opener.arguments
-        )
-        return subject
-
-    opened()
+    open_once(command)
     started = time.perf_counter()
-    subject = opened()
+    subject = _call_opener(command)
     return subject, 1000 * (time.perf_counter() - started)
 
 
-def _describe(subject: Subject, load_ms: float) -> Opened:
+def open_once(command: Open) -> Subject:
+    """Check the file's hash, and open it."""
+    refuse_unreadable_name(command.path)  # runtimes fail on it with unclear errors
+    refuse_changed(command.path)
+    return _call_opener(command)
+
+
+def _call_opener(command: Open) -> Subject:
+    opener = command.opener
+    subject: Subject = named_function(opener.function)(
+        path=command.path, threads=command.threads, **opener.arguments
+    )
+    return subject
+
+
+def _describe(subject: Subject, load_ms: float = 0) -> Opened:
     if isinstance(subject, Timed):
         return Opened(load_ms, subject.runtime, multiply_adds=subject.multiply_adds)
+    return Opened(load_ms, subject.runtime, subject.native, subject.contract.to_json())
+
+
+def _describe_executed(subject: Subject, load_ms: float) -> Opened:
+    """As `_describe`, after one query, with the memory that it needed."""
+    described = _describe(subject, load_ms)
+    if isinstance(subject, Timed):
+        return described
     side = subject.contract.side
     subject.runner.classify(np.zeros((side, side, 3), np.uint8))  # some allocate here
-    return Opened(
-        load_ms,
-        subject.runtime,
-        subject.native,
-        subject.contract.to_json(),
-        peak_memory_bytes=_peak_memory(),
-    )
+    return replace(described, peak_memory_bytes=_peak_memory())
 
 
 def classify(subject: Subject, command: Classify, progress: IO[str]) -> Done:

@@ -70,16 +70,15 @@ def _export(form: "nn.Module", image: "Tensor") -> Any:
 def dequantize_pixels(model: Any) -> None:
     """Turn the pixels into floats with DequantizeLinear instead of Cast.
 
-    With scale 1 and zero point 0, both give the same floats. Qualcomm's compiler for the Hexagon NPU
-    (QNN 2.40 to 2.48) turns a Cast of uint8 to float into one that gives 1.0000001 for every pixel,
-    so the network gives one answer for every image. This function can go when that is mended.
+    With scale 1 and zero point 0, both give the same floats. But on the Hexagon NPU, a Cast from
+    uint8 to float gives 1 for every pixel but a black one (onnxruntime-qnn 2.7), so the network
+    gives one answer for every image. This function can go when that is mended.
     """
     from onnx import TensorProto, numpy_helper
 
     graph = model.graph
-    pixels = {
-        one.name for one in graph.input if one.type.tensor_type.elem_type == TensorProto.UINT8
-    }
+    types = {one.name: one.type.tensor_type.elem_type for one in graph.input}
+    pixels = {name for name, kind in types.items() if kind == TensorProto.UINT8}
     for node in graph.node:
         if not pixels.intersection(node.input):
             continue

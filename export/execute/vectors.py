@@ -4,10 +4,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lesionlite.documents import read_record
 from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import FORMATS
+from lesionlite.export.manifest import GOLDEN
 from lesionlite.files import inside
+from lesionlite.train.data.images import Pixels
 
 ANSWERS = "golden.json"
 
@@ -96,3 +101,25 @@ def read_golden(folder: Path, advice: str = "") -> Golden:
                 f"{', '.join(suffixes)}"
             )
     return golden
+
+
+def golden_answers(artifact: Path) -> tuple[Pixels, NDArray[np.float32]] | None:
+    """The golden images beside an artifact and its answers to them; None if there are none.
+
+    Returns:
+        The images, uint8 [N, S, S, 3], and probabilities [N, C].
+
+    Raises:
+        LesionliteError: as `read_golden`.
+    """
+    from PIL import Image
+
+    folder = artifact.parent / GOLDEN
+    if not (folder / ANSWERS).exists():
+        return None
+    golden = read_golden(folder)
+    answers = golden.artifacts.get(artifact.name)
+    if answers is None or answers.probabilities is None:
+        return None
+    images = np.stack([np.asarray(Image.open(folder / name)) for name in golden.images])
+    return images, np.array(answers.probabilities, np.float32)

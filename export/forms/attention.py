@@ -22,21 +22,23 @@ class Variant:
     Attributes:
         channels_last: attention's matrix products take pixels with channels last, so a runtime that
             stores images as NHWC needs no transpose.
-        grouped: inside a block, the pixels at equal positions of their patches are grouped,
-            [B, C, 4, H*W/4], and average pooling sums a group. This needs no matrix product, no
-            mask and no reshape of an image.
+        grouping: how the pixels at equal positions of their patches are grouped inside a block,
+            [B, C, 4, H*W/4]: by "permute" or by "slices"; "" for no grouping. Attention then needs
+            no mask, and no matrix product of two activations, which GPU delegates refuse.
         norm: a name in `MEANS`; or "instance" or "group" for the operation of that name, if the
             runtime has a fast one.
         cast_first: pixels are converted to floats before they are transposed, for a runtime that
             transposes only floats fast.
         signed: 8-bit activations are int8; if False, uint8.
+        pointwise_head: the last layer is a 1x1 convolution, not a linear layer.
     """
 
     channels_last: bool = False
-    grouped: bool = False
+    grouping: str = ""
     norm: str = "at once"
     cast_first: bool = False
     signed: bool = True
+    pointwise_head: bool = False
 
 
 NCHW = Variant()
@@ -45,9 +47,10 @@ NCHW = Variant()
 # which its sigmoid and its product read. The convolution before them would then run in float. Seen
 # in 1.32.
 ORT = Variant(channels_last=True, norm="instance", signed=False)
-NHWC = Variant(channels_last=True)
+# LiteRT's GPU delegate (2.3) fails with 8-bit weights of FULLY_CONNECTED: "Shape mismatch".
+NHWC = Variant(grouping="slices", pointwise_head=True)
 TORCH = Variant(channels_last=True, norm="group")
-GROUPED = Variant(grouped=True, norm="in steps", cast_first=True)
+GROUPED = Variant(grouping="permute", norm="in steps", cast_first=True)
 
 
 def fold_batchnorm(conv: nn.Conv2d, norm: Any) -> nn.Conv2d:
@@ -93,6 +96,14 @@ def as_linear(conv: nn.Conv2d) -> nn.Linear:
     new.weight = nn.Parameter(conv.weight[:, :, 0, 0].clone(), requires_grad=False)
     assert conv.bias is not None
     new.bias = nn.Parameter(conv.bias.clone(), requires_grad=False)
+    return new
+
+
+def as_pointwise(linear: nn.Linear) -> nn.Conv2d:
+    """A 1x1 convolution equal to a linear layer, for channels in the second axis."""
+    new = nn.Conv2d(linear.in_features, linear.out_features, 1, dtype=linear.weight.dtype)
+    new.weight = nn.Parameter(linear.weight[:, :, None, None].clone(), requires_grad=False)
+    new.bias = nn.Parameter(linear.bias.clone(), requires_grad=False)
     return new
 
 
@@ -201,11 +212,11 @@ class Attention(Projections):
 class GroupedAttention(Projections):
     """Separable self-attention over pixels that `group` has grouped by position.
 
-    Each row of [B, C, 4, N] is one group, so the softmax needs no mask. The weighted sum over a row
-    is N times its average.
+    Each row of [B, C, 4, N] is one group, so the softmax needs no mask, and the weighted sum is a
+    product by elements and a sum over the row.
     """
 
-    count: Tensor
+    count: Tensor | None
 
     def __init__(
         self, norm: nn.GroupNorm, attn: Any, height: int, width: int, variant: Variant
@@ -214,18 +225,26 @@ class GroupedAttention(Projections):
         self.pixels = height * width // PATCH**2
         # A tensor, because XNNPACK's delegate does not take a product with a plain number.
         count = torch.full((1, 1, 1, 1), self.pixels, dtype=self.value.weight.dtype)
-        self.register_buffer("count", count)
+        self.register_buffer("count", None if variant.grouping == "slices" else count)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, 4, N] -> the same shape."""
         x = self.norm(x)
         scores = self.query(x).reshape(-1, PATCH**2, self.pixels).softmax(-1)
-        weighted = x * scores.reshape(-1, 1, PATCH**2, self.pixels)
+        context = self.key(self.sum_rows(x * scores.reshape(-1, 1, PATCH**2, self.pixels)))
+        return self.out_proj(self.act(self.value(x)) * context)
+
+    def sum_rows(self, x: Tensor) -> Tensor:
+        """[B, C, 4, N] -> [B, C, 4, 1].
+
+        ExecuTorch's XNNPACK delegate takes no sum, so its variant multiplies an average. The
+        average is too small for float16, which GPUs compute in.
+        """
+        if self.count is None:
+            return x.sum(3, keepdim=True)
         # XNNPACK's delegate requires an explicit stride, and count_include_pad=False.
         row = (1, self.pixels)
-        mean = F.avg_pool2d(weighted, row, row, count_include_pad=False)
-        context = self.key(mean * self.count)
-        return self.out_proj(self.act(self.value(x)) * context)
+        return F.avg_pool2d(x, row, row, count_include_pad=False) * self.count
 
 
 def group(x: Tensor, height: int, width: int) -> Tensor:
@@ -240,3 +259,28 @@ def ungroup(x: Tensor, height: int, width: int) -> Tensor:
     channels = x.shape[1]
     x = x.reshape(-1, PATCH, PATCH, height // PATCH, width // PATCH).permute(0, 3, 1, 4, 2)
     return x.reshape(-1, channels, height, width)
+
+
+def group_by_slices(x: Tensor, height: int, width: int) -> Tensor:
+    """As `group`, for runtimes that store NHWC: tensors of rank 4, slices and no transpose.
+
+    A reshape to [B, H/2, W, 2C] puts the upper pixels of the patches before the lower ones, and the
+    left ones beside the right ones.
+    """
+    half, channels = width // PATCH, x.shape[1]
+    pairs = x.permute(0, 2, 3, 1).reshape(-1, height // PATCH, width, PATCH * channels)
+    rows = pairs.split(half, 2)
+    groups = torch.cat([part for row in rows for part in row.split(channels, 3)], 1)
+    return groups.reshape(-1, PATCH**2, height * half // PATCH, channels).permute(0, 3, 1, 2)
+
+
+def ungroup_by_slices(x: Tensor, height: int, width: int) -> Tensor:
+    """[B, C, 4, H*W/4] -> [B, C, H, W]: the inverse of `group_by_slices`."""
+    half, channels = width // PATCH, x.shape[1]
+    groups = x.permute(0, 2, 3, 1).reshape(-1, PATCH * height, half, channels)
+    parts = groups.split(height // PATCH, 1)
+    rows = [torch.cat(parts[start : start + PATCH], 3) for start in (0, PATCH)]
+    return torch.cat(rows, 2).reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+
+
+GROUPINGS = {"permute": (group, ungroup), "slices": (group_by_slices, ungroup_by_slices)}

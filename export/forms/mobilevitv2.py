@@ -27,17 +27,17 @@ from torch import Tensor, nn
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.forms.attention import (
+    GROUPINGS,
     NCHW,
     PATCH,
     Attention,
     GroupedAttention,
     Normalize,
     Variant,
+    as_pointwise,
     fold_affine,
     fold_batchnorm,
-    group,
     into_stream,
-    ungroup,
 )
 
 
@@ -76,7 +76,7 @@ class TransformerLayer(nn.Module):
 
     def __init__(self, layer: Any, height: int, width: int, variant: Variant) -> None:
         super().__init__()
-        kind = GroupedAttention if variant.grouped else Attention
+        kind = GroupedAttention if variant.grouping else Attention
         self.attn = kind(layer.norm1, layer.attn, height, width, variant)
         self.mlp = FeedForward(layer.norm2, layer.mlp, variant)
 
@@ -125,7 +125,7 @@ class MobileBlock(nn.Module):
         super().__init__()
         even = height + height % PATCH, width + width % PATCH
         self.size = even if even != (height, width) else None
-        self.even, self.grouped = even, variant.grouped
+        self.even, self.grouping = even, variant.grouping
         self.conv_kxk = ConvAct(block.conv_kxk)
         self.conv_1x1 = into_stream(block.conv_1x1)
         self.transformer = nn.Sequential(
@@ -140,7 +140,8 @@ class MobileBlock(nn.Module):
         if self.size is not None:
             x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=True)
         x = self.conv_1x1(self.conv_kxk(x))
-        if self.grouped:
+        if self.grouping:
+            group, ungroup = GROUPINGS[self.grouping]
             x = ungroup(self.norm(self.transformer(group(x, *self.even))), *self.even)
         else:
             x = self.norm(self.transformer(x))
@@ -186,10 +187,12 @@ class MobileForm(nn.Module):
                     height, width = -(-height // stride), -(-width // stride)
                 blocks.append(new)
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(network.head.fc.in_features, network.head.fc.out_features)
-        self.head.weight = nn.Parameter(network.head.fc.weight / contract.temperature, False)
-        self.head.bias = nn.Parameter(network.head.fc.bias / contract.temperature, False)
-        self.dtype = self.head.weight.dtype  # FX cannot trace the dtype of a parameter
+        head = nn.Linear(network.head.fc.in_features, network.head.fc.out_features)
+        head.weight = nn.Parameter(network.head.fc.weight / contract.temperature, False)
+        head.bias = nn.Parameter(network.head.fc.bias / contract.temperature, False)
+        self.pointwise_head = variant.pointwise_head
+        self.head: nn.Module = as_pointwise(head) if self.pointwise_head else head
+        self.dtype = head.weight.dtype  # FX cannot trace the dtype of a parameter
         self.cast_first = variant.cast_first
         self.requires_grad_(False).eval()
 
@@ -202,6 +205,8 @@ class MobileForm(nn.Module):
     def classify(self, features: Tensor) -> Tensor:
         """Features of the last block, [B, F, H, W] -> logits / temperature [B, C]."""
         pooled = features.mean((2, 3), keepdim=True)  # else the TFLite converter would leave NHWC
+        if self.pointwise_head:
+            return self.head(pooled).flatten(1)
         return self.head(pooled.flatten(1))
 
     def forward(self, image: Tensor) -> Tensor:

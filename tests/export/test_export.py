@@ -75,7 +75,9 @@ def test_tflite_is_one_partition_in_uint8(artifacts: Path) -> None:
     assert interpreter.get_input_details()[0]["dtype"] == np.uint8
     names = [op["op_name"] for op in interpreter._get_ops_details()]
     assert names.count("DELEGATE") == 1
-    assert not {"TRANSPOSE", "BROADCAST_TO"} & set(names)
+    # GPU delegates refuse BATCH_MATMUL of two activations, and an 8-bit FULLY_CONNECTED.
+    refused = {"TRANSPOSE", "BROADCAST_TO", "BATCH_MATMUL", "FULLY_CONNECTED"}
+    assert not refused & set(names)
 
 
 def test_onnx_turns_8_bit_weights_back_when_it_opens_the_file(

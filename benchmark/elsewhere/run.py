@@ -1,0 +1,140 @@
+"""Execute artifacts elsewhere, too: in other runtimes, on emulated processors, NPUs and GPUs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.config import BenchmarkConfig
+from lesionlite.benchmark.elsewhere.arm import run_on_arm
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Task, check
+from lesionlite.benchmark.elsewhere.gpu import GPU_OPENER
+from lesionlite.benchmark.elsewhere.npu import SUFFIXES as NPU_SUFFIXES
+from lesionlite.benchmark.elsewhere.npu import npu_opener
+from lesionlite.benchmark.elsewhere.runtimes import opener_of, other_runtimes
+from lesionlite.benchmark.evaluation_set import EvaluationSet
+from lesionlite.benchmark.protocol import Opener
+from lesionlite.export.execute.vectors import golden_answers
+from lesionlite.export.formats import format_of
+from lesionlite.export.quantize.calibration import choose
+from lesionlite.train.data.splits import Split
+
+
+def run_elsewhere(
+    tasks: Sequence[Task], evaluation: EvaluationSet, split: Split, config: BenchmarkConfig
+) -> tuple[CrossRuntimeCheck, ...]:
+    """Execute artifacts wherever the settings say, and compare with their answers here.
+
+    Args:
+        tasks: The artifacts that were executed here, with their answers to all images.
+        evaluation: The images.
+        split: Their files.
+        config: Which runtimes and devices.
+    """
+    return (
+        *_in_other_runtimes(tasks, evaluation, config),
+        *_on_arm(tasks, evaluation, split, config),
+        *_on_npus(tasks, evaluation, split, config),
+        *_on_gpu(tasks, evaluation, config),
+    )
+
+
+def _in_other_runtimes(
+    tasks: Sequence[Task], evaluation: EvaluationSet, config: BenchmarkConfig
+) -> list[CrossRuntimeCheck]:
+    return [
+        row
+        for task in tasks
+        for name in other_runtimes(format_of(task.file), config)
+        for row in _ask(_Place(name, opener_of(name)), task, evaluation, config)
+    ]
+
+
+def _on_arm(
+    tasks: Sequence[Task], evaluation: EvaluationSet, split: Split, config: BenchmarkConfig
+) -> list[CrossRuntimeCheck]:
+    """On emulated Arm cores, with a sample of the images."""
+    if not config.arm:
+        return []
+    sample = _sample(split, config.arm_images)
+    sampled = [Task(task.file, task.precision, task.answers[sample]) for task in tasks]
+    images, truth = np.load(evaluation.images, mmap_mode="r")[sample], evaluation.truth[sample]
+    return [
+        row
+        for core in config.arm
+        for row in run_on_arm(core, sampled, images, truth, len(evaluation.labels))
+    ]
+
+
+def _on_npus(
+    tasks: Sequence[Task], evaluation: EvaluationSet, split: Split, config: BenchmarkConfig
+) -> list[CrossRuntimeCheck]:
+    """On emulated NPUs, with a sample of the images and the golden images."""
+    sample = _sample(split, config.npu_images)
+    return [
+        row
+        for soc in config.npu
+        for task in tasks
+        if task.file.suffix in NPU_SUFFIXES
+        for row in _ask(_Place(f"{soc} NPU", npu_opener(soc), sample), task, evaluation, config)
+    ]
+
+
+def _on_gpu(
+    tasks: Sequence[Task], evaluation: EvaluationSet, config: BenchmarkConfig
+) -> list[CrossRuntimeCheck]:
+    if not config.gpu:
+        return []
+    place = _Place("LiteRT GPU", GPU_OPENER, range(len(evaluation.truth)))
+    return [
+        row
+        for task in tasks
+        if task.file.suffix == ".tflite"
+        for row in _ask(place, task, evaluation, config)
+    ]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where to execute a file: a name, what opens it there, and indices of images (None: all).
+
+    A place with indices computes in another precision, and executes the golden images, too.
+    """
+
+    name: str
+    opener: Opener
+    sample: Sequence[int] | None = None
+
+
+def _ask(
+    place: _Place, task: Task, evaluation: EvaluationSet, config: BenchmarkConfig
+) -> list[CrossRuntimeCheck]:
+    """Execute one artifact in a process of its own: such runtimes crash and leak memory."""
+    sample = range(len(evaluation.truth)) if place.sample is None else place.sample
+    truth, classes = evaluation.truth[sample], len(evaluation.labels)
+    name, label = place.name, f"{task.file.name}, {place.name}"
+    here = replace(task, answers=task.answers[sample])
+    ties = 0 if place.sample is None else 1
+    rows = []
+    try:
+        with Candidate(task.file, config.threads, place.opener) as other:
+            other.open()
+            found = evaluation.ask(other, label, rows=sample)
+            rows.append(check(name, here, found, truth, classes, ties))
+            if ties and (golden := golden_answers(task.file)):
+                images, answers = golden
+                file = evaluation.write("golden", images, "", len(images))
+                found = evaluation.ask(other, f"{label}, golden images", file)
+                here = replace(task, answers=answers)
+                rows.append(check(f"{name}, golden images", here, found, None, classes, ties))
+    except CandidateFailed as error:
+        why = f"it could not be executed: {error}"
+        rows.append(CrossRuntimeCheck(task.file.name, name, "fail", why, len(truth)))
+    return rows
+
+
+def _sample(split: Split, images: int) -> list[int]:
+    """Indices of some of the images, spread evenly over the classes."""
+    chosen = set(choose(split, images, seed=0))
+    return [index for index, file in enumerate(split.files) if file in chosen]

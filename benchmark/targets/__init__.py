@@ -1,0 +1,1 @@
+"""Targets: processors of phones, and what their compilers take of a file."""
