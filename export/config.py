@@ -18,6 +18,8 @@ RULES = ("mse", "percentile", "min-max")  # the names in `RANGE_RULES` of quanti
 MOST_IMAGES, MOST_STEPS, MOST_NATS, MOST_WORDS = 10_000, 100_000, 100, 10_000
 TEXT = "at most {} characters, without NUL and without surrogates, which UTF-8 cannot encode"
 
+BY_DEFAULT = tuple(name for name, precision in PRECISIONS.items() if precision.by_default)
+
 RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "8-bit quantization": (
         *("calibration", "calibration_seed", "ranges", "divergence", "tuning_steps", "int8_share"),
@@ -32,7 +34,7 @@ class ExportConfig:
 
     formats: tuple[str, ...] = tuple(FORMATS)
     """Formats to write, by name."""
-    precisions: tuple[str, ...] = tuple(PRECISIONS)
+    precisions: tuple[str, ...] = BY_DEFAULT
     """Precisions to write, in each format that has them."""
     calibration: int = 300
     """How many training images set the ranges of w8a8."""
@@ -87,7 +89,7 @@ class ExportConfig:
             ("precision", self.precisions, {precision for _, precision in pairs}),
         ):
             idle = [name for name in asked if name not in made]
-            if idle and asked not in (tuple(FORMATS), tuple(PRECISIONS)):
+            if idle and asked not in (tuple(FORMATS), BY_DEFAULT):
                 have = "; ".join(f"{f} has {', '.join(FORMATS[f].precisions)}" for f in FORMATS)
                 raise LesionliteError(f"nothing to make for {what} {', '.join(idle)}: {have}")
         if not pairs:

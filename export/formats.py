@@ -40,7 +40,7 @@ _OURS = (
         "tflite",
         "TFLite",
         ".tflite",
-        ("fp32", "fp16", "w8", "w8a8"),
+        ("fp32", "fp16", "w8", "w8a8", "w8a8-int"),
         _TFLITE,
         tensors=f"{_TENSORS}:open_tflite",
         arm="tflite",

@@ -21,6 +21,7 @@ class Precision:
         min_agreement: smallest share of images with PyTorch's answer, by default.
         max_mean_dp: largest mean, over the images, of an image's largest |difference of
             probability|, by default. It catches changes of confidence that change no answer.
+        by_default: whether `export` writes it without being asked.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Precision:
     max_f1_loss: float
     min_agreement: float
     max_mean_dp: float
+    by_default: bool = True
 
     @property
     def tolerance(self) -> float:
@@ -50,6 +52,12 @@ PRECISIONS = {
         Precision("w6", "weights as 6-bit indices, float arithmetic", 6, False, 0.01, 0.9, 0.02),
         Precision("w4", "weights as 4-bit indices, float arithmetic", 4, False, 0.01, 0.9, 0.05),
         Precision("w8a8", "weights and activations in 8-bit integers", 8, True, 0.01, 0.97, 0.03),
+        Precision(
+            "w8a8-int",
+            "w8a8 without any float: the rest in 16-bit integers, for NPUs without floats",
+            *(8, True, 0.01, 0.97, 0.03),
+            by_default=False,
+        ),
     )
 }
 

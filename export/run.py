@@ -77,7 +77,8 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
         probes = torch.from_numpy(calibration[:PROBES]).permute(0, 3, 1, 2)
         refuse_infinite(network, probes, contract, run)
     plan = None if calibration is None else _plan(network, contract, calibration, config)
-    made = _convert_all(Source(network, contract, config.metadata(contract), plan), config, stem)
+    source = Source(network, contract, config.metadata(contract), plan, calibration)
+    made = _convert_all(source, config, stem)
     listing = "".join(f"{file}\n" for file in files)
     if plan is not None:
         write_text(out / CALIBRATION, listing)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lesionlite.export.forms.attention import Variant
+    from lesionlite.train.data.images import Pixels
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Source:
         contract: the contract to store in every file.
         metadata: the description to store in each format's own metadata fields.
         quantization: the quantization plan of all calibrated precisions, or None.
+        images: the calibration images, uint8 [N, S, S, 3], or None.
     """
 
     network: Any
     contract: Contract
     metadata: Metadata
     quantization: Plan | None = None
+    images: "Pixels | None" = None
 
     @property
     def plan(self) -> Plan:
@@ -40,6 +43,17 @@ class Source:
         if self.quantization is None:
             raise ValueError("a calibrated precision needs a quantization plan")
         return self.quantization
+
+    @property
+    def calibration_images(self) -> "Pixels":
+        """The calibration images, uint8 [N, S, S, 3], for a precision that observes them itself.
+
+        Raises:
+            ValueError: there are none; `export` always has some for calibrated precisions.
+        """
+        if self.images is None:
+            raise ValueError("this precision needs calibration images")
+        return self.images
 
     def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
         """The mobile form in a runtime's variant, quantized if the precision is calibrated."""

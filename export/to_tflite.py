@@ -11,6 +11,7 @@ from lesionlite.export.metadata import Metadata
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
+from lesionlite.export.tflite_file import dequantize_pixels
 from lesionlite.export.tflite_metadata import LABELS, build, embed
 from lesionlite.train.data.images import Pixels
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.tflite` files; see `Toolchain.convert`."""
     from lesionlite.export.forms.attention import NHWC
+    from lesionlite.export.quantize.integer_plan import quantize_wholly
     from lesionlite.export.quantize.tflite_plan import quantize
     from lesionlite.export.quantize.wiring import trace
 
@@ -34,8 +36,12 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
                 path.write_bytes(_shrink(model, 16, "float_casting"))
             elif precision == "w8":
                 path.write_bytes(_shrink(model, 8, "min_max_uniform_quantize", FEW_WEIGHTS + 1))
-            else:
+            elif precision == "w8a8":
                 path.write_bytes(quantize(model, form, source.plan, trace(form, image)))
+            else:
+                wiring, images = trace(form, image), source.calibration_images
+                path.write_bytes(quantize_wholly(model, form, source.plan, wiring, images))
+            path.write_bytes(dequantize_pixels(path.read_bytes()))
             _attach(path, source.contract, source.metadata)
 
 

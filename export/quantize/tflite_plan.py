@@ -1,6 +1,6 @@
 """Quantize a float `.tflite` file by a plan, with ai-edge-quantizer.
 
-The plan becomes a recipe (which operators are in 8 bits) and a range for each tensor.
+The plan becomes a recipe (which operators are in how many bits) and a range for each tensor.
 
 litert-torch leaves PyTorch's quantize and dequantize operations in the file instead of turning them
 into 8-bit kernels. So we convert the float network, and quantize the file. We find a layer's
@@ -17,6 +17,7 @@ from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quantize.quantized_form import SIGMOID
 from lesionlite.export.quantize.wiring import Wiring
+from lesionlite.export.tflite_file import constant, operator_names, pack, parse
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -26,15 +27,11 @@ class FloatModel:
 
     def __init__(self, content: bytes) -> None:
         """Parse the content of a file."""
-        from ai_edge_litert import schema_py_generated as schema
-
-        self.codes = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
-        root = schema.Model.GetRootAsModel(bytearray(content), 0)
-        self.model = schema.ModelT.InitFromObj(root)
+        self.model = parse(content)
+        self._names = operator_names(self.model)
         self.graph = self.model.subgraphs[0]
         for index, tensor in enumerate(self.graph.tensors):
             tensor.name = f"t{index}".encode()
-        self.buffer_of = schema.BufferT
         self.readers: dict[int, list[Any]] = {}
         self.writer: dict[int, Any] = {}
         for operator in self.graph.operators:
@@ -44,21 +41,15 @@ class FloatModel:
 
     def code(self, operator: Any) -> str:
         """The operator's name, like CONV_2D."""
-        entry = self.model.operatorCodes[operator.opcodeIndex]
-        return str(self.codes[max(entry.builtinCode, entry.deprecatedBuiltinCode)])
+        return self._names[int(operator.opcodeIndex)]
 
     def bytes(self) -> bytes:
         """The content of the file."""
-        import flatbuffers
-
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self.model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return pack(self.model)
 
     def values(self, tensor: int) -> NDArray[np.float32]:
         """The values of a constant tensor, float32, flat."""
-        data = self.model.buffers[self.graph.tensors[tensor].buffer].data
-        return np.frombuffer(bytes(data), np.float32)
+        return constant(self.model, tensor, np.float32)
 
     def find(self, weight: NDArray[np.float32]) -> Any:
         """The operator that has these weights, float32 [O, I, H, W] or [O, I].
@@ -83,7 +74,7 @@ class FloatModel:
         """
         old = operator.inputs[2]
         tensor = deepcopy(self.graph.tensors[old])
-        buffer = self.buffer_of()
+        buffer = deepcopy(self.model.buffers[tensor.buffer])
         buffer.data = np.frombuffer((self.values(old) + shift).tobytes(), np.uint8)
         tensor.buffer = len(self.model.buffers)
         tensor.name = f"t{len(self.graph.tensors)}".encode()
@@ -92,12 +83,93 @@ class FloatModel:
         self.graph.tensors.append(tensor)
 
 
+class Recipe:
+    """Which operators of a float file are in how many bits, and the range of each tensor."""
+
+    def __init__(self, content: bytes, form: Any, plan: Plan, wiring: Wiring) -> None:
+        """Start with everything in float.
+
+        Args:
+            content: the file that litert-torch made from `form`.
+            form: the float mobile form.
+            plan: the grids and the bias corrections.
+            wiring: the form's.
+        """
+        from ai_edge_quantizer.recipe_manager import RecipeManager
+
+        self.model, self._rows = FloatModel(content), RecipeManager()
+        self._form, self._plan, self._wiring = form, plan, wiring
+        self._ranges: dict[str, dict[str, NDArray[np.float32]]] = {}
+        self.written: set[int] = set()  # outputs of the operators in integers
+
+    def operator(self, layer: str) -> Any:
+        """The operator of a layer, by the layer's name.
+
+        Raises:
+            KeyError: the layer is not in the file.
+        """
+        return self.model.find(self._form.get_submodule(layer).weight.numpy())
+
+    def compute(self, operator: Any, bits: int) -> None:
+        """Compute an operator with activations of so many bits; its weights have 8."""
+        from ai_edge_quantizer.qtyping import TFLOperationName
+
+        name = TFLOperationName(self.model.code(operator))
+        self._rows.add_static_config(f"^t{operator.outputs[0]};?$", name, bits, 8)
+        self.written.add(operator.outputs[0])
+
+    def bound(self, tensor: int, low: float, high: float) -> None:
+        """Set the range of a tensor."""
+        self._ranges[f"t{tensor}"] = {
+            "min": np.full((1, 1, 1, 1), low, np.float32),
+            "max": np.full((1, 1, 1, 1), high, np.float32),
+        }
+
+    def layer_in_8_bits(self, name: str) -> None:
+        """Compute a layer in 8 bits, and the SiLU after it if the plan has that in 8 bits.
+
+        Raises:
+            KeyError: the layer is not in the file.
+        """
+        model, node, grids = self.model, self._wiring.layers[name], self._plan.grids
+        operator = self.operator(name)
+        if name in self._plan.corrections:
+            model.add_to_bias(operator, np.array(self._plan.corrections[name], np.float32))
+        source = operator.inputs[0]
+        self._on_grid(source, grids[node.input])
+        self._on_grid(operator.outputs[0], grids[node.output])
+        before = model.writer.get(source)
+        if before is not None and model.code(before) == "PAD":
+            self._on_grid(before.inputs[0], grids[node.input])
+            self.compute(before, 8)
+        self.compute(operator, 8)
+        if node.activation in self._plan.activations:
+            sigmoid, product = _silu(model, operator.outputs[0])
+            self._on_grid(sigmoid.outputs[0], SIGMOID)
+            self._on_grid(
+                product.outputs[0], grids[self._wiring.activations[node.activation].output]
+            )
+            self.compute(sigmoid, 8)
+            self.compute(product, 8)
+
+    def _on_grid(self, tensor: int, grid: QuantParams) -> None:
+        self.bound(tensor, grid.low, grid.high)
+
+    def apply(self) -> bytes:
+        """The content of the quantized file."""
+        from ai_edge_quantizer.quantizer import Quantizer
+
+        quantizer = Quantizer(self.model.bytes(), self._rows.get_quantization_recipe())
+        made = quantizer.quantize(self._ranges, enable_progress_report=False)
+        return bytes(made.quantized_model)
+
+
 def quantize(content: bytes, form: Any, plan: Plan, wiring: Wiring) -> bytes:
     """Quantize a float `.tflite` file by the plan.
 
     Args:
         content: the file that litert-torch made from `form`.
-        form: the float mobile form with channels last.
+        form: the float mobile form.
         plan: the layers and SiLUs to quantize, and their grids.
         wiring: the form's.
 
@@ -107,43 +179,10 @@ def quantize(content: bytes, form: Any, plan: Plan, wiring: Wiring) -> bytes:
     Raises:
         KeyError: a layer of the plan is not in the file.
     """
-    from ai_edge_quantizer.qtyping import TFLOperationName
-    from ai_edge_quantizer.quantizer import Quantizer
-    from ai_edge_quantizer.recipe_manager import RecipeManager
-
-    model, recipe = FloatModel(content), RecipeManager()
-    ranges: dict[str, dict[str, NDArray[np.float32]]] = {}
-
-    def in_int8(operator: Any) -> None:
-        name = TFLOperationName(model.code(operator))
-        recipe.add_static_config(f"^t{operator.outputs[0]};?$", name, 8, 8)
-
-    def on_grid(tensor: int, grid: QuantParams) -> None:
-        ranges[f"t{tensor}"] = {
-            "min": np.full((1, 1, 1, 1), grid.low, np.float32),
-            "max": np.full((1, 1, 1, 1), grid.high, np.float32),
-        }
-
+    recipe = Recipe(content, form, plan, wiring)
     for name in plan.layers:
-        operator = model.find(form.get_submodule(name).weight.numpy())
-        model.add_to_bias(operator, np.array(plan.corrections[name], np.float32))
-        source = operator.inputs[0]
-        on_grid(source, plan.grids[wiring.layers[name].input])
-        on_grid(operator.outputs[0], plan.grids[wiring.layers[name].output])
-        before = model.writer.get(source)
-        if before is not None and model.code(before) == "PAD":
-            on_grid(before.inputs[0], plan.grids[wiring.layers[name].input])
-            in_int8(before)
-        in_int8(operator)
-        activation = wiring.layers[name].activation
-        if activation in plan.activations:
-            sigmoid, product = _silu(model, operator.outputs[0])
-            on_grid(sigmoid.outputs[0], SIGMOID)
-            on_grid(product.outputs[0], plan.grids[wiring.activations[activation].output])
-            in_int8(sigmoid)
-            in_int8(product)
-    quantizer = Quantizer(model.bytes(), recipe.get_quantization_recipe())
-    return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
+        recipe.layer_in_8_bits(name)
+    return recipe.apply()
 
 
 def _silu(model: FloatModel, tensor: int) -> tuple[Any, Any]:

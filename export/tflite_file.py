@@ -1,0 +1,97 @@
+"""Read and write the tree of objects inside a `.tflite` file, and how its pixels become numbers."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def parse(content: bytes) -> Any:
+    """A `.tflite` file as a tree of the schema's objects; all buffers are inside the tree.
+
+    A file may hold the buffers behind the tree, where only their offsets find them.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(content), 0))
+    for buffer in model.buffers:
+        if buffer.data is None and buffer.offset > 1:
+            stored = content[buffer.offset : buffer.offset + buffer.size]
+            buffer.data = np.frombuffer(stored, np.uint8)
+        buffer.offset = buffer.size = 0
+    return model
+
+
+def pack(model: Any) -> bytes:
+    """The content of the file that holds a tree."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def operator_names(model: Any) -> list[str]:
+    """The name of each operator code of a tree, such as CONV_2D."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
+    return [str(names[max(c.builtinCode, c.deprecatedBuiltinCode)]) for c in model.operatorCodes]
+
+
+def dequantize_pixels(content: bytes) -> bytes:
+    """Turn the pixels into floats with DEQUANTIZE instead of CAST.
+
+    With scale 1 and zero point 0, both give the same floats. But on the Hexagon NPU, a CAST from
+    uint8 to float gives 1 for every pixel but a black one (QAIRT 2.51, SM8650), so the network
+    gives one answer for every image. In a file whose pixels become int16, they become int8 first,
+    which QUANTIZE does exactly, because it has no kernel from uint8 to int16.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = parse(content)
+    names, graph = operator_names(model), model.subgraphs[0]
+    readers = {tensor: op for op in graph.operators for tensor in op.inputs}
+    for operator in graph.operators:
+        pixels, floats = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+        is_cast = names[operator.opcodeIndex] == "CAST"
+        if not (is_cast and pixels.type == schema.TensorType.UINT8):
+            continue
+        pixels.quantization = _grid(1, 0)
+        after = readers[operator.outputs[0]]
+        if names[after.opcodeIndex] == "QUANTIZE":
+            floats.type, floats.quantization = schema.TensorType.INT8, _grid(1, -128)
+            operator.opcodeIndex = _operator_code(model, schema.BuiltinOperator.QUANTIZE)
+        else:
+            operator.opcodeIndex = _operator_code(model, schema.BuiltinOperator.DEQUANTIZE)
+        operator.builtinOptions, operator.builtinOptionsType = None, 0
+    return pack(model)
+
+
+def _grid(scale: float, zero_point: int) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    grid = schema.QuantizationParametersT()
+    grid.scale = np.array([scale], np.float32)
+    grid.zeroPoint = np.array([zero_point], np.int64)
+    return grid
+
+
+def _operator_code(model: Any, code: int) -> int:
+    """The index of an operator code, which is added if the file has no such operator."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    for index, known in enumerate(model.operatorCodes):
+        if max(known.builtinCode, known.deprecatedBuiltinCode) == code:
+            return index
+    new = schema.OperatorCodeT()
+    new.builtinCode = new.deprecatedBuiltinCode = code
+    new.version = 2  # of DEQUANTIZE, and of QUANTIZE: with uint8
+    model.operatorCodes.append(new)
+    return len(model.operatorCodes) - 1
+
+
+def constant(model: Any, tensor: int, dtype: Any) -> NDArray[Any]:
+    """The values of a constant tensor, flat."""
+    data = model.buffers[model.subgraphs[0].tensors[tensor].buffer].data
+    return np.frombuffer(bytes(data), dtype)
