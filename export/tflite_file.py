@@ -1,5 +1,7 @@
 """Read and write the tree of objects inside a `.tflite` file, and how its pixels become numbers."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,37 @@ def dequantize_pixels(content: bytes) -> bytes:
         else:
             operator.opcodeIndex = _operator_code(model, schema.BuiltinOperator.DEQUANTIZE)
         operator.builtinOptions, operator.builtinOptionsType = None, 0
+    return pack(model)
+
+
+def layer_of(name: str) -> str:
+    """The layer that a tensor of litert-torch is named after; "network" outside every layer.
+
+    The name lists the modules, each as CLASS_ATTRIBUTE, and ends with a number:
+    "a.Net/torch.nn.Sequential_blocks/a.Block_0/torch.nn.Conv2d_conv;3" becomes "blocks.0.conv".
+    """
+    modules = name.split(";")[0].split("/")[1:]
+    attributes = [module.rpartition(".")[2].partition("_")[2] for module in modules]
+    return ".".join(filter(None, attributes)) or "network"
+
+
+def name_by_layer(content: bytes, layers: Sequence[str]) -> bytes:
+    """Name the results of operators by layer and operation, like stem.conv/CONV_2D.
+
+    Args:
+        content: of a file.
+        layers: of each tensor of the float file; the tensor with the number 7 may be t7 here.
+    """
+    model = parse(content)
+    names, graph = operator_names(model), model.subgraphs[0]
+    for operator in graph.operators:
+        for index in operator.outputs:
+            tensor = graph.tensors[index]
+            old = tensor.name.decode()
+            number = re.match(r"t(\d+)(?=_|;|$)", old)
+            layer = layers[int(number[1])] if number else layer_of(old)
+            tensor.name = f"{layer}/{names[operator.opcodeIndex]}".encode()
+    graph.tensors[graph.inputs[0]].name = b"image"
     return pack(model)
 
 

@@ -1,5 +1,7 @@
 """ONNX, for ONNX Runtime on phones, desktops and in browsers."""
 
+from ast import literal_eval
+from collections import Counter
 from copy import deepcopy
 from math import prod
 from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 KEY = "lesionlite.contract"
 OPSET = 18
+INPUT_AND_OUTPUT = "network"  # the layer of operations outside every layer
 # ONNX Runtime adds pairs of 8-bit products in 16 bits, which saturate, on x86 processors without
 # VNNI; phones add them exactly. This option makes x86 exact, too. ONNX Runtime 1.32 fails with it
 # ("Attempt to replace the existing tensor", s8_to_u8.cc) where two weights share a zero point.
@@ -167,8 +170,24 @@ def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
     onnx.helper.set_model_props(model, {KEY: contract.to_json(), **named})
     model.doc_string = metadata.description
     model.producer_name, model.producer_version = "lesionlite", versions()["lesionlite"]
+    _name_nodes(model)
     for item in (model.graph, *model.graph.node, *model.graph.value_info, *model.functions):
         del item.metadata_props[:]
+
+
+def _name_nodes(model: Any) -> None:
+    """Name each node by its layer and operation, like stem.conv/Conv, for tools that report nodes.
+
+    The exporter notes the layers: a list of modules, from the network to the node's own, and then
+    the operation.
+    """
+    count: Counter[str] = Counter()
+    for node in model.graph.node:
+        notes = {note.key: note.value for note in node.metadata_props}
+        layers = literal_eval(notes.get("pkg.torch.onnx.name_scopes", "[]"))[:-1] or [""]
+        name = f"{layers[-1] or INPUT_AND_OUTPUT}/{node.op_type}"
+        node.name = f"{name}_{count[name]}" if count[name] else name
+        count[name] += 1
 
 
 def read_contract(path: Path) -> tuple[str, None]:

@@ -11,7 +11,7 @@ from lesionlite.export.metadata import Metadata
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
-from lesionlite.export.tflite_file import dequantize_pixels
+from lesionlite.export.tflite_file import dequantize_pixels, layer_of, name_by_layer, parse
 from lesionlite.export.tflite_metadata import LABELS, build, embed
 from lesionlite.train.data.images import Pixels
 
@@ -29,6 +29,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     form, image = source.form(NHWC), example(source.contract)
     with quiet():
         model = _float_model(form, image)
+        layers = [layer_of(tensor.name.decode()) for tensor in parse(model).subgraphs[0].tensors]
         for precision, path in paths.items():
             if precision == "fp32":
                 path.write_bytes(model)
@@ -41,7 +42,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             else:
                 wiring, images = trace(form, image), source.calibration_images
                 path.write_bytes(quantize_wholly(model, form, source.plan, wiring, images))
-            path.write_bytes(dequantize_pixels(path.read_bytes()))
+            path.write_bytes(name_by_layer(dequantize_pixels(path.read_bytes()), layers))
             _attach(path, source.contract, source.metadata)
 
 
