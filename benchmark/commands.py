@@ -1,4 +1,4 @@
-"""`lesionlite benchmark`, `peers`, `armroot` and `build`."""
+"""`lesionlite benchmark`, `peers`, `targets`, `armroot` and `build`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from lesionlite.benchmark.config import RARE_FLAGS, BenchmarkConfig, PeersConfig, RegressionConfig
+from lesionlite.benchmark.targets.table import BY_DEFAULT
 from lesionlite.command import Json, Outcome
 from lesionlite.console import say
 from lesionlite.export.config import RARE_FLAGS as RARE_EXPORT_FLAGS
@@ -91,6 +92,40 @@ class Peers:
         data = self.data or "DATA"
         say(f"next: lesionlite benchmark {self.artifacts} --run {self.run_folder} --data {data}")
         return document, 0
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Compile artifacts for the processors of phones: which take a file wholly, and what not.
+
+    Nothing is timed. Exits with 1 if a target of --require does not take every file of its kinds.
+    """
+
+    artifacts: Positional[Path]
+    """Folder that `lesionlite export` wrote, or one artifact in it."""
+    targets: tuple[str, ...] = BY_DEFAULT
+    """Targets, by name."""
+    require: tuple[str, ...] = ()
+    """Targets that must take every file of their kinds wholly, e.g. gpu,sm8650."""
+    out: Path | None = None
+    """Folder for targets.json; by default that of the artifacts."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Judge every file for every target, write the matrix, and show it."""
+        from lesionlite.benchmark.targets.matrix import TARGETS_JSON, judge_all, write
+        from lesionlite.benchmark.targets.show import show
+        from lesionlite.export.formats import artifact_folder
+
+        required = [name for words in self.require for name in words.split(",") if name]
+        out = self.out or artifact_folder(self.artifacts)
+        matrix = judge_all(self.artifacts, self.targets, required)
+        write(matrix, out)
+        document = matrix.document()
+        show(document)
+        say(f"matrix: {out / TARGETS_JSON}")
+        say(f"next: lesionlite benchmark {self.artifacts} --run RUN --data DATA --npu sm8650 --gpu")
+        return document, 1 if matrix.failures else 0
 
 
 @dataclass(frozen=True)

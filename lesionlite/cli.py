@@ -56,6 +56,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "lesionlite.benchmark.commands",
         "Time artifacts beside each toolchain's default export of the same network, in one run.",
     ),
+    "targets": (
+        "lesionlite.benchmark.commands",
+        "Compile artifacts for the processors of phones: which take a file wholly, and what not.",
+    ),
     "diff": (
         "lesionlite.export.commands",
         "Compare two forms of a network layer by layer: where do they begin to differ?",
