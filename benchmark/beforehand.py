@@ -7,10 +7,11 @@ from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere.android import find_phone
 from lesionlite.benchmark.elsewhere.arm_root import find_root
 from lesionlite.benchmark.elsewhere.gpu import refuse_no_gpu
-from lesionlite.benchmark.elsewhere.npu import refuse_no_npu
 from lesionlite.benchmark.elsewhere.runtimes import refuse_missing
 from lesionlite.benchmark.parity import too_few
+from lesionlite.benchmark.targets.hexagon import refuse_no_npu
 from lesionlite.benchmark.targets.snapdragon import find_snapdragon
+from lesionlite.benchmark.targets.table import find_targets
 from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.export.formats import format_by_suffix, install_line
 from lesionlite.train.data.splits import Split
@@ -23,13 +24,13 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
         The model of the phone; "" if --android is not set.
 
     Raises:
-        LesionliteError: An unknown artifact, or a missing toolchain, Arm core, NPU, GPU, phone or
-            runtime.
+        LesionliteError: An unknown artifact or target, or a missing toolchain, runtime or device.
     """
     names = list(artifacts)
     for name in config.allow_unverified:
         if name not in names:
             raise unknown_choice("artifact", name, names)
+    find_targets(config.targets)
     for core in config.arm:
         find_root(core)
     for soc in config.npu:

@@ -16,7 +16,7 @@ from lesionlite.settings import refuse_settings, refuse_types
 from lesionlite.train.commands import TrainingFlags, no_flags, training_of
 from lesionlite.train.config import RARE_FLAGS as RARE_TRAINING_FLAGS
 from lesionlite.train.config import TrainConfig
-from lesionlite.verdicts import PEERS_MD, REPORT_HTML
+from lesionlite.verdicts import PEERS_MD, REPORT_HTML, TARGETS_JSON
 
 Run = Annotated[Path, arg(name="run")]
 
@@ -104,7 +104,7 @@ class Targets:
     artifacts: Positional[Path]
     """Folder that `lesionlite export` wrote, or one artifact in it."""
     targets: tuple[str, ...] = BY_DEFAULT
-    """Targets, by name."""
+    """Targets to compile for, by name."""
     require: tuple[str, ...] = ()
     """Targets that must take every file of their kinds wholly, e.g. gpu,sm8650."""
     out: Path | None = None
@@ -113,7 +113,7 @@ class Targets:
 
     def run(self) -> Outcome:
         """Judge every file for every target, write the matrix, and show it."""
-        from lesionlite.benchmark.targets.matrix import TARGETS_JSON, judge_all, write
+        from lesionlite.benchmark.targets.matrix import judge_all, write
         from lesionlite.benchmark.targets.show import show
         from lesionlite.export.formats import artifact_folder
 

@@ -37,7 +37,8 @@ RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "gate": ("allow_unverified", *GATES, "gate", "min_recall", "strict"),
     "timing": ("submission", "sweep"),
     "other runtimes and devices": (
-        *("runtimes", "coreml_runtime", "arm", "arm_images", "npu", "npu_images", "gpu", "android"),
+        *("runtimes", "coreml_runtime", "arm", "arm_images", "npu", "npu_images", "gpu", "targets"),
+        "android",
     ),
     "other ways to resize": ("resize_drift",),
 }
@@ -74,10 +75,12 @@ class BenchmarkConfig:
     arm_images: int = 56
     """Number of test images for the Arm cores, spread evenly over the classes."""
     npu: tuple[str, ...] = ()
-    """Execute ONNX files on the emulated NPU of Snapdragons, too, e.g. sm8650. It takes up to two
-    minutes an image. Needs the extra `npu`."""
+    """Execute ONNX and TFLite files on the emulated NPU of Snapdragons, too, e.g. sm8650. An image
+    takes a second to a minute. Needs the extra `npu`."""
     npu_images: int = 8
     """Number of test images for the NPUs, spread evenly over the classes."""
+    targets: tuple[str, ...] = ()
+    """Add to the report what these targets take of each file, as `lesionlite targets` tells."""
     gpu: bool = False
     """Execute TFLite files with LiteRT's GPU accelerator, too. Needs the extra `gpu` and a Vulkan
     driver."""

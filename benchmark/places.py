@@ -9,7 +9,7 @@ from lesionlite.console import say
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.manifest import CALIBRATION, GOLDEN, MANIFEST, Manifest
-from lesionlite.export.quantize.plan import PLAN, PLAN_FIGURE
+from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE
 from lesionlite.layout import CONTRACT, LAST, SETTINGS, WEIGHTS, is_run
 from lesionlite.outputs import ours_in, refuse_foreign, remove_ours, writing_into
 from lesionlite.train import checkpoint
@@ -83,5 +83,7 @@ def remove_older_artifacts(folder: Path, config: ExportConfig) -> None:
     kept |= {MANIFEST, CONTRACT, GOLDEN}
     if config.calibrates():
         kept |= {CALIBRATION, PLAN, PLAN_FIGURE}
+    if config.has_integers():
+        kept.add(INTEGER_PLAN)
     for name in remove_ours(folder, kept):
         say(f"export: {folder / name} is of an earlier export; removed")

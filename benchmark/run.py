@@ -21,6 +21,7 @@ from lesionlite.benchmark.evaluation_set import EvaluationSet
 from lesionlite.benchmark.parity import compare, judge, not_finite
 from lesionlite.benchmark.report.record import Report, Result, reference_document, refuse_reports
 from lesionlite.benchmark.resize import Drift, resized, resizers
+from lesionlite.benchmark.targets.matrix import judge_all
 from lesionlite.benchmark.timing import time_results
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
@@ -121,7 +122,8 @@ def benchmark(
         evaluation = EvaluationSet(scratch or Path(fallback), split, contract)
         report = _benchmark(rows, folder, run, split, contract, evaluation, config)
         evaluation.delete()
-    return replace(report, phone=_on_phone(report, folder, phone, config))
+    taken = judge_all(artifacts, config.targets).document() if config.targets else None
+    return replace(report, phone=_on_phone(report, folder, phone, config), targets=taken)
 
 
 def _on_phone(

@@ -8,7 +8,7 @@ from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.export.format import Format
 from lesionlite.export.formats import FORMATS, find_format
 from lesionlite.export.metadata import Metadata, describe
-from lesionlite.export.precision import PRECISIONS, find_precision
+from lesionlite.export.precision import INTEGERS, PRECISIONS, find_precision
 from lesionlite.settings import MAX_SEED, SEED, refuse_settings, refuse_types
 
 RULES = ("mse", "percentile", "min-max")  # the names in `RANGE_RULES` of quantize/ranges.py
@@ -108,6 +108,10 @@ class ExportConfig:
         """The description that is written into every file."""
         words = describe(self.description, len(contract.labels), contract.note)
         return Metadata(words, self.author, self.license, self.model_version)
+
+    def has_integers(self) -> bool:
+        """Whether any of the files is w8a8-int, which has a plan of its own."""
+        return any(precision == INTEGERS for _, precision in self.pairs())
 
     def calibrates(self) -> bool:
         """Whether any of the files needs calibration images."""

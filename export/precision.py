@@ -43,6 +43,7 @@ class Precision:
         return 0.1 if self.calibrated else 0.02
 
 
+INTEGERS = "w8a8-int"
 PRECISIONS = {
     precision.name: precision
     for precision in (
@@ -53,7 +54,7 @@ PRECISIONS = {
         Precision("w4", "weights as 4-bit indices, float arithmetic", 4, False, 0.01, 0.9, 0.05),
         Precision("w8a8", "weights and activations in 8-bit integers", 8, True, 0.01, 0.97, 0.03),
         Precision(
-            "w8a8-int",
+            INTEGERS,
             "w8a8 without any float: the rest in 16-bit integers, for NPUs without floats",
             *(8, True, 0.01, 0.97, 0.03),
             by_default=False,

@@ -21,9 +21,9 @@ from lesionlite.export.manifest import (
     Manifest,
     sha256_text,
 )
-from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.precision import INTEGERS
 from lesionlite.export.quantize.calibration import calibration_images
-from lesionlite.export.quantize.plan import PLAN, PLAN_FIGURE, Plan
+from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE, Plan
 from lesionlite.export.quantize.plan_figure import plan_figure
 from lesionlite.export.source import Source
 from lesionlite.export.toolchains import versions
@@ -77,13 +77,16 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
         probes = torch.from_numpy(calibration[:PROBES]).permute(0, 3, 1, 2)
         refuse_infinite(network, probes, contract, run)
     plan = None if calibration is None else _plan(network, contract, calibration, config)
-    source = Source(network, contract, config.metadata(contract), plan, calibration)
+    integers = _integer_plan(network, contract, plan, calibration, config)
+    source = Source(network, contract, config.metadata(contract), plan, calibration, integers)
     made = _convert_all(source, config, stem)
     listing = "".join(f"{file}\n" for file in files)
     if plan is not None:
         write_text(out / CALIBRATION, listing)
         plan.write(out / PLAN)
         plan_figure(plan, out / PLAN_FIGURE)
+    if integers is not None:
+        integers.write(out / INTEGER_PLAN)
     write_text(out / CONTRACT, contract.to_json())
     Manifest(
         model=model,
@@ -108,6 +111,7 @@ def _names(stem: Path, config: ExportConfig) -> list[str]:
     """The names of all files that an export may write into its folder."""
     artifacts = [_named(stem, row, precision).name for row, precision in config.pairs()]
     planned = [CALIBRATION, PLAN, PLAN_FIGURE] if config.calibrates() else []
+    planned += [INTEGER_PLAN] if config.has_integers() else []
     return [*artifacts, *planned, CONTRACT, MANIFEST, GOLDEN]
 
 
@@ -130,8 +134,8 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
     by_format: dict[str, list[str]] = {}
     for row, precision in config.pairs():
         by_format.setdefault(row.name, []).append(precision)
-    plan = source.quantization
-    plan_hash = None if plan is None else sha256_text(plan.to_json())
+    plans = {"w8a8": source.quantization, INTEGERS: source.integers}
+    hashes = {name: sha256_text(plan.to_json()) for name, plan in plans.items() if plan}
     with progress() as bar:
         task = bar.add_task("converting", total=len(config.pairs()), note="")
         for name, precisions in by_format.items():
@@ -139,7 +143,8 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
             paths = {p: _named(stem, FORMATS[name], p) for p in precisions}
             _convert(FORMATS[name], source, paths)
             made += [
-                _row(FORMATS[name], precision, path, plan_hash) for precision, path in paths.items()
+                _row(FORMATS[name], precision, path, hashes.get(precision))
+                for precision, path in paths.items()
             ]
             bar.advance(task, len(paths))
         bar.update(task, note="")
@@ -153,7 +158,7 @@ def _row(row: Format, precision: str, path: Path, plan_hash: str | None) -> Arti
         precision=precision,
         sha256=sha256_file(path),
         size_bytes=size_bytes(path),
-        plan=plan_hash if PRECISIONS[precision].calibrated else None,
+        plan=plan_hash,
     )
 
 
@@ -162,6 +167,21 @@ def _convert(row: Format, source: Source, paths: dict[str, Path]) -> None:
     with ExitStack() as stack:
         temporary = {p: stack.enter_context(replacing(path)) for p, path in paths.items()}
         row.toolchain().convert(source, temporary)
+
+
+def _integer_plan(
+    network: Any,
+    contract: Contract,
+    plan: Plan | None,
+    calibration: Pixels | None,
+    config: ExportConfig,
+) -> Plan | None:
+    """The plan of w8a8-int, if that is asked for."""
+    from lesionlite.export.quantize.search import make_integer_plan
+
+    if plan is None or calibration is None or not config.has_integers():
+        return None
+    return make_integer_plan(mobile_form(network, contract), plan, calibration, config)
 
 
 def _plan(network: Any, contract: Contract, calibration: Pixels, config: ExportConfig) -> Plan:

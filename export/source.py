@@ -23,8 +23,9 @@ class Source:
         network: timm's network, float32, in evaluation mode; converters do not change it.
         contract: the contract to store in every file.
         metadata: the description to store in each format's own metadata fields.
-        quantization: the quantization plan of all calibrated precisions, or None.
+        quantization: the quantization plan of w8a8, or None.
         images: the calibration images, uint8 [N, S, S, 3], or None.
+        integers: the quantization plan of w8a8-int, or None.
     """
 
     network: Any
@@ -32,6 +33,7 @@ class Source:
     metadata: Metadata
     quantization: Plan | None = None
     images: "Pixels | None" = None
+    integers: Plan | None = None
 
     @property
     def plan(self) -> Plan:
@@ -45,15 +47,15 @@ class Source:
         return self.quantization
 
     @property
-    def calibration_images(self) -> "Pixels":
-        """The calibration images, uint8 [N, S, S, 3], for a precision that observes them itself.
+    def integer_plan(self) -> "tuple[Plan, Pixels]":
+        """The quantization plan of w8a8-int, and the calibration images, uint8 [N, S, S, 3].
 
         Raises:
-            ValueError: there are none; `export` always has some for calibrated precisions.
+            ValueError: there are none; `export` always makes them for that precision.
         """
-        if self.images is None:
-            raise ValueError("this precision needs calibration images")
-        return self.images
+        if self.integers is None or self.images is None:
+            raise ValueError("w8a8-int needs a quantization plan and calibration images")
+        return self.integers, self.images
 
     def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
         """The mobile form in a runtime's variant, quantized if the precision is calibrated."""

@@ -209,10 +209,11 @@ def load(path: Path, threads: int) -> Runner:
 
 
 def runner(session: Any, runtime: str) -> Runner:
-    """A Runner for a session of one of our files."""
+    """A Runner for a session with one input and one output."""
+    name = session.get_inputs()[0].name
 
     def classify(image: Pixels) -> Any:
-        return session.run(None, {"image": np.ascontiguousarray(image[None])})[0][0]
+        return session.run(None, {name: np.ascontiguousarray(image[None])})[0][0]
 
     return Runner(classify, runtime)
 

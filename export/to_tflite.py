@@ -40,8 +40,8 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             elif precision == "w8a8":
                 path.write_bytes(quantize(model, form, source.plan, trace(form, image)))
             else:
-                wiring, images = trace(form, image), source.calibration_images
-                path.write_bytes(quantize_wholly(model, form, source.plan, wiring, images))
+                plan, images = source.integer_plan
+                path.write_bytes(quantize_wholly(model, form, plan, trace(form, image), images))
             path.write_bytes(name_by_layer(dequantize_pixels(path.read_bytes()), layers))
             _attach(path, source.contract, source.metadata)
 

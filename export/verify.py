@@ -18,10 +18,10 @@ from lesionlite.export.manifest import (
 from lesionlite.export.quantize.plan import PLAN_FIGURE
 from lesionlite.files import sha256_file
 from lesionlite.layout import CONTRACT
-from lesionlite.verdicts import PEERS_FOLDER, PEERS_JSON, PEERS_MD, REPORTS
+from lesionlite.verdicts import PEERS_FOLDER, PEERS_JSON, PEERS_MD, REPORTS, TARGETS_JSON
 
 # Files beside the artifacts that `benchmark`, `peers` and `export` (the figure of the plan) write.
-NOT_LISTED = (*REPORTS, PEERS_JSON, PEERS_MD, PEERS_FOLDER, PLAN_FIGURE)
+NOT_LISTED = (*REPORTS, PEERS_JSON, PEERS_MD, PEERS_FOLDER, PLAN_FIGURE, TARGETS_JSON)
 AGAIN = "export again"
 
 

@@ -14,6 +14,7 @@ REPORT_JSON, REPORT_CSV = "report.json", "report.csv"
 REPORT_MD, REPORT_HTML = "report.md", "report.html"
 REPORTS = (REPORT_JSON, REPORT_CSV, REPORT_MD, REPORT_HTML)
 PEERS_JSON, PEERS_MD, PEERS_FOLDER = "peers.json", "peers.md", "defaults"
+TARGETS_JSON = "targets.json"
 Status = Literal["pass", "fail", "unverified"]
 
 

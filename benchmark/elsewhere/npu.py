@@ -1,46 +1,25 @@
-"""Execute ONNX files as a Snapdragon's NPU (Hexagon) does: Qualcomm's compiler and HTP emulator.
+"""Execute ONNX and TFLite files as a Snapdragon's NPU (Hexagon) does, in Qualcomm's emulator.
 
-ONNX Runtime's QNN provider brings both for Linux on x86-64 (package onnxruntime-qnn). The compiler
-is the one that compiles for phones, and the emulator computes what the NPU computes. Its speed says
-nothing about phones.
+LiteRT has no runtime for compiled TFLite files on Linux. But the binary inside is an ordinary QNN
+context, and ONNX Runtime's QNN provider executes one out of an ONNX file with a single EPContext
+node.
 """
 
-import platform
-from functools import cache
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lesionlite.benchmark.protocol import Opener
-from lesionlite.benchmark.targets.snapdragon import Snapdragon, find_snapdragon
+from lesionlite.benchmark.targets.hexagon import NO_FALLBACK, open_session, provider
+from lesionlite.benchmark.targets.snapdragon import find_snapdragon
+from lesionlite.benchmark.targets.tflite_on_hexagon import compile_for
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor
 from lesionlite.export.formats import first_line, read_contract
 from lesionlite.export.manifest import refuse_changed
+from lesionlite.export.tflite_file import parse
 
-PACKAGES = ("onnxruntime", "onnxruntime_qnn")
-SUFFIXES = (".onnx",)
-NO_FALLBACK = "session.disable_cpu_ep_fallback"  # an operation that the NPU refuses is an error
-
-
-def refuse_no_npu() -> None:
-    """Refuse a machine without Qualcomm's compiler and emulator.
-
-    Raises:
-        LesionliteError: It is not Linux on x86-64, or packages are missing; the error names them.
-    """
-    here = platform.system(), platform.machine()
-    if here != ("Linux", "x86_64"):
-        raise LesionliteError(
-            f"Qualcomm's NPU compiler and emulator run on Linux on x86-64 only, not on "
-            f"{' '.join(here)}; leave --npu out, or use such a machine or container"
-        )
-    if missing := [name.replace("_", "-") for name in PACKAGES if find_spec(name) is None]:
-        raise LesionliteError(
-            f"the NPU needs packages that are not installed ({', '.join(missing)}): "
-            "pip install 'lesionlite[npu]'"
-        )
+SUFFIXES = (".onnx", ".tflite")
 
 
 def npu_opener(soc: str) -> Opener:
@@ -49,7 +28,7 @@ def npu_opener(soc: str) -> Opener:
 
 
 def open_on_npu(path: Path, threads: int, soc: str) -> Predictor:
-    """Compile an ONNX artifact for a Snapdragon's NPU, and open it in the emulator.
+    """Compile an artifact for a Snapdragon's NPU, and open it in the emulator.
 
     Args:
         path: The artifact.
@@ -65,53 +44,82 @@ def open_on_npu(path: Path, threads: int, soc: str) -> Predictor:
     contract = read_contract(path)
     row = find_snapdragon(soc)
     try:
-        session = open_session(path, row, {NO_FALLBACK: "1"})
+        if path.suffix == ".tflite":
+            session = open_compiled(path, soc)
+        else:
+            session = open_session(path, row, {NO_FALLBACK: "1"})
+    except LesionliteError:
+        raise
     except Exception as error:  # the provider has its own exceptions
         why = first_line(error)
         raise LesionliteError(f"{path} cannot be compiled for {soc}: {why}") from error
     return Predictor(contract, runner(session, f"{provider()}, {soc} emulated"), path)
 
 
-def open_session(model: Path | bytes, soc: Snapdragon, entries: dict[str, str]) -> Any:
-    """A session of ONNX Runtime with the QNN provider for the NPU of a Snapdragon.
+def open_compiled(path: Path, soc: str) -> Any:
+    """A session for a TFLite file; the input and output have the names of the file's tensors.
 
     Args:
-        model: An ONNX file, or its content.
-        soc: The Snapdragon.
-        entries: Settings of the session, by ONNX Runtime's names.
+        path: A TFLite file, not compiled.
+        soc: Key of `SNAPDRAGONS`.
+
+    Raises:
+        LesionliteError: The compiler refuses the file, or leaves operations to the CPU.
     """
-    import onnxruntime
-
-    options = session_options(soc, entries)
-    given = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(given, sess_options=options)
-
-
-def session_options(soc: Snapdragon, entries: dict[str, str]) -> Any:
-    """ONNX Runtime's options for the NPU of a Snapdragon; see `open_session`."""
-    import onnxruntime
-    import onnxruntime_qnn
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what fails is raised, too
-    for key, value in entries.items():
-        options.add_session_config_entry(key, value)
-    settings = {"backend_path": onnxruntime_qnn.get_qnn_htp_path(), "soc_model": str(soc.model)}
-    options.add_provider_for_devices(_devices(), settings)
-    return options
+    with TemporaryDirectory() as folder:
+        compiled = Path(folder) / "compiled.tflite"
+        good, _ = compile_for(path, soc, compiled)
+        if not good:
+            raise LesionliteError(f"{path} cannot be compiled for {soc}; see `lesionlite targets`")
+        model = as_onnx(compiled.read_bytes(), path)
+    return open_session(model, find_snapdragon(soc), {})
 
 
-def provider() -> str:
-    """Name and version of what executes the files."""
-    return f"onnxruntime-qnn {version('onnxruntime-qnn')}"
+def as_onnx(content: bytes, path: Path) -> bytes:
+    """An ONNX file whose one node is the binary in a compiled TFLite file.
 
+    Args:
+        content: Of the compiled file.
+        path: Of the file, for the error.
 
-@cache
-def _devices() -> list[Any]:
-    """The provider's device. The provider's library can be registered only once in a process."""
-    import onnxruntime
-    import onnxruntime_qnn
+    Raises:
+        LesionliteError: The file is more than one binary.
+    """
+    from ai_edge_litert.schema_py_generated import TensorType
+    from flatbuffers import flexbuffers
+    from onnx import TensorProto, helper
 
-    name = onnxruntime_qnn.get_ep_name()
-    onnxruntime.register_execution_provider_library(name, onnxruntime_qnn.get_library_path())
-    return [device for device in onnxruntime.get_ep_devices() if device.ep_name == name][:1]
+    graph = parse(content).subgraphs[0]
+    if len(graph.operators) != 1 or graph.operators[0].customOptions is None:
+        raise LesionliteError(
+            f"{path} is not wholly compiled: {len(graph.operators)} operations are left; see "
+            "`lesionlite targets`"
+        )
+    (operator,) = graph.operators
+    options = flexbuffers.Loads(bytes(operator.customOptions))
+    start = options["bytecode_offset"]
+    binary = content[start : start + options["bytecode_size"]]
+    types = {TensorType.UINT8: TensorProto.UINT8, TensorType.FLOAT32: TensorProto.FLOAT}
+
+    def described(index: int) -> Any:
+        tensor = graph.tensors[index]
+        shape = [int(length) for length in tensor.shape]
+        return helper.make_tensor_value_info(tensor.name.decode(), types[tensor.type], shape)
+
+    given, made = described(operator.inputs[0]), described(operator.outputs[0])
+    node = helper.make_node(
+        "EPContext",
+        [given.name],
+        [made.name],
+        domain="com.microsoft",
+        name=options["name"],
+        partition_name=options["name"],
+        source="QNN",
+        main_context=1,
+        embed_mode=1,
+        ep_cache_context=binary,
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
+    wrapped = helper.make_graph([node], options["name"], [given], [made])
+    made_model = helper.make_model(wrapped, opset_imports=opsets, ir_version=10)
+    return bytes(made_model.SerializeToString())

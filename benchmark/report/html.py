@@ -5,6 +5,7 @@ from math import ceil, floor, log10
 from typing import Any
 
 from lesionlite.benchmark.report.text import failures, verdict
+from lesionlite.benchmark.targets.show import LEGEND, cells, sentences
 from lesionlite.export.precision import PRECISIONS
 
 Document = dict[str, Any]
@@ -31,6 +32,7 @@ def html(document: Document) -> str:
         report=document,
         verdict=verdict(document),
         failures=failures(document),
+        targets=_targets(document["targets"]),
         formats=list(dict.fromkeys(row["format"] for row in document["rows"])),
         precisions=[p for p in PRECISIONS if p in {row["precision"] for row in document["rows"]}],
         charts=_charts(document["reference"], rows),
@@ -38,6 +40,14 @@ def html(document: Document) -> str:
         worst=worst,
         matrices=[(title, _shares(one["confusion"]), one) for title, one in shown],
     )
+
+
+def _targets(document: Document | None) -> Document | None:
+    """The matrix of targets: columns, rows, legend and sentences."""
+    if document is None:
+        return None
+    columns, rows = cells(document)
+    return {"columns": columns, "rows": rows, "legend": LEGEND, "sentences": sentences(document)}
 
 
 def _shares(confusion: list[list[int]]) -> list[list[tuple[int, float]]]:

@@ -13,6 +13,7 @@ from lesionlite.benchmark.report.text import (
     failures,
     resize_sentences,
 )
+from lesionlite.benchmark.targets.show import markdown as target_lines
 from lesionlite.tables import markdown_lines
 
 VERDICT: Columns = {
@@ -87,6 +88,7 @@ def markdown(document: Document) -> str:
         "",
         *_table(rows, STATISTICS, words=1),
         *_elsewhere(document),
+        *_targets(document),
         *_phone(document),
         *_resizers(document),
         *_against(document),
@@ -114,6 +116,13 @@ def _elsewhere(document: Document) -> list[str]:
         *(f"- {sentence}" for sentence in elsewhere_sentences(document)),
         "",
     ]
+
+
+def _targets(document: Document) -> list[str]:
+    """Which targets take which files."""
+    if document["targets"] is None:
+        return []
+    return ["## Targets", "", *target_lines(document["targets"]), ""]
 
 
 def _phone(document: Document) -> list[str]:

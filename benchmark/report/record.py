@@ -84,6 +84,7 @@ class Report:
     elsewhere: tuple[CrossRuntimeCheck, ...] = ()
     phone: tuple[PhoneRow, ...] = ()
     against: Document | None = None  # what `compare_reports` found
+    targets: Document | None = None  # which targets take which files, as targets.json has it
 
     @property
     def passed(self) -> bool:
@@ -117,6 +118,7 @@ class Report:
             "elsewhere": [asdict(row) for row in self.elsewhere],
             "phone": [asdict(row) for row in self.phone],
             "against": self.against,
+            "targets": self.targets,
         }
 
     def _method(self) -> list[str]:
@@ -158,6 +160,7 @@ class Report:
                 "of the images: this proves what Arm instructions compute, and says nothing of "
                 "speed."
             )
+        words += _elsewhere_caveats(self.config, self.targets)
         if self.phone:
             words.append(
                 "On the phone: LiteRT's benchmark_model with XNNPACK, over adb, on random input; "
@@ -220,6 +223,28 @@ def refuse_reports(folder: Path) -> None:
     """
     for name in REPORTS:
         refuse_foreign(folder / name)
+
+
+def _elsewhere_caveats(config: BenchmarkConfig, targets: Document | None) -> list[str]:
+    """What compilers, emulators and the GPU here do not prove."""
+    words = []
+    if config.npu:
+        words.append(
+            "On NPUs: Qualcomm's own compiler and emulator, on a sample of the images. This proves "
+            "what the compiled file computes; a phone's driver may still refuse it, and no time is "
+            "claimed."
+        )
+    if config.gpu:
+        words.append(
+            "On the GPU: LiteRT's GPU accelerator on this machine's Vulkan driver. A phone's GPU "
+            "computes in float16, and its driver may round differently."
+        )
+    if targets:
+        words.append(
+            "Targets: the vendors' own compilers tell what they take. The rules for the Neural "
+            "Engine only warn."
+        )
+    return words
 
 
 def _gate(config: BenchmarkConfig) -> str:

@@ -3,6 +3,7 @@
 from lesionlite.benchmark.against import sentences as against_sentences
 from lesionlite.benchmark.report.cells import Columns, Document, cells, flat
 from lesionlite.benchmark.resize import TOLERATED
+from lesionlite.benchmark.targets.show import sentences as target_sentences
 from lesionlite.console import say
 from lesionlite.tables import terminal_table
 
@@ -75,6 +76,7 @@ def _sentences(document: Document) -> list[str]:
         *failures(document),
         *caveats(document),
         *elsewhere_sentences(document),
+        *(target_sentences(document["targets"]) if document["targets"] else ()),
         *phone,
         *(resize_sentences(document["resize_drift"]) if document["resize_drift"] else ()),
         *(against_sentences(document["against"]) if document["against"] else ()),

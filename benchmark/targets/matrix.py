@@ -18,8 +18,7 @@ from lesionlite.export.formats import artifact_folder, first_line
 from lesionlite.export.manifest import read_manifest, refuse_changed
 from lesionlite.files import write_json
 from lesionlite.outputs import refuse_foreign, writing_into
-
-TARGETS_JSON = "targets.json"
+from lesionlite.verdicts import TARGETS_JSON
 
 
 @dataclass(frozen=True)

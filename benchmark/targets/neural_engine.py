@@ -16,6 +16,7 @@ ELSEWHERE = (
     *("gather", "gather_nd", "gather_along_axis", "scatter", "scatter_nd", "non_zero", "cumsum"),
     *("while_loop", "cond", "lstm", "gru", "rnn", "topk", "argsort", "band_part"),
 )
+IGNORED = ("const", "cast")  # a cast only converts the input or the output
 NO_RULE = "no known rule speaks against it; only a device can tell"
 
 
@@ -32,7 +33,7 @@ def judge(path: Path, target: str) -> Verdict:
     operations = [
         operation
         for operation in block.block_specializations[block.opset].operations
-        if operation.type != "const" and not operation.type.startswith("constexpr_")
+        if operation.type not in IGNORED and not operation.type.startswith("constexpr_")
     ]
     left = tuple(
         Left(operation.type, operation.outputs[0].name, why)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lesionlite.benchmark.elsewhere.npu import open_session, refuse_no_npu
+from lesionlite.benchmark.targets.hexagon import open_session, refuse_no_npu
 from lesionlite.benchmark.targets.snapdragon import find_snapdragon
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
 from lesionlite.export.formats import first_line

@@ -6,33 +6,44 @@ from lesionlite.console import say
 from lesionlite.tables import markdown_lines, terminal_table
 
 Document = dict[str, Any]
+WORDS = {"wholly": "yes", "refused": "no", "faulty": "wrong", "warning": "perhaps", "unknown": "?"}
+LEGEND = (
+    "yes: taken wholly; a number: in so many pieces, with the CPU between; no: refused; wrong: the "
+    "target computes an operation wrongly; perhaps, ?: cannot be told here."
+)
 
 
 def show(document: Document) -> None:
     """Print a row for each file, a column for each target, and why a cell is not `wholly`."""
     columns, rows = cells(document)
     say(terminal_table(columns, rows, words=len(columns)))
+    say(LEGEND)
     for sentence in sentences(document):
         say(sentence)
 
 
 def cells(document: Document) -> tuple[list[str], list[list[str]]]:
-    """The columns and the rows of the matrix: a short name of the file, and one word per target."""
+    """The columns and the rows of the matrix: a file, and a word for each target."""
     verdicts = document["verdicts"]
     targets = list(dict.fromkeys(one["target"] for one in verdicts))
     rows = []
     for artifact in dict.fromkeys(one["artifact"] for one in verdicts):
         found = {one["target"]: one for one in verdicts if one["artifact"] == artifact}
-        rows.append([artifact, *(_cell(found.get(target)) for target in targets)])
+        rows.append([_short(artifact), *(_cell(found.get(target)) for target in targets)])
     return ["artifact", *targets], rows
+
+
+def _short(artifact: str) -> str:
+    """The name without the network's: w8a8.tflite."""
+    return artifact.partition("-")[2] or artifact
 
 
 def _cell(verdict: Document | None) -> str:
     if verdict is None:
         return ""
     if verdict["outcome"] == "in pieces":
-        return f"{verdict['pieces']} pieces" if verdict["pieces"] != 1 else "1 piece"
-    return str(verdict["outcome"])
+        return f"{verdict['pieces']}"
+    return WORDS[verdict["outcome"]]
 
 
 def sentences(document: Document) -> list[str]:
@@ -49,4 +60,4 @@ def markdown(document: Document) -> list[str]:
     """The matrix as lines of Markdown."""
     columns, rows = cells(document)
     lines = markdown_lines(columns, rows, words=len(columns))
-    return [*lines, "", *(f"- {sentence}" for sentence in sentences(document))]
+    return [*lines, "", LEGEND, "", *(f"- {sentence}" for sentence in sentences(document))]

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lesionlite.benchmark.elsewhere.npu import refuse_no_npu
+from lesionlite.benchmark.targets.hexagon import refuse_no_npu
 from lesionlite.benchmark.targets.snapdragon import find_snapdragon
 from lesionlite.benchmark.targets.tflite_layers import casts_of_pixels, operators
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces

@@ -54,9 +54,11 @@ class Verdict:
             return ""
         words = [self.reason] if self.reason else []
         if self.outcome == "in pieces":
-            words.append(f"{self.taken} of {self.total} operations in {self.pieces} pieces")
-        words += [_blame(one) for one in self.left[:3]]
-        more = len(self.left) - 3
+            pieces = "1 piece" if self.pieces == 1 else f"{self.pieces} pieces"
+            words.append(f"{self.taken} of {self.total} operations in {pieces}")
+        blamed = list(dict.fromkeys(_blame(one) for one in self.left))
+        words += blamed[:3]
+        more = len(blamed) - 3
         return "; ".join(words) + (f"; and {more} more" if more > 0 else "")
 
 

@@ -5,8 +5,8 @@ The layers of the plan are in 8 bits. What the plan leaves in float is computed 
 bits would harm. 16 bits have room for a margin above the largest value that calibration saw. They
 have no room for the residual stream's outliers in 8.
 
-Depthwise convolutions are in 8 bits whatever the plan says, because Qualcomm's compiler takes none
-in 16. Weights have 8 bits everywhere. Layers that the plan does not correct get a bias correction
+The plan has every depthwise convolution in 8 bits, because Qualcomm's compiler takes none in 16:
+see `make_integer_plan`. Weights have 8 bits everywhere. The other layers get a bias correction
 here: the expected shift of a channel is the error of its weights times the mean of its inputs
 (Nagel et al. 2019, arXiv 1906.04721, section 4.2).
 """
@@ -60,10 +60,8 @@ def quantize_wholly(content: bytes, form: Any, plan: Plan, wiring: Wiring, image
         weight = form.get_submodule(name).weight.numpy()
         shift = _expected_shift(weight, np.asarray(observed[operator.inputs[0]].mean))
         recipe.model.add_to_bias(operator, -shift)
-    for name in wiring.layers:
-        depthwise = name in others and recipe.model.code(others[name]) == "DEPTHWISE_CONV_2D"
-        if name in plan.layers or depthwise:
-            recipe.layer_in_8_bits(name)
+    for name in plan.layers:
+        recipe.layer_in_8_bits(name)
     for operator in recipe.model.graph.operators:
         if recipe.model.code(operator) == "CAST":
             recipe.bound(operator.outputs[0], -PIXEL_RANGE, PIXEL_RANGE)
@@ -100,11 +98,10 @@ def _expected_shift(weight: NDArray[np.float32], mean: NDArray[np.float64]) -> N
     """How much 8-bit weights shift each output channel, float32 [O].
 
     Args:
-        weight: float32 [O, I, H, W]; I is 1 for a depthwise convolution.
+        weight: float32 [O, I, H, W].
         mean: of each input channel.
     """
     flat = weight.reshape(len(weight), -1)
     scale = np.maximum(np.abs(flat).max(1, keepdims=True), 1e-30) / 127
     error = (np.round(flat / scale) * scale - flat).reshape(*weight.shape[:2], -1).sum(2)
-    depthwise = weight.shape[1] == 1 and len(mean) == len(weight)
-    return np.asarray(error[:, 0] * mean if depthwise else error @ mean, np.float32)
+    return np.asarray(error @ mean, np.float32)

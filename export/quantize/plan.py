@@ -11,12 +11,12 @@ from lesionlite.documents import read_record
 from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.files import write_text
 
-PLAN, PLAN_FIGURE = "plan.json", "plan.png"
+PLAN, PLAN_FIGURE, INTEGER_PLAN = "plan.json", "plan.png", "plan-w8a8-int.json"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The w8a8 file of every format follows this plan.
+    """The w8a8 file of every format follows one plan, and each w8a8-int file another.
 
     Attributes:
         layers: names of the convolutions and linear layers in 8 bits.

@@ -94,6 +94,36 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
     return _tuned(PlanEvaluator(form, wiring, images), plan, config.tuning_steps)
 
 
+def make_integer_plan(
+    form: MobileForm, plan: Plan, calibration: Pixels, config: ExportConfig
+) -> Plan:
+    """The plan for w8a8-int: every depthwise convolution is in 8 bits, too, and it is tuned again.
+
+    NPUs without floats take no depthwise convolution with 16-bit activations.
+
+    Args:
+        form: the float mobile form, channels first.
+        plan: for w8a8.
+        calibration: images, uint8 [N, S, S, 3].
+        config: the number of tuning steps.
+    """
+    form = form.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
+    images = torch.from_numpy(calibration)
+    wiring = trace(form, images[:1])
+    added = tuple(
+        name
+        for name in wiring.layers
+        if name not in plan.layers and getattr(form.get_submodule(name), "groups", 1) > 1
+    )
+    corrections = bias_corrections(form, wiring, plan.grids, added, images) if added else {}
+    forced = replace(
+        plan,
+        layers=tuple(name for name in wiring.layers if name in {*plan.layers, *added}),
+        corrections={**plan.corrections, **corrections},
+    )
+    return _tuned(PlanEvaluator(form, wiring, images), forced, config.tuning_steps)
+
+
 class PlanEvaluator:
     """Measures how much a plan changes the answers of the mobile form on some images."""
 

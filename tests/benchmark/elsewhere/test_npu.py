@@ -5,7 +5,7 @@ import platform
 import numpy as np
 import pytest
 
-from lesionlite.benchmark.elsewhere import npu
+from lesionlite.benchmark.targets import hexagon
 from lesionlite.benchmark.targets.snapdragon import SNAPDRAGONS, find_snapdragon
 from lesionlite.errors import LesionliteError
 from lesionlite.export.to_onnx import dequantize_pixels
@@ -24,7 +24,7 @@ def test_the_npu_dequantizes_pixels_but_does_not_cast_them() -> None:
     expected = image.transpose(0, 3, 1, 2).astype(np.float32)
 
     def on_npu(model: object) -> np.ndarray:
-        session = npu.open_session(model.SerializeToString(), soc, {npu.NO_FALLBACK: "1"})
+        session = hexagon.open_session(model.SerializeToString(), soc, {hexagon.NO_FALLBACK: "1"})
         (answer,) = session.run(None, {"image": image})
         return np.asarray(answer)
 
@@ -42,8 +42,8 @@ def test_an_unknown_snapdragon_is_named() -> None:
 def test_a_machine_without_the_emulator_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
     with pytest.raises(LesionliteError, match="Linux on x86-64 only, not on Linux arm64"):
-        npu.refuse_no_npu()
+        hexagon.refuse_no_npu()
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(npu, "find_spec", lambda name: None)
+    monkeypatch.setattr(hexagon, "find_spec", lambda name: None)
     with pytest.raises(LesionliteError, match=r"pip install 'lesionlite\[npu\]'"):
-        npu.refuse_no_npu()
+        hexagon.refuse_no_npu()
