@@ -81,6 +81,8 @@ FAULTS = {
         ("Ranking.kt", "< contract.unsureBelow", "< 0", "ranking"),
         ("Golden.kt", "else Double.NaN", "else 0.0", "golden answers"),
         ("Contract.kt", " && side % STRIDE == 0", "", "contracts"),
+        ("Golden.kt", "verdict.passed -> null", "true -> null", "one answer for every image"),
+        ("Selector.kt", "log.crashed(accelerator)", "last", "an accelerator that crashed"),
     ],
     "filter": [("Preprocessor.kt", "max(scale, 1.0)", "1.0", "inputs")],
 }
@@ -95,6 +97,13 @@ def test_the_core_agrees_with_the_reference(classes: Path) -> None:
 
 @pytest.mark.slow
 @needs_kotlin
+def test_the_self_test_chooses_the_accelerator(classes: Path) -> None:
+    printed = unit_tests("SelectorTest", classes)
+    assert "OK (9 tests)" in printed, printed
+
+
+@pytest.mark.slow
+@needs_kotlin
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_fails(name: str, classes: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(ANDROID / CORE / "main", tmp_path / "main"))
@@ -102,6 +111,7 @@ def test_a_planted_fault_fails(name: str, classes: Path, tmp_path: Path) -> None
         replace(next(source.rglob(file)), right, wrong)
     compile_core(source, tmp_path / "out")
     printed = unit_tests("CasesTest", tmp_path / "out", classes)  # the tests are in the latter
+    printed += unit_tests("SelectorTest", tmp_path / "out", classes)
     for *_, test in FAULTS[name]:
         assert re.search(rf"^\d+\) {test}", printed, re.MULTILINE), (test, printed)
 

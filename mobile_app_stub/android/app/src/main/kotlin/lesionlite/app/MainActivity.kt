@@ -63,7 +63,8 @@ private fun App(viewModel: MainViewModel = viewModel()) {
             hasCamera =
                 context.packageManager.hasSystemFeature(PackageManager.FEATURE_CAMERA_ANY),
             onChoose = { pick.launch(PickVisualMediaRequest(PickVisualMedia.ImageOnly)) },
-            onTake = { permit.launch(Manifest.permission.CAMERA) }
+            onTake = { permit.launch(Manifest.permission.CAMERA) },
+            onAccelerator = viewModel::choose
         )
     }
 }

@@ -13,6 +13,7 @@ import androidx.compose.foundation.layout.size
 import androidx.compose.foundation.rememberScrollState
 import androidx.compose.foundation.verticalScroll
 import androidx.compose.material3.Button
+import androidx.compose.material3.FilterChip
 import androidx.compose.material3.LinearProgressIndicator
 import androidx.compose.material3.MaterialTheme
 import androidx.compose.material3.OutlinedButton
@@ -32,12 +33,19 @@ import androidx.compose.ui.semantics.liveRegion
 import androidx.compose.ui.semantics.semantics
 import androidx.compose.ui.unit.dp
 import java.text.NumberFormat
+import lesionlite.core.Accelerator
 import lesionlite.core.Contract
 import lesionlite.core.Ranked
-import lesionlite.core.Verdict
+import lesionlite.core.Selection
 
 @Composable
-fun MainScreen(state: UiState, hasCamera: Boolean, onChoose: () -> Unit, onTake: () -> Unit) {
+fun MainScreen(
+    state: UiState,
+    hasCamera: Boolean,
+    onChoose: () -> Unit,
+    onTake: () -> Unit,
+    onAccelerator: (Accelerator?) -> Unit
+) {
     Scaffold(bottomBar = { NotMedical() }) { padding ->
         Column(
             Modifier
@@ -53,7 +61,7 @@ fun MainScreen(state: UiState, hasCamera: Boolean, onChoose: () -> Unit, onTake:
                 style = MaterialTheme.typography.headlineMedium
             )
             // No photos on a phone that failed the self-test.
-            val ready = !state.busy && state.selfTest?.passed == true
+            val ready = !state.busy && state.running?.verdict?.passed == true
             FlowRow(horizontalArrangement = Arrangement.spacedBy(8.dp)) {
                 Button(onChoose, enabled = ready) { Text(stringResource(R.string.choose)) }
                 if (hasCamera) {
@@ -72,7 +80,8 @@ fun MainScreen(state: UiState, hasCamera: Boolean, onChoose: () -> Unit, onTake:
                     AnswerCard(state.answer, state.contract)
                 }
             }
-            state.selfTest?.let { SelfTest(it) }
+            Accelerators(state.chosen, enabled = !state.busy, onAccelerator)
+            state.running?.let { Running(it) }
         }
     }
 }
@@ -137,9 +146,39 @@ private fun ClassRow(ranked: Ranked) {
     }
 }
 
+/** Null stands for the app's own choice. */
 @Composable
-private fun SelfTest(verdict: Verdict) {
+private fun Accelerators(
+    chosen: Accelerator?,
+    enabled: Boolean,
+    onAccelerator: (Accelerator?) -> Unit
+) {
+    FlowRow(horizontalArrangement = Arrangement.spacedBy(8.dp)) {
+        (listOf(null) + Accelerator.entries).forEach { accelerator ->
+            FilterChip(
+                selected = accelerator == chosen,
+                onClick = { onAccelerator(accelerator) },
+                label = { Text(accelerator?.name ?: stringResource(R.string.automatic)) },
+                enabled = enabled
+            )
+        }
+    }
+}
+
+@Composable
+private fun Running(running: Selection) {
+    val verdict = running.verdict
     val colors = MaterialTheme.colorScheme
+    Text(
+        stringResource(R.string.runs_on, running.accelerator.name),
+        style = MaterialTheme.typography.bodySmall
+    )
+    running.dropped.forEach {
+        Text(
+            stringResource(R.string.dropped, it.accelerator.name, it.reason),
+            style = MaterialTheme.typography.bodySmall
+        )
+    }
     Text(
         stringResource(
             if (verdict.passed) R.string.self_test_passed else R.string.self_test_failed,

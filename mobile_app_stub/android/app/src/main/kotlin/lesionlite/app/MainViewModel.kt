@@ -16,17 +16,19 @@ import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.launch
+import lesionlite.core.Accelerator
 import lesionlite.core.Contract
 import lesionlite.core.Problem
 import lesionlite.core.Ranking
-import lesionlite.core.Verdict
+import lesionlite.core.Selection
 import lesionlite.core.rank
 
 /** What the screen shows. The contract is null until the model is open. */
 data class UiState(
     val busy: Boolean = true,
     val contract: Contract? = null,
-    val selfTest: Verdict? = null,
+    val chosen: Accelerator? = null,
+    val running: Selection? = null,
     val answer: Answer? = null,
     val error: String? = null
 )
@@ -35,18 +37,29 @@ data class UiState(
 class Answer(val seen: Bitmap, val ranking: Ranking, val whole: Duration, val inModel: Duration)
 
 class MainViewModel(application: Application) : AndroidViewModel(application) {
-    // One thread at a time, because the interpreter allows no more.
+    // One thread at a time, because the model allows no more.
     private val worker = Dispatchers.Default.limitedParallelism(1)
     private var opened: EmbeddedModel? = null // only the worker uses it
+    private val preference = Preference(application)
     private val _state = MutableStateFlow(UiState())
     val state = _state.asStateFlow()
 
     init {
+        start()
+    }
+
+    /** Runs the model on [accelerator], or where the app finds best if it is null. */
+    fun choose(accelerator: Accelerator?) {
+        preference.chosen = accelerator
+        start()
+    }
+
+    private fun start() {
+        _state.update { it.copy(running = null, chosen = preference.chosen) }
         work { model ->
             _state.update { it.copy(contract = model.contract) }
-            val record = SelfTestRecord(application)
-            val verdict = record.read() ?: model.selfTest().also(record::write)
-            _state.update { it.copy(selfTest = verdict) }
+            val running = model.start(preference.order())
+            _state.update { it.copy(running = running) }
         }
     }
 

@@ -35,10 +35,28 @@ class Golden private constructor(
     fun judge(found: List<FloatArray>): Verdict {
         val differences =
             expected.flatMapIndexed { image, row ->
-                row.mapIndexed { label, p -> abs(found[image][label] - p) }
+                row.mapIndexed { label, p -> abs(found[image].getOrElse(label) { Float.NaN } - p) }
             }
         val largest = if (differences.all { it.isFinite() }) differences.max() else Double.NaN
         return Verdict(passed = largest <= tolerance, largest)
+    }
+
+    /** Why the answers do not pass, in a few words; null if they do. */
+    fun complaint(found: List<FloatArray>): String? {
+        val labels = expected.first().size
+        found.firstOrNull { it.size != labels }?.let {
+            return "it gives ${it.size} numbers, not $labels"
+        }
+        val verdict = judge(found)
+        return when {
+            verdict.passed -> null
+
+            verdict.largest.isNaN() -> "it gives numbers that are not finite"
+
+            else ->
+                "it answers wrongly: a probability differs by %.3f, at most %.3f are tolerated"
+                    .format(verdict.largest, tolerance)
+        }
     }
 
     companion object {
