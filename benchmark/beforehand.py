@@ -8,6 +8,7 @@ from lesionlite.benchmark.elsewhere.android import find_phone
 from lesionlite.benchmark.elsewhere.arm_root import find_root
 from lesionlite.benchmark.elsewhere.gpu import refuse_no_gpu
 from lesionlite.benchmark.elsewhere.runtimes import refuse_missing
+from lesionlite.benchmark.elsewhere.x86 import refuse_no_x86
 from lesionlite.benchmark.parity import too_few
 from lesionlite.benchmark.targets.hexagon import refuse_no_npu
 from lesionlite.benchmark.targets.snapdragon import find_snapdragon
@@ -33,6 +34,8 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
     find_targets(config.targets)
     for core in config.arm:
         find_root(core)
+    for processor in config.x86:
+        refuse_no_x86(processor)
     for soc in config.npu:
         find_snapdragon(soc)
     if config.npu:

@@ -37,8 +37,8 @@ RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "gate": ("allow_unverified", *GATES, "gate", "min_recall", "strict"),
     "timing": ("submission", "sweep"),
     "other runtimes and devices": (
-        *("runtimes", "coreml_runtime", "arm", "arm_images", "npu", "npu_images", "gpu", "targets"),
-        "android",
+        *("runtimes", "coreml_runtime", "arm", "arm_images", "x86", "x86_images"),
+        *("npu", "npu_images", "gpu", "targets", "android"),
     ),
     "other ways to resize": ("resize_drift",),
 }
@@ -74,6 +74,11 @@ class BenchmarkConfig:
     instructions) or cortex-a72 (without). Run `lesionlite armroot` first."""
     arm_images: int = 56
     """Number of test images for the Arm cores, spread evenly over the classes."""
+    x86: tuple[str, ...] = ()
+    """Execute TFLite and ONNX files on emulated x86 processors without VNNI, too: haswell or
+    skylake. Needs qemu-user-static."""
+    x86_images: int = 28
+    """Number of test images for them, spread evenly over the classes."""
     npu: tuple[str, ...] = ()
     """Execute ONNX and TFLite files on the emulated NPU of Snapdragons, too, e.g. sm8650. An image
     takes a second to a minute. Needs the extra `npu`."""
@@ -119,6 +124,7 @@ class BenchmarkConfig:
             ("queries", *_within(self.queries, 1, MOST_QUERIES)),
             ("seconds", *_within(self.seconds, 0, MOST_SECONDS)),
             ("arm_images", *_within(self.arm_images, 1, MOST_IMAGES)),
+            ("x86_images", *_within(self.x86_images, 1, MOST_IMAGES)),
             ("npu_images", *_within(self.npu_images, 1, MOST_IMAGES)),
             ("sweep", *_all_within(self.sweep, 1, MAX_THREADS)),
             *((name, *_share(getattr(self, name))) for name in GATES),

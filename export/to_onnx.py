@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 KEY = "lesionlite.contract"
 OPSET = 18
 INPUT_AND_OUTPUT = "network"  # the layer of operations outside every layer
-# ONNX Runtime adds pairs of 8-bit products in 16 bits, which saturate, on x86 processors without
-# VNNI; phones add them exactly. This option makes x86 exact, too. ONNX Runtime 1.32 fails with it
-# ("Attempt to replace the existing tensor", s8_to_u8.cc) where two weights share a zero point.
-EXACT = "session.x64quantprecision"
 
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
@@ -41,7 +37,6 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
         for precision, path in paths.items():
             if precision == "w8a8":
                 model = _export(source.form(ORT, precision), image)
-                _separate_zero_points(model)
             else:
                 plain = plain or _export(source.form(ORT), image)
                 model = deepcopy(plain)
@@ -144,23 +139,6 @@ def _in_8_bits(stored: Any, axis: int) -> tuple[list[Any], list[Any]]:
     ]
 
 
-def _separate_zero_points(model: Any) -> None:
-    """Let no two weights share a zero point: see `EXACT`."""
-    from onnx import TensorProto
-
-    stored = {item.name: item for item in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in stored:
-            own = TensorProto()
-            own.CopyFrom(stored[node.input[2]])
-            own.name = node.input[2] = f"{node.output[0]}.zero_point"
-            model.graph.initializer.append(own)
-    read = {name for node in model.graph.node for name in node.input}
-    for item in stored.values():
-        if item.name not in read:
-            model.graph.initializer.remove(item)
-
-
 def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
     """Say what the model is, and drop the exporter's stack traces: they name the machine."""
     import onnx
@@ -199,13 +177,8 @@ def read_contract(path: Path) -> tuple[str, None]:
 
 
 def load(path: Path, threads: int) -> Runner:
-    """Open with ONNX Runtime's CPU provider; 8-bit products are added exactly, see `EXACT`."""
-    from onnxruntime.capi.onnxruntime_pybind11_state import Fail
-
-    try:
-        return runner(*open_session(path, threads, exact=True))
-    except Fail:  # two weights share a zero point: a file of an older lesionlite
-        return runner(*open_session(path, threads))
+    """Open with ONNX Runtime's CPU provider."""
+    return runner(*open_session(path, threads))
 
 
 def runner(session: Any, runtime: str) -> Runner:
@@ -218,20 +191,16 @@ def runner(session: Any, runtime: str) -> Runner:
     return Runner(classify, runtime)
 
 
-def open_session(
-    model: Path | bytes, threads: int, fuse: bool = True, exact: bool = False
-) -> tuple[Any, str]:
+def open_session(model: Path | bytes, threads: int, fuse: bool = True) -> tuple[Any, str]:
     """A session of ONNX Runtime's CPU provider for any model, and the runtime's version.
 
-    Without `fuse` every node is executed as the file has it. For `exact` see `EXACT`.
+    Without `fuse` every node is executed as the file has it.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what fails is raised, too
-    if exact:
-        options.add_session_config_entry(EXACT, "1")
     if not fuse:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     given = model if isinstance(model, bytes) else str(model)

@@ -1,6 +1,6 @@
 """Execute artifacts elsewhere, too: in other runtimes, on emulated processors, NPUs and GPUs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from lesionlite.benchmark.elsewhere.gpu import GPU_OPENER
 from lesionlite.benchmark.elsewhere.npu import SUFFIXES as NPU_SUFFIXES
 from lesionlite.benchmark.elsewhere.npu import npu_opener
 from lesionlite.benchmark.elsewhere.runtimes import opener_of, other_runtimes
+from lesionlite.benchmark.elsewhere.x86 import run_on_x86
 from lesionlite.benchmark.evaluation_set import EvaluationSet
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.export.execute.vectors import golden_answers
@@ -35,6 +36,7 @@ def run_elsewhere(
     return (
         *_in_other_runtimes(tasks, evaluation, config),
         *_on_arm(tasks, evaluation, split, config),
+        *_on_x86(tasks, evaluation, split, config),
         *_on_npus(tasks, evaluation, split, config),
         *_on_gpu(tasks, evaluation, config),
     )
@@ -55,15 +57,29 @@ def _on_arm(
     tasks: Sequence[Task], evaluation: EvaluationSet, split: Split, config: BenchmarkConfig
 ) -> list[CrossRuntimeCheck]:
     """On emulated Arm cores, with a sample of the images."""
-    if not config.arm:
-        return []
-    sample = _sample(split, config.arm_images)
-    sampled = [Task(task.file, task.precision, task.answers[sample]) for task in tasks]
+    return _emulated(run_on_arm, config.arm, tasks, evaluation, _sample(split, config.arm_images))
+
+
+def _on_x86(
+    tasks: Sequence[Task], evaluation: EvaluationSet, split: Split, config: BenchmarkConfig
+) -> list[CrossRuntimeCheck]:
+    """On emulated x86 processors, with a sample of the images."""
+    return _emulated(run_on_x86, config.x86, tasks, evaluation, _sample(split, config.x86_images))
+
+
+def _emulated(
+    run: Callable[..., list[CrossRuntimeCheck]],
+    processors: Sequence[str],
+    tasks: Sequence[Task],
+    evaluation: EvaluationSet,
+    sample: Sequence[int],
+) -> list[CrossRuntimeCheck]:
+    sampled = [replace(task, answers=task.answers[sample]) for task in tasks]
     images, truth = np.load(evaluation.images, mmap_mode="r")[sample], evaluation.truth[sample]
     return [
         row
-        for core in config.arm
-        for row in run_on_arm(core, sampled, images, truth, len(evaluation.labels))
+        for processor in processors
+        for row in run(processor, sampled, images, truth, len(evaluation.labels))
     ]
 
 

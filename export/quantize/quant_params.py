@@ -89,3 +89,30 @@ def to_int8(weight: "Tensor", axis: int = 0) -> tuple["Tensor", "Tensor"]:
     shape[axis] = -1
     scales = weight_scales(weight.transpose(0, axis)).reshape(shape)
     return (weight / scales).round().to(torch.int8), scales
+
+
+def to_int8_in_pairs(weight: "Tensor") -> tuple["Tensor", "Tensor"]:
+    """As `to_int8`, such that kernels which add products in pairs never saturate.
+
+    x86 processors without VNNI multiply a pair of unsigned 8-bit activations by a pair of signed
+    8-bit weights, and add the two products in 16 bits (vpmaddubsw). 255 * (128 - 1) fits, so two
+    neighbouring weights of equal sign may not add up to more than 128. Where they would, the
+    channel gets a larger scale.
+
+    Args:
+        weight: float [O, I] or [O, I, H, W]. Neighbours are those in the order of the input
+            channels and, for larger kernels, of the pixels, because runtimes have either order.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    scales = weight_scales(weight)
+    orders = [weight.flatten(1)]
+    if weight.dim() == 4 and weight.shape[1] > 1:
+        orders.append(weight.permute(0, 2, 3, 1).flatten(1))
+    for flat in orders if weight.shape[1] > 1 else ():
+        pairs = F.pad(flat, (0, flat.shape[1] % 2)).reshape(len(flat), -1, 2)
+        sums = torch.stack([pairs.clamp_min(0).sum(2), (-pairs).clamp_min(0).sum(2)])
+        scales = torch.maximum(scales, sums.amax((0, 2)) / 127)  # rounding adds one at most
+    scales = scales.reshape([-1, *[1] * (weight.dim() - 1)])
+    return (weight / scales).round().to(torch.int8), scales

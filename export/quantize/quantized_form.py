@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.ao.quantization.fx import _decomposed  # noqa: F401 (registers the operations)
 
 from lesionlite.export.quantize.plan import Plan
-from lesionlite.export.quantize.quant_params import LEVELS, QuantParams, to_int8
+from lesionlite.export.quantize.quant_params import LEVELS, QuantParams, to_int8, to_int8_in_pairs
 from lesionlite.export.quantize.wiring import Wiring
 
 # TFLite's integer LOGISTIC has this fixed scale; a sigmoid of 1 becomes 255/256.
@@ -53,10 +53,15 @@ class QuantizedLayer(nn.Module):
     zeros: Tensor
 
     def __init__(
-        self, layer: Any, source: nn.Module, result: nn.Module, correction: Tensor | None = None
+        self,
+        layer: Any,
+        source: nn.Module,
+        result: nn.Module,
+        correction: Tensor | None = None,
+        signed: bool = True,
     ) -> None:
         super().__init__()
-        stored, scales = to_int8(layer.weight)
+        stored, scales = (to_int8 if signed else to_int8_in_pairs)(layer.weight)
         self.source, self.result = source, result
         self.bias = layer.bias
         if correction is not None:
@@ -108,6 +113,7 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
         plan: the layers and activations to quantize, and their grids.
         wiring: the form's.
         signed: store activations as int8, else as uint8; the values they stand for are the same.
+            With uint8, weights are such that no kernel saturates: see `to_int8_in_pairs`.
     """
     form = deepcopy(form)
     on_grid = {wiring.layers[name].output for name in plan.layers}
@@ -123,6 +129,7 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
             nn.Identity() if node.input in on_grid else source,
             FakeQuantize(plan.grids[node.output], signed),
             torch.tensor(shift),
+            signed,
         )
         swap(form, name, layer)
     return form

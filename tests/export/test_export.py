@@ -18,7 +18,6 @@ from lesionlite.export.precision import PRECISIONS, find_precision
 from lesionlite.export.quantize.plan import PLAN, Plan
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.run import export
-from lesionlite.export.to_onnx import OPSET
 from lesionlite.export.to_tflite import open_interpreter
 from lesionlite.layout import CONTRACT
 from lesionlite.train.data.images import load_inputs
@@ -118,57 +117,6 @@ def test_onnx_keeps_the_weights_of_layers_that_w8a8_keeps_in_float(artifacts: Pa
     assert "head.weight" in named
     for name in named:
         np.testing.assert_array_equal(planned[name], exact[name])
-
-
-def heavy_products(zero_points: tuple[str, str]) -> bytes:
-    """A model of two products whose every 8-bit factor is as large as can be."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    stored = {
-        "scale": np.float32(1 / 255),
-        "zero": np.uint8(0),
-        "weight": np.full((64, 64), 127, np.int8),
-        "other": np.full((64, 64), 127, np.int8),
-        "weight.scale": np.float32(1 / 127 / 64),
-        **dict.fromkeys(zero_points, np.int8(0)),
-    }
-    kept, nodes, last = ["scale", "zero"], [], "image"
-    for name, point in zip(("weight", "other"), zero_points, strict=True):
-        nodes += [
-            helper.make_node("QuantizeLinear", [last, *kept], [f"{name}.q"]),
-            helper.make_node("DequantizeLinear", [f"{name}.q", *kept], [f"{name}.x"]),
-            helper.make_node("DequantizeLinear", [name, "weight.scale", point], [f"{name}.w"]),
-            helper.make_node("MatMul", [f"{name}.x", f"{name}.w"], [f"{name}.y"]),
-        ]
-        last = f"{name}.y"
-    nodes.append(helper.make_node("QuantizeLinear", [last, *kept], ["q"]))
-    nodes.append(helper.make_node("DequantizeLinear", ["q", *kept], ["answer"]))
-    graph = helper.make_graph(
-        nodes,
-        "products",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 64))],
-        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, (1, 64))],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in stored.items()],
-    )
-    opset = [helper.make_opsetid("", OPSET)]
-    return helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString()
-
-
-def test_onnx_adds_8_bit_products_exactly_on_any_processor(artifacts: Path, tmp_path: Path) -> None:
-    import onnx
-
-    image = np.ones((64,), np.float32)
-    own, shared = tmp_path / "own.onnx", tmp_path / "shared.onnx"
-    own.write_bytes(heavy_products(("a", "b")))
-    shared.write_bytes(heavy_products(("a", "a")))
-    np.testing.assert_allclose(to_onnx.load(own, 1).classify(image), 1, atol=1 / 255)
-    # A file whose weights share a zero point opens all the same; none of ours is such.
-    assert to_onnx.load(shared, 1).classify(image).shape == (64,)
-    ours = onnx.load(artifacts / "mobilevitv2_050-w8a8.onnx").graph
-    stored = {item.name for item in ours.initializer}
-    read = [n.input for n in ours.node if n.op_type == "DequantizeLinear" and n.input[0] in stored]
-    points = [zero_point for _, _, zero_point in read]
-    assert len(points) > 40 and len(set(points)) == len(points)
 
 
 def test_tflite_keeps_small_weights_in_float(artifacts: Path) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+import torch
+from onnx import TensorProto, helper, numpy_helper
 
+from lesionlite.export.quantize.quant_params import to_int8, to_int8_in_pairs
 from lesionlite.export.to_onnx import OPSET, dequantize_pixels, open_session
 
 
@@ -52,3 +54,42 @@ def test_dequantized_pixels_are_the_same_floats() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "w8", "w8a8"])
 def test_no_file_casts_pixels(precision: str, artifacts: Path) -> None:
     assert not casts_from_pixels(onnx.load(artifacts / f"mobilevitv2_050-{precision}.onnx"))
+
+
+def largest_sum_of_a_pair(stored: np.ndarray) -> int:
+    """Of neighbouring weights of equal sign, int8 [O, I] or [O, I, H, W], whatever the order."""
+    orders = [stored.reshape(len(stored), -1)]
+    if stored.ndim == 4:
+        orders.append(stored.transpose(0, 2, 3, 1).reshape(len(stored), -1))
+    sums = [0]
+    for flat in orders if stored.shape[1] > 1 else ():
+        whole = np.pad(flat.astype(int), ((0, 0), (0, flat.shape[1] % 2)))
+        pairs = whole.reshape(len(flat), -1, 2)
+        sums += [pairs.clip(0).sum(2).max(), (-pairs).clip(0).sum(2).max()]
+    return max(sums)
+
+
+@pytest.mark.parametrize("shape", [(8, 7), (8, 6, 1, 1), (8, 4, 3, 3), (8, 1, 3, 3)])
+def test_pairs_of_weights_fit_16_bits(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(shape)
+    stored, scales = to_int8_in_pairs(weight)
+    assert largest_sum_of_a_pair(stored.numpy()) <= 128
+    assert (stored * scales - weight).abs().max() <= scales.max() / 2 + 1e-6
+    if shape[1] > 1:  # the usual scales would saturate
+        assert largest_sum_of_a_pair(to_int8(weight)[0].numpy()) > 128
+    else:  # depthwise kernels add one product at a time
+        assert torch.equal(scales, to_int8(weight)[1])
+
+
+def test_no_file_saturates_on_any_processor(artifacts: Path) -> None:
+    graph = onnx.load(artifacts / "mobilevitv2_050-w8a8.onnx").graph
+    stored = {x.name: numpy_helper.to_array(x) for x in graph.initializer if x.data_type == 3}
+    weights = [array for array in stored.values() if array.ndim in (2, 4)]
+    assert len(weights) > 40
+    for array in weights:
+        # A linear layer's weight is stored as [I, O], so either order of its axes may be right.
+        found = [largest_sum_of_a_pair(array)]
+        if array.ndim == 2:
+            found.append(largest_sum_of_a_pair(array.T))
+        assert min(found) <= 128
