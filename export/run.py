@@ -21,7 +21,7 @@ from lesionlite.export.manifest import (
     Manifest,
     sha256_text,
 )
-from lesionlite.export.precision import INTEGERS
+from lesionlite.export.precision import INTEGERS, PRECISIONS
 from lesionlite.export.quantize.calibration import calibration_images
 from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE, Plan
 from lesionlite.export.quantize.plan_figure import plan_figure
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PROBES = 8  # number of calibration images to check for finite answers
+FOLLOW_THE_PLAN = {name for name, row in PRECISIONS.items() if row.calibrated} - {INTEGERS}
 
 
 def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None) -> list[Artifact]:
@@ -81,8 +82,10 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
     source = Source(network, contract, config.metadata(contract), plan, calibration, integers)
     made = _convert_all(source, config, stem)
     listing = "".join(f"{file}\n" for file in files)
+    precisions = {row.precision for row in made}
     if plan is not None:
         write_text(out / CALIBRATION, listing)
+    if plan is not None and precisions & FOLLOW_THE_PLAN:
         plan.write(out / PLAN)
         plan_figure(plan, out / PLAN_FIGURE)
     if integers is not None:
@@ -134,7 +137,7 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
     by_format: dict[str, list[str]] = {}
     for row, precision in config.pairs():
         by_format.setdefault(row.name, []).append(precision)
-    plans = {"w8a8": source.quantization, INTEGERS: source.integers}
+    plans = {**dict.fromkeys(FOLLOW_THE_PLAN, source.quantization), INTEGERS: source.integers}
     hashes = {name: sha256_text(plan.to_json()) for name, plan in plans.items() if plan}
     with progress() as bar:
         task = bar.add_task("converting", total=len(config.pairs()), note="")

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -46,7 +47,8 @@ def refuse_no_gpu() -> None:
             "the GPU needs a package that is not installed (ai-edge-litert): "
             "pip install 'lesionlite[gpu]'"
         )
-    if not any(os.environ.get(name) for name in DRIVERS) and not _drivers():
+    named = any(os.environ.get(name) for name in DRIVERS)
+    if find_library("vulkan") is None or not (named or _drivers()):
         raise LesionliteError(
             "the GPU needs a Vulkan driver, and this machine has none; on Debian and Ubuntu, "
             "install libvulkan1 and chromium, which brings the software driver SwiftShader"

@@ -1,0 +1,83 @@
+"""w8a8-int: no floats inside, its own plan, and one piece on NPUs that compute no floats."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lesionlite.benchmark.targets import hexagon, tflite_on_hexagon
+from lesionlite.errors import LesionliteError
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.execute.predictor import load
+from lesionlite.export.manifest import read_manifest
+from lesionlite.export.quantize.integer_plan import _expected_shift
+from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, Plan
+from lesionlite.export.quantize.quant_params import to_int8
+from lesionlite.export.run import export
+from lesionlite.export.tflite_file import operator_names, parse
+from lesionlite.export.verify import verify
+from lesionlite.files import sha256_file
+from tests.conftest import Shared
+
+NAME = "mobilevitv2_050-w8a8-int.tflite"
+
+
+@pytest.fixture
+def made(run: Path, drawn: Path, shared: Shared) -> Path:
+    """A folder with the w8a8-int file of the run."""
+    config = ExportConfig(("tflite",), ("w8a8-int",), calibration=14, tuning_steps=4)
+    return shared("integers", lambda folder: export(run, folder, config, drawn))
+
+
+def float_operators(model: Any) -> list[str]:
+    """The operators with a float result, but the last one, which gives the probabilities."""
+    names, graph = operator_names(model), model.subgraphs[0]
+    return [
+        names[operator.opcodeIndex]
+        for operator in graph.operators[:-1]
+        if graph.tensors[operator.outputs[0]].type == 0
+    ]
+
+
+def test_nothing_inside_is_float(made: Path, artifacts: Path) -> None:
+    model = parse((made / NAME).read_bytes())
+    assert float_operators(model) == [] and operator_names(model)[-1] != "CAST"
+    planted = parse((artifacts / "mobilevitv2_050-w8a8.tflite").read_bytes())
+    assert {"RSQRT", "SOFTMAX", "ADD"} <= set(float_operators(planted))
+
+
+def test_it_answers_nearly_as_pytorch(made: Path, run: Path, images: np.ndarray) -> None:
+    found, expected = load(made / NAME).predict(images[:8]), load(run).predict(images[:8])
+    np.testing.assert_allclose(found.sum(1), 1, atol=2e-3)
+    # Two epochs of training leave near-ties.
+    assert np.abs(found - expected).mean() < 0.1
+
+
+def test_its_plan_has_every_depthwise_convolution(made: Path) -> None:
+    own = Plan.read(made / INTEGER_PLAN)
+    assert {"blocks.0.conv2_kxk.conv", "blocks.1.conv2_kxk.conv"} <= set(own.layers)
+    (row,) = read_manifest(made)
+    assert row.plan == sha256_file(made / INTEGER_PLAN)
+    assert verify(made).passed and not (made / PLAN).exists()  # that is of w8a8
+
+
+def test_npus_without_floats_take_it_wholly(made: Path) -> None:
+    try:
+        hexagon.refuse_no_npu()
+    except LesionliteError as error:
+        pytest.skip(str(error))
+    for soc in ("sm7550", "sm6650", "sm8350", "sm8650"):
+        verdict = tflite_on_hexagon.judge(made / NAME, soc)
+        assert (verdict.outcome, verdict.pieces) == ("wholly", 1), verdict
+
+
+def test_the_expected_shift_is_what_rounding_does() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    weight = torch.randn(5, 3, 3, 3)
+    stored, scales = to_int8(weight)
+    error = (stored * scales - weight).sum((2, 3)).numpy()
+    mean = np.array([0.5, -1.0, 2.0])
+    np.testing.assert_allclose(_expected_shift(weight.numpy(), mean), error @ mean, atol=1e-5)
