@@ -223,6 +223,10 @@ class GroupedAttention(Projections):
     ) -> None:
         super().__init__(norm, attn, variant)
         self.pixels = height * width // PATCH**2
+        # The score of a pixel that is alone in its row is 1, whatever the query. LiteRT's converter
+        # would write x / x, which GPU delegates refuse; without it, the query is in no file.
+        self.alone = self.pixels == 1 and variant.grouping == "slices"
+        self.dropped = ("query",) if self.alone else ()
         # A tensor, because XNNPACK's delegate does not take a product with a plain number.
         count = torch.full((1, 1, 1, 1), self.pixels, dtype=self.value.weight.dtype)
         self.register_buffer("count", None if variant.grouping == "slices" else count)
@@ -230,9 +234,11 @@ class GroupedAttention(Projections):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, 4, N] -> the same shape."""
         x = self.norm(x)
-        scores = self.query(x).reshape(-1, PATCH**2, self.pixels).softmax(-1)
-        context = self.key(self.sum_rows(x * scores.reshape(-1, 1, PATCH**2, self.pixels)))
-        return self.out_proj(self.act(self.value(x)) * context)
+        query = self.query(x).reshape(-1, PATCH**2, self.pixels)
+        if self.alone:
+            return self.out_proj(self.act(self.value(x)) * self.key(x))
+        scores = query.softmax(-1).reshape(-1, 1, PATCH**2, self.pixels)
+        return self.out_proj(self.act(self.value(x)) * self.key(self.sum_rows(x * scores)))
 
     def sum_rows(self, x: Tensor) -> Tensor:
         """[B, C, 4, N] -> [B, C, 4, 1].

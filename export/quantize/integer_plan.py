@@ -52,7 +52,8 @@ def quantize_wholly(content: bytes, form: Any, plan: Plan, wiring: Wiring, image
         KeyError: a layer is not in the file.
     """
     recipe = Recipe(content, form, plan, wiring)
-    others = {name: recipe.operator(name) for name in wiring.layers if name not in plan.layers}
+    names = [name for name in wiring.layers if recipe.has(name)]
+    others = {name: recipe.operator(name) for name in names if name not in plan.layers}
     observed = _observe(recipe.model.bytes(), images)
     for tensor, found in observed.items():
         recipe.bound(tensor, -MARGIN * found.largest, MARGIN * found.largest)
@@ -60,7 +61,7 @@ def quantize_wholly(content: bytes, form: Any, plan: Plan, wiring: Wiring, image
         weight = form.get_submodule(name).weight.numpy()
         shift = _expected_shift(weight, np.asarray(observed[operator.inputs[0]].mean))
         recipe.model.add_to_bias(operator, -shift)
-    for name in plan.layers:
+    for name in filter(recipe.has, plan.layers):
         recipe.layer_in_8_bits(name)
     for operator in recipe.model.graph.operators:
         if recipe.model.code(operator) == "CAST":

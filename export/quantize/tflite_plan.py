@@ -110,6 +110,11 @@ class Recipe:
         """
         return self.model.find(self._form.get_submodule(layer).weight.numpy())
 
+    def has(self, layer: str) -> bool:
+        """Whether a layer is in the file; the converter drops one whose result is not used."""
+        parent, _, child = layer.rpartition(".")
+        return child not in getattr(self._form.get_submodule(parent), "dropped", ())
+
     def compute(self, operator: Any, bits: int) -> None:
         """Compute an operator with activations of so many bits; its weights have 8."""
         from ai_edge_quantizer.qtyping import TFLOperationName
@@ -180,7 +185,7 @@ def quantize(content: bytes, form: Any, plan: Plan, wiring: Wiring) -> bytes:
         KeyError: a layer of the plan is not in the file.
     """
     recipe = Recipe(content, form, plan, wiring)
-    for name in plan.layers:
+    for name in filter(recipe.has, plan.layers):
         recipe.layer_in_8_bits(name)
     return recipe.apply()
 
