@@ -70,6 +70,8 @@ class Format:
             `lesionlite.export.to_NAME`; for a format of another package, the entry point's module.
         tensors: `module:function` that opens a file to read its intermediate tensors, for
             `lesionlite diff`; empty if the format hides them.
+        variant: `module:object` that names the variant of the mobile form in the files, if it
+            arranges pixels in another way than images do; a run is compared in that variant.
         arm: the function of `benchmark/elsewhere/arm_worker.py` that executes the files on an
             emulated Arm core; empty if there is none.
         why_not_arm: why there is none.
@@ -87,6 +89,7 @@ class Format:
     packages: tuple[str, ...]
     module: str = ""
     tensors: str = ""
+    variant: str = ""
     arm: str = ""
     why_not_arm: str = "lesionlite has nothing that executes such files there"
     system: str = ""

@@ -43,6 +43,7 @@ _OURS = (
         ("fp32", "fp16", "w8", "w8a8", "w8a8-int"),
         _TFLITE,
         tensors=f"{_TENSORS}:open_tflite",
+        variant="lesionlite.export.forms.attention:NHWC",
         arm="tflite",
     ),
     Format(

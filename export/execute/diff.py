@@ -85,7 +85,7 @@ def diff(a: Path, b: Path, images: Sequence[Path], threshold: float) -> Differen
         raise LesionliteError(f"--threshold is {threshold}; it must be a finite number, in dB")
     if not images:
         raise LesionliteError("no image is named; give one or more files after the two models")
-    (read_a, contract), (read_b, other) = open_tensors(a), open_tensors(b)
+    (read_a, contract), (read_b, other) = open_tensors(a, b), open_tensors(b, a)
     if contract != other:
         raise LesionliteError(f"{a} and {b} have different contracts; compare forms of one network")
     layers = _measure(read_a, read_b, images, contract)

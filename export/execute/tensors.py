@@ -20,13 +20,14 @@ Tensors = dict[str, NDArray[np.float32]]  # by name, in the order of execution
 ReadTensors = Callable[[Pixels], Tensors]
 
 
-def open_tensors(path: Path) -> tuple[ReadTensors, Contract]:
+def open_tensors(path: Path, other: Path) -> tuple[ReadTensors, Contract]:
     """Open a run or an artifact to read its intermediate tensors.
 
     Args:
         path: a run, which is executed as its mobile form in float32; or an artifact. Tensors of a
             run have the names of the form's modules. Tensors of an artifact have the names in the
             file, and integers are dequantized.
+        other: what it is compared with. It decides in which variant of the form a run is executed.
 
     Returns:
         A function from uint8 [S, S, 3] to the tensors, probabilities last; and the contract.
@@ -36,7 +37,8 @@ def open_tensors(path: Path) -> tuple[ReadTensors, Contract]:
             hides the tensors.
     """
     if is_run(path):
-        return _of_run(path)
+        variant = "" if is_run(other) else format_of(other).variant
+        return _of_run(path, [named_function(variant)] if variant else [])
     row = format_of(path)
     if not row.tensors:
         raise LesionliteError(
@@ -50,7 +52,7 @@ def open_tensors(path: Path) -> tuple[ReadTensors, Contract]:
     return read, contract
 
 
-def _of_run(path: Path) -> tuple[ReadTensors, Contract]:
+def _of_run(path: Path, variant: list[Any]) -> tuple[ReadTensors, Contract]:
     import torch
     from torch import Tensor, nn
 
@@ -59,7 +61,7 @@ def _of_run(path: Path) -> tuple[ReadTensors, Contract]:
     from lesionlite.train.model import load_run
 
     network, contract = load_run(path)
-    form = mobile_form(network, contract)
+    form = mobile_form(network, contract, *variant)
 
     def read(image: Pixels) -> Tensors:
         found: Tensors = {}

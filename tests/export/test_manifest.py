@@ -310,7 +310,7 @@ def test_a_changed_file_does_not_pass_through_a_link(
         with pytest.raises(LesionliteError, match="is not the file that"):
             load(path)
         with pytest.raises(LesionliteError, match="is not the file that"):
-            open_tensors(path)
+            open_tensors(path, path)
 
 
 def test_a_manifest_beside_the_link_counts_too(copied: Path, tmp_path: Path) -> None:

@@ -84,9 +84,12 @@ def test_every_spelling_has_the_same_layers(run: Path, wiring: Wiring, variant: 
         torch.zeros(1, contract.side, contract.side, 3, dtype=torch.uint8),
     )
     assert other.layers.keys() == wiring.layers.keys()
-    assert {n: w.input for n, w in other.layers.items()} == {
-        n: w.input for n, w in wiring.layers.items()
-    }
+    expected = {name: node.input for name, node in wiring.layers.items()}
+    if variant is NHWC:  # the last block has one pixel in a group: nothing to sum before the key
+        alone = [name for name in expected if name.startswith("blocks.8.") and "key" in name]
+        assert len(alone) == 3
+        expected |= {name: f"{name.removesuffix('key')}query.in" for name in alone}
+    assert {name: node.input for name, node in other.layers.items()} == expected
 
 
 def test_ranges_by_squared_error_beat_those_of_the_extremes() -> None:
