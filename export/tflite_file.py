@@ -67,6 +67,7 @@ def dequantize_pixels(content: bytes) -> bytes:
         else:
             operator.opcodeIndex = _operator_code(model, schema.BuiltinOperator.DEQUANTIZE)
         operator.builtinOptions, operator.builtinOptionsType = None, 0
+    _drop_unused_codes(model)
     return pack(model)
 
 
@@ -122,6 +123,15 @@ def _operator_code(model: Any, code: int) -> int:
     new.version = 2  # of DEQUANTIZE, and of QUANTIZE: with uint8
     model.operatorCodes.append(new)
     return len(model.operatorCodes) - 1
+
+
+def _drop_unused_codes(model: Any) -> None:
+    """Drop the codes that no operator has; an app with chosen kernels would need those, too."""
+    operators = model.subgraphs[0].operators
+    used = sorted({operator.opcodeIndex for operator in operators})
+    model.operatorCodes = [model.operatorCodes[index] for index in used]
+    for operator in operators:
+        operator.opcodeIndex = used.index(operator.opcodeIndex)
 
 
 def constant(model: Any, tensor: int, dtype: Any) -> NDArray[Any]:
