@@ -127,7 +127,7 @@ def _operator_code(model: Any, code: int) -> int:
 
 def _drop_unused_codes(model: Any) -> None:
     """Drop the codes that no operator has; an app with chosen kernels would need those, too."""
-    operators = model.subgraphs[0].operators
+    operators = [operator for graph in model.subgraphs for operator in graph.operators]
     used = sorted({operator.opcodeIndex for operator in operators})
     model.operatorCodes = [model.operatorCodes[index] for index in used]
     for operator in operators:
