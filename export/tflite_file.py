@@ -41,13 +41,17 @@ def operator_names(model: Any) -> list[str]:
     return [str(names[max(c.builtinCode, c.deprecatedBuiltinCode)]) for c in model.operatorCodes]
 
 
-def dequantize_pixels(content: bytes) -> bytes:
+def dequantize_pixels(content: bytes, in_integers: bool = False) -> bytes:
     """Turn the pixels into floats with DEQUANTIZE instead of CAST.
 
     With scale 1 and zero point 0, both give the same floats. But on the Hexagon NPU, a CAST from
     uint8 to float gives 1 for every pixel but a black one (QAIRT 2.51, SM8650), so the network
-    gives one answer for every image. In a file whose pixels become int16, they become int8 first,
-    which QUANTIZE does exactly, because it has no kernel from uint8 to int16.
+    gives one answer for every image.
+
+    Args:
+        content: of a file.
+        in_integers: whether the pixels become no floats at all. They become int8 first, which
+            QUANTIZE does exactly, because it has no kernel from uint8 to int16.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -61,7 +65,7 @@ def dequantize_pixels(content: bytes) -> bytes:
             continue
         pixels.quantization = _grid(1, 0)
         after = readers[operator.outputs[0]]
-        if names[after.opcodeIndex] == "QUANTIZE":
+        if in_integers and names[after.opcodeIndex] == "QUANTIZE":
             floats.type, floats.quantization = schema.TensorType.INT8, _grid(1, -128)
             operator.opcodeIndex = _operator_code(model, schema.BuiltinOperator.QUANTIZE)
         else:

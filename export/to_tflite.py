@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lesionlite.contract import Contract
 from lesionlite.export.format import Runner
 from lesionlite.export.metadata import Metadata
+from lesionlite.export.precision import INTEGERS
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
@@ -42,7 +43,8 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             else:
                 plan, images = source.integer_plan
                 path.write_bytes(quantize_wholly(model, form, plan, trace(form, image), images))
-            path.write_bytes(name_by_layer(dequantize_pixels(path.read_bytes()), layers))
+            made = dequantize_pixels(path.read_bytes(), precision == INTEGERS)
+            path.write_bytes(name_by_layer(made, layers))
             _attach(path, source.contract, source.metadata)
 
 
