@@ -4,7 +4,6 @@ On a machine without a GPU, a software driver such as SwiftShader executes the s
 """
 
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes.util import find_library
@@ -15,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from lesionlite.benchmark.elsewhere.machine import other_machine
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor
 from lesionlite.export.format import Runner
 from lesionlite.export.formats import first_line, read_contract
-from lesionlite.export.manifest import refuse_changed
 from lesionlite.train.data.images import Pixels
 
 DRIVERS = "VK_DRIVER_FILES", "VK_ICD_FILENAMES"  # the Vulkan loader's variables, new and old
@@ -36,11 +35,10 @@ def refuse_no_gpu() -> None:
         LesionliteError: It is not Linux on x86-64, a package is missing, or a Vulkan driver; the
             error says which.
     """
-    here = platform.system(), platform.machine()
-    if here != ("Linux", "x86_64"):
+    if here := other_machine():
         raise LesionliteError(
             f"lesionlite runs LiteRT's GPU accelerator on Linux on x86-64 only, not on "
-            f"{' '.join(here)}; leave --gpu out, or use such a machine or container"
+            f"{here}; leave --gpu out, or use such a machine or container"
         )
     if find_spec("ai_edge_litert") is None:
         raise LesionliteError(
@@ -62,17 +60,15 @@ def _drivers() -> list[Path]:
 
 
 def open_on_gpu(path: Path, threads: int) -> Predictor:
-    """Open a TFLite artifact wholly on the GPU.
+    """Open a TFLite artifact wholly on the GPU; the worker checks its hash first.
 
     Args:
         path: The artifact.
         threads: Not used; the GPU chooses itself.
 
     Raises:
-        LesionliteError: The file differs from its manifest, or the accelerator does not take every
-            operation; the error has its reason.
+        LesionliteError: The accelerator does not take every operation; the error has its reason.
     """
-    refuse_changed(path)
     contract = read_contract(path)
     model, log = open_model(path)
     if model is None:

@@ -11,12 +11,11 @@ from typing import Any
 
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.benchmark.targets.hexagon import NO_FALLBACK, open_session, provider
-from lesionlite.benchmark.targets.snapdragon import find_snapdragon
+from lesionlite.benchmark.targets.snapdragon import Snapdragon, find_snapdragon
 from lesionlite.benchmark.targets.tflite_on_hexagon import compile_for
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor
 from lesionlite.export.formats import first_line, read_contract
-from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.tflite_file import parse
 
 SUFFIXES = (".onnx", ".tflite")
@@ -30,22 +29,23 @@ def npu_opener(soc: str) -> Opener:
 def open_on_npu(path: Path, threads: int, soc: str) -> Predictor:
     """Compile an artifact for a Snapdragon's NPU, and open it in the emulator.
 
+    The worker checks its hash first.
+
     Args:
         path: The artifact.
         threads: Not used; the emulator chooses itself.
         soc: Key of `SNAPDRAGONS`.
 
     Raises:
-        LesionliteError: The file differs from its manifest, or the compiler refuses it.
+        LesionliteError: There is no such Snapdragon, or the compiler refuses the file.
     """
     from lesionlite.export.to_onnx import runner
 
-    refuse_changed(path)
     contract = read_contract(path)
     row = find_snapdragon(soc)
     try:
         if path.suffix == ".tflite":
-            session = open_compiled(path, soc)
+            session = open_compiled(path, row)
         else:
             session = open_session(path, row, {NO_FALLBACK: "1"})
     except LesionliteError:
@@ -56,12 +56,12 @@ def open_on_npu(path: Path, threads: int, soc: str) -> Predictor:
     return Predictor(contract, runner(session, f"{provider()}, {soc} emulated"), path)
 
 
-def open_compiled(path: Path, soc: str) -> Any:
+def open_compiled(path: Path, soc: Snapdragon) -> Any:
     """A session for a TFLite file; the input and output have the names of the file's tensors.
 
     Args:
         path: A TFLite file, not compiled.
-        soc: Key of `SNAPDRAGONS`.
+        soc: The Snapdragon.
 
     Raises:
         LesionliteError: The compiler refuses the file, or leaves operations to the CPU.
@@ -70,9 +70,11 @@ def open_compiled(path: Path, soc: str) -> Any:
         compiled = Path(folder) / "compiled.tflite"
         good, _ = compile_for(path, soc, compiled)
         if not good:
-            raise LesionliteError(f"{path} cannot be compiled for {soc}; see `lesionlite targets`")
+            raise LesionliteError(
+                f"{path} cannot be compiled for {soc.name}; see `lesionlite targets`"
+            )
         model = as_onnx(compiled.read_bytes(), path)
-    return open_session(model, find_snapdragon(soc), {})
+    return open_session(model, soc, {})
 
 
 def as_onnx(content: bytes, path: Path) -> bytes:

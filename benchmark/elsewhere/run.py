@@ -49,7 +49,7 @@ def _in_other_runtimes(
         row
         for task in tasks
         for name in other_runtimes(format_of(task.file), config)
-        for row in _ask(_Place(name, opener_of(name)), task, evaluation, config)
+        for row in _ask(_Place(name, opener_of(name), _all(evaluation)), task, evaluation, config)
     ]
 
 
@@ -57,14 +57,14 @@ def _on_arm(
     tasks: Sequence[Task], evaluation: EvaluationSet, split: Split, config: BenchmarkConfig
 ) -> list[CrossRuntimeCheck]:
     """On emulated Arm cores, with a sample of the images."""
-    return _emulated(run_on_arm, config.arm, tasks, evaluation, _sample(split, config.arm_images))
+    return _emulated(run_on_arm, config.arm, tasks, evaluation, split, config.arm_images)
 
 
 def _on_x86(
     tasks: Sequence[Task], evaluation: EvaluationSet, split: Split, config: BenchmarkConfig
 ) -> list[CrossRuntimeCheck]:
     """On emulated x86 processors, with a sample of the images."""
-    return _emulated(run_on_x86, config.x86, tasks, evaluation, _sample(split, config.x86_images))
+    return _emulated(run_on_x86, config.x86, tasks, evaluation, split, config.x86_images)
 
 
 def _emulated(
@@ -72,8 +72,12 @@ def _emulated(
     processors: Sequence[str],
     tasks: Sequence[Task],
     evaluation: EvaluationSet,
-    sample: Sequence[int],
+    split: Split,
+    number: int,
 ) -> list[CrossRuntimeCheck]:
+    if not processors:
+        return []
+    sample = _sample(split, number)
     sampled = [replace(task, answers=task.answers[sample]) for task in tasks]
     images, truth = np.load(evaluation.images, mmap_mode="r")[sample], evaluation.truth[sample]
     return [
@@ -87,13 +91,17 @@ def _on_npus(
     tasks: Sequence[Task], evaluation: EvaluationSet, split: Split, config: BenchmarkConfig
 ) -> list[CrossRuntimeCheck]:
     """On emulated NPUs, with a sample of the images and the golden images."""
+    if not config.npu:
+        return []
     sample = _sample(split, config.npu_images)
     return [
         row
         for soc in config.npu
         for task in tasks
         if task.file.suffix in NPU_SUFFIXES
-        for row in _ask(_Place(f"{soc} NPU", npu_opener(soc), sample), task, evaluation, config)
+        for row in _ask(
+            _Place(f"{soc} NPU", npu_opener(soc), sample, True), task, evaluation, config
+        )
     ]
 
 
@@ -102,7 +110,7 @@ def _on_gpu(
 ) -> list[CrossRuntimeCheck]:
     if not config.gpu:
         return []
-    place = _Place("LiteRT GPU", GPU_OPENER, range(len(evaluation.truth)))
+    place = _Place("LiteRT GPU", GPU_OPENER, _all(evaluation), True)
     return [
         row
         for task in tasks
@@ -113,32 +121,36 @@ def _on_gpu(
 
 @dataclass(frozen=True)
 class _Place:
-    """Where to execute a file: a name, what opens it there, and indices of images (None: all).
+    """Where to execute a file.
 
-    A place with indices computes in another precision, and executes the golden images, too.
+    Attributes:
+        name: In reports.
+        opener: What opens the file there.
+        rows: Indices of the images to classify.
+        is_device: It computes in another precision. One of its answers may differ, and it executes
+            the golden images, too.
     """
 
     name: str
     opener: Opener
-    sample: Sequence[int] | None = None
+    rows: Sequence[int]
+    is_device: bool = False
 
 
 def _ask(
     place: _Place, task: Task, evaluation: EvaluationSet, config: BenchmarkConfig
 ) -> list[CrossRuntimeCheck]:
     """Execute one artifact in a process of its own: such runtimes crash and leak memory."""
-    sample = range(len(evaluation.truth)) if place.sample is None else place.sample
-    truth, classes = evaluation.truth[sample], len(evaluation.labels)
+    truth, classes = evaluation.truth[place.rows], len(evaluation.labels)
     name, label = place.name, f"{task.file.name}, {place.name}"
-    here = replace(task, answers=task.answers[sample])
-    ties = 0 if place.sample is None else 1
+    here, ties = replace(task, answers=task.answers[place.rows]), int(place.is_device)
     rows = []
     try:
         with Candidate(task.file, config.threads, place.opener) as other:
             other.open()
-            found = evaluation.ask(other, label, rows=sample)
+            found = evaluation.ask(other, label, rows=place.rows)
             rows.append(check(name, here, found, truth, classes, ties))
-            if ties and (golden := golden_answers(task.file)):
+            if place.is_device and (golden := golden_answers(task.file)):
                 images, answers = golden
                 file = evaluation.write("golden", images, "", len(images))
                 found = evaluation.ask(other, f"{label}, golden images", file)
@@ -148,6 +160,10 @@ def _ask(
         why = f"it could not be executed: {error}"
         rows.append(CrossRuntimeCheck(task.file.name, name, "fail", why, len(truth)))
     return rows
+
+
+def _all(evaluation: EvaluationSet) -> range:
+    return range(len(evaluation.truth))
 
 
 def _sample(split: Split, images: int) -> list[int]:

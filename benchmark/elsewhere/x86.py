@@ -5,17 +5,16 @@ which may saturate. This machine's own Python runs under the emulator.
 """
 
 import os
-import platform
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite.benchmark.elsewhere.arm import emulate_all, execute, row
-from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Probabilities, Task
+from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Task
+from lesionlite.benchmark.elsewhere.emulated import Emulated, run_emulated
+from lesionlite.benchmark.elsewhere.machine import other_machine
 from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.export.formats import format_of
 from lesionlite.train.data.images import Pixels
@@ -33,11 +32,10 @@ def refuse_no_x86(processor: str) -> None:
     """
     if processor not in PROCESSORS:
         raise unknown_choice("x86 processor", processor, PROCESSORS)
-    here = platform.system(), platform.machine()
-    if here != ("Linux", "x86_64"):
+    if here := other_machine():
         raise LesionliteError(
             f"--x86 emulates Linux on x86-64 for a Python of that kind, and this machine has "
-            f"{' '.join(here)}; leave it out"
+            f"{here}; leave it out"
         )
     if shutil.which(EMULATOR) is None:
         raise LesionliteError(
@@ -62,10 +60,5 @@ def run_on_x86(
     """
     python = [EMULATOR, "-cpu", PROCESSORS[processor], sys.executable]
     places = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-
-    def emulate(file: Path, scratch: Path, advance: Callable[[], None]) -> Probabilities | str:
-        return execute(python, places, file, scratch, advance)
-
     executable = [task for task in tasks if format_of(task.file).arm]
-    answers = emulate_all(processor, executable, images, emulate)
-    return [row(processor, task, answers[task.file], truth, classes) for task in executable]
+    return run_emulated(Emulated(processor, python, places), executable, images, truth, classes)

@@ -5,13 +5,13 @@ one that compiles for phones, and the emulator computes what the NPU computes. I
 nothing about phones.
 """
 
-import platform
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lesionlite.benchmark.elsewhere.machine import other_machine
 from lesionlite.benchmark.targets.snapdragon import Snapdragon
 from lesionlite.errors import LesionliteError
 
@@ -25,11 +25,10 @@ def refuse_no_npu() -> None:
     Raises:
         LesionliteError: It is not Linux on x86-64, or packages are missing; the error names them.
     """
-    here = platform.system(), platform.machine()
-    if here != ("Linux", "x86_64"):
+    if here := other_machine():
         raise LesionliteError(
             f"Qualcomm's NPU compiler and emulator run on Linux on x86-64 only, not on "
-            f"{' '.join(here)}; leave --npu out, or use such a machine or container"
+            f"{here}; leave --npu out, or use such a machine or container"
         )
     if missing := [name.replace("_", "-") for name in PACKAGES if find_spec(name) is None]:
         raise LesionliteError(
@@ -47,15 +46,6 @@ def open_session(model: Path | bytes, soc: Snapdragon, entries: dict[str, str]) 
         entries: Settings of the session, by ONNX Runtime's names.
     """
     import onnxruntime
-
-    options = session_options(soc, entries)
-    given = model if isinstance(model, bytes) else str(model)
-    return onnxruntime.InferenceSession(given, sess_options=options)
-
-
-def session_options(soc: Snapdragon, entries: dict[str, str]) -> Any:
-    """ONNX Runtime's options for the NPU of a Snapdragon; see `open_session`."""
-    import onnxruntime
     import onnxruntime_qnn
 
     options = onnxruntime.SessionOptions()
@@ -64,7 +54,8 @@ def session_options(soc: Snapdragon, entries: dict[str, str]) -> Any:
         options.add_session_config_entry(key, value)
     settings = {"backend_path": onnxruntime_qnn.get_qnn_htp_path(), "soc_model": str(soc.model)}
     options.add_provider_for_devices(_devices(), settings)
-    return options
+    given = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(given, sess_options=options)
 
 
 def provider() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lesionlite.benchmark.targets.verdict import Left, Verdict
 
-FLOAT32, MOST_RANK, MOST_LENGTH, MOST_KERNEL = 11, 4, 16384, 13  # 11: in MIL's DataType
+FLOAT32, MOST_RANK, MOST_LENGTH = 11, 4, 16384  # 11: in MIL's DataType
 ELSEWHERE = (
     *("gather", "gather_nd", "gather_along_axis", "scatter", "scatter_nd", "non_zero", "cumsum"),
     *("while_loop", "cond", "lstm", "gru", "rnn", "topk", "argsort", "band_part"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lesionlite.benchmark.targets.hexagon import refuse_no_npu
-from lesionlite.benchmark.targets.snapdragon import find_snapdragon
+from lesionlite.benchmark.targets.snapdragon import Snapdragon, find_snapdragon
 from lesionlite.benchmark.targets.tflite_layers import casts_of_pixels, operators
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
 from lesionlite.errors import LesionliteError
@@ -34,20 +34,21 @@ def judge(path: Path, target: str) -> Verdict:
     Raises:
         LesionliteError: There is no such Snapdragon, or the compiler is missing.
     """
-    hint, known = find_snapdragon(target).hint, operators(parse(path.read_bytes()))
-    if casts := casts_of_pixels(parse(path.read_bytes())):
+    soc, model = find_snapdragon(target), parse(path.read_bytes())
+    known = operators(model)
+    if casts := casts_of_pixels(model):
         wrong = tuple(Left("CAST", layer, CAST) for layer in casts)
         return Verdict(path.name, target, "faulty", left=wrong)
     with TemporaryDirectory() as folder:
-        good, log = compile_for(path, target, Path(folder) / "compiled.tflite")
+        good, log = compile_for(path, soc, Path(folder) / "compiled.tflite")
     refused = dict.fromkeys(int(index) for index in NOT_VALID.findall(log))
     if good and (found := PARTS.search(log)):
         left = [Left(*known[index]) for index in refused if index < len(known)]
         verdict = from_pieces(path.name, target, int(found[3]), int(found[2]), left)
-        return replace(verdict, taken=int(found[1]), reason=hint if left else "")
+        return replace(verdict, taken=int(found[1]), reason=soc.hint if left else "")
     blamed = refused or dict.fromkeys(int(index) for index in NOT_MADE.findall(log))
     left = [Left(*known[index]) for index in blamed if index < len(known)]
-    why = hint or next(iter(ERRORS.findall(_after_partitions(log))), "no reason was given")
+    why = soc.hint or next(iter(ERRORS.findall(_after_partitions(log))), "no reason was given")
     return Verdict(path.name, target, "refused", total=len(known), left=tuple(left), reason=why)
 
 
@@ -58,27 +59,26 @@ def _after_partitions(log: str) -> str:
     return "\n".join(line for line in after.splitlines() if harmless not in line)
 
 
-def compile_for(path: Path, soc: str, out: Path) -> tuple[bool, str]:
+def compile_for(path: Path, soc: Snapdragon, out: Path) -> tuple[bool, str]:
     """Compile a TFLite file for a Snapdragon's NPU; whether that went well, and the log.
 
     The compiled file holds a binary for the NPU in place of the operations that it takes.
 
     Args:
         path: A TFLite file.
-        soc: Key of `SNAPDRAGONS`.
+        soc: The Snapdragon.
         out: The file to write.
 
     Raises:
-        LesionliteError: There is no such Snapdragon, or the compiler is missing.
+        LesionliteError: The compiler is missing.
     """
     refuse_no_npu()
-    name = find_snapdragon(soc).name.upper()
     home = _package("ai_edge_litert")
     with _libraries() as libraries:
         command = [
             str(home / "tools" / "apply_plugin_main"),
             *("--cmd=apply", f"--model={path}", f"--o={out}"),
-            *("--soc_manufacturer=Qualcomm", f"--soc_model={name}"),
+            *("--soc_manufacturer=Qualcomm", f"--soc_model={soc.name.upper()}"),
             f"--libs={home / 'vendors' / 'qualcomm' / 'compiler'}",
         ]
         try:
