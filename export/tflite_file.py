@@ -41,7 +41,20 @@ def operator_names(model: Any) -> list[str]:
     return [str(names[max(c.builtinCode, c.deprecatedBuiltinCode)]) for c in model.operatorCodes]
 
 
-def dequantize_pixels(content: bytes, in_integers: bool = False) -> bytes:
+def casts_of_pixels(model: Any) -> list[Any]:
+    """The operators of a tree that cast uint8 to another type."""
+    from ai_edge_litert.schema_py_generated import TensorType
+
+    names, graph = operator_names(model), model.subgraphs[0]
+    return [
+        operator
+        for operator in graph.operators
+        if names[operator.opcodeIndex] == "CAST"
+        and graph.tensors[operator.inputs[0]].type == TensorType.UINT8
+    ]
+
+
+def dequantize_pixels(model: Any, in_integers: bool = False) -> None:
     """Turn the pixels into floats with DEQUANTIZE instead of CAST.
 
     With scale 1 and zero point 0, both give the same floats. But on the Hexagon NPU, a CAST from
@@ -49,20 +62,16 @@ def dequantize_pixels(content: bytes, in_integers: bool = False) -> bytes:
     gives one answer for every image.
 
     Args:
-        content: of a file.
+        model: a tree of `parse`, which is changed.
         in_integers: whether the pixels become no floats at all. They become int8 first, which
             QUANTIZE does exactly, because it has no kernel from uint8 to int16.
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    model = parse(content)
     names, graph = operator_names(model), model.subgraphs[0]
     readers = {tensor: op for op in graph.operators for tensor in op.inputs}
-    for operator in graph.operators:
+    for operator in casts_of_pixels(model):
         pixels, floats = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
-        is_cast = names[operator.opcodeIndex] == "CAST"
-        if not (is_cast and pixels.type == schema.TensorType.UINT8):
-            continue
         pixels.quantization = _grid(1, 0)
         after = readers[operator.outputs[0]]
         if in_integers and names[after.opcodeIndex] == "QUANTIZE":
@@ -72,7 +81,6 @@ def dequantize_pixels(content: bytes, in_integers: bool = False) -> bytes:
             operator.opcodeIndex = _operator_code(model, schema.BuiltinOperator.DEQUANTIZE)
         operator.builtinOptions, operator.builtinOptionsType = None, 0
     _drop_unused_codes(model)
-    return pack(model)
 
 
 def layer_of(name: str) -> str:
@@ -86,14 +94,13 @@ def layer_of(name: str) -> str:
     return ".".join(filter(None, attributes)) or "network"
 
 
-def name_by_layer(content: bytes, layers: Sequence[str]) -> bytes:
+def name_by_layer(model: Any, layers: Sequence[str]) -> None:
     """Name the results of operators by layer and operation, like stem.conv/CONV_2D.
 
     Args:
-        content: of a file.
+        model: a tree of `parse`, which is changed.
         layers: of each tensor of the float file; the tensor with the number 7 may be t7 here.
     """
-    model = parse(content)
     names, graph = operator_names(model), model.subgraphs[0]
     for operator in graph.operators:
         for index in operator.outputs:
@@ -103,7 +110,6 @@ def name_by_layer(content: bytes, layers: Sequence[str]) -> bytes:
             layer = layers[int(number[1])] if number else layer_of(old)
             tensor.name = f"{layer}/{names[operator.opcodeIndex]}".encode()
     graph.tensors[graph.inputs[0]].name = b"image"
-    return pack(model)
 
 
 def _grid(scale: float, zero_point: int) -> Any:

@@ -74,24 +74,29 @@ def dequantize_pixels(model: Any) -> None:
     """
     from onnx import TensorProto, numpy_helper
 
-    graph = model.graph
-    types = {one.name: one.type.tensor_type.elem_type for one in graph.input}
-    pixels = {name for name, kind in types.items() if kind == TensorProto.UINT8}
-    for node in graph.node:
-        if not pixels.intersection(node.input):
-            continue
-        if node.op_type == "Transpose":
-            pixels.update(node.output)
-        elif node.op_type == "Cast" and node.attribute[0].i == TensorProto.FLOAT:
+    for node in casts_of_pixels(model.graph):
+        if node.attribute[0].i == TensorProto.FLOAT:
             node.op_type = "DequantizeLinear"
             del node.attribute[:]
             node.input.extend(["pixel.scale", "pixel.zero_point"])
-    graph.initializer.extend(
+    model.graph.initializer.extend(
         [
             numpy_helper.from_array(np.array(1, np.float32), "pixel.scale"),
             numpy_helper.from_array(np.array(0, np.uint8), "pixel.zero_point"),
         ]
     )
+
+
+def casts_of_pixels(graph: Any) -> list[Any]:
+    """The nodes that cast a graph's uint8 inputs, perhaps transposed, to another type."""
+    from onnx import TensorProto
+
+    types = {one.name: one.type.tensor_type.elem_type for one in graph.input}
+    pixels = {name for name, kind in types.items() if kind == TensorProto.UINT8}
+    for node in graph.node:
+        if node.op_type in ("Transpose", "Reshape") and pixels.intersection(node.input):
+            pixels.update(node.output)
+    return [n for n in graph.node if n.op_type == "Cast" and pixels.intersection(n.input)]
 
 
 def _to_fp16(model: Any) -> Any:

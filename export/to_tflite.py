@@ -12,7 +12,7 @@ from lesionlite.export.precision import INTEGERS
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
-from lesionlite.export.tflite_file import dequantize_pixels, layer_of, name_by_layer, parse
+from lesionlite.export.tflite_file import dequantize_pixels, layer_of, name_by_layer, pack, parse
 from lesionlite.export.tflite_metadata import LABELS, build, embed
 from lesionlite.train.data.images import Pixels
 
@@ -43,8 +43,10 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             else:
                 plan, images = source.integer_plan
                 path.write_bytes(quantize_wholly(model, form, plan, trace(form, image), images))
-            made = dequantize_pixels(path.read_bytes(), precision == INTEGERS)
-            path.write_bytes(name_by_layer(made, layers))
+            tree = parse(path.read_bytes())
+            dequantize_pixels(tree, precision == INTEGERS)
+            name_by_layer(tree, layers)
+            path.write_bytes(pack(tree))
             _attach(path, source.contract, source.metadata)
 
 

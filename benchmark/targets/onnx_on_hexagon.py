@@ -2,12 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from lesionlite.benchmark.targets.hexagon import open_session, refuse_no_npu
 from lesionlite.benchmark.targets.snapdragon import find_snapdragon
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
 from lesionlite.export.formats import first_line
+from lesionlite.export.to_onnx import casts_of_pixels
 
 RECORD = "session.record_ep_graph_assignment_info"
 SUFFIX = re.compile(r"_token_\d+$")  # of nodes that the runtime has changed
@@ -46,18 +46,6 @@ def judge(path: Path, target: str) -> Verdict:
         for node in part.get_nodes()
     ]
     return from_pieces(path.name, target, len(on_npu), total, left)
-
-
-def casts_of_pixels(graph: Any) -> list[Any]:
-    """The nodes that cast the graph's uint8 inputs, perhaps transposed, to another type."""
-    from onnx import TensorProto
-
-    types = {one.name: one.type.tensor_type.elem_type for one in graph.input}
-    pixels = {name for name, kind in types.items() if kind == TensorProto.UINT8}
-    for node in graph.node:
-        if node.op_type in ("Transpose", "Reshape") and pixels.intersection(node.input):
-            pixels.update(node.output)
-    return [n for n in graph.node if n.op_type == "Cast" and pixels.intersection(n.input)]
 
 
 def _named(error: Exception) -> tuple[Left, ...]:

@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 
 from lesionlite.benchmark.targets.hexagon import refuse_no_npu
 from lesionlite.benchmark.targets.snapdragon import Snapdragon, find_snapdragon
-from lesionlite.benchmark.targets.tflite_layers import casts_of_pixels, operators
+from lesionlite.benchmark.targets.tflite_layers import layer_of_operator, operators
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
 from lesionlite.errors import LesionliteError
-from lesionlite.export.tflite_file import parse
+from lesionlite.export.tflite_file import casts_of_pixels, parse
 
 TIMEOUT = 600  # seconds
 PARTS = re.compile(r"selected (\d+) ops, from a total of (\d+) ops. resulted in (\d+) partitions")
@@ -37,7 +37,7 @@ def judge(path: Path, target: str) -> Verdict:
     soc, model = find_snapdragon(target), parse(path.read_bytes())
     known = operators(model)
     if casts := casts_of_pixels(model):
-        wrong = tuple(Left("CAST", layer, CAST) for layer in casts)
+        wrong = tuple(Left("CAST", layer_of_operator(model, cast), CAST) for cast in casts)
         return Verdict(path.name, target, "faulty", left=wrong)
     with TemporaryDirectory() as folder:
         good, log = compile_for(path, soc, Path(folder) / "compiled.tflite")

@@ -38,7 +38,7 @@ def open_tensors(path: Path, other: Path) -> tuple[ReadTensors, Contract]:
     """
     if is_run(path):
         variant = "" if is_run(other) else format_of(other).variant
-        return _of_run(path, [named_function(variant)] if variant else [])
+        return _of_run(path, *([named_function(variant)] if variant else []))
     row = format_of(path)
     if not row.tensors:
         raise LesionliteError(
@@ -52,7 +52,7 @@ def open_tensors(path: Path, other: Path) -> tuple[ReadTensors, Contract]:
     return read, contract
 
 
-def _of_run(path: Path, variant: list[Any]) -> tuple[ReadTensors, Contract]:
+def _of_run(path: Path, *variant: Any) -> tuple[ReadTensors, Contract]:
     import torch
     from torch import Tensor, nn
 

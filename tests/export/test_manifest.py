@@ -287,7 +287,13 @@ def test_a_changed_file_does_not_pass_beside_a_damaged_manifest(
 ) -> None:
     flip_a_byte(copied)
     fault(copied)
-    for opener in (load, open_tensors, lambda path: open_other(UNFUSED, path, 1), read_manifest):
+    openers: tuple[Callable[[Path], object], ...] = (
+        load,
+        lambda path: open_tensors(path, path),
+        lambda path: open_other(UNFUSED, path, 1),
+        read_manifest,
+    )
+    for opener in openers:
         with pytest.raises(LesionliteError, match=words if opener != read_manifest else "."):
             opener(copied / ONNX)
 

@@ -1,14 +1,12 @@
 """`lesionlite targets`: every file for every target, and planted faults that are named."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 
-from lesionlite.benchmark.elsewhere.gpu import refuse_no_gpu
 from lesionlite.benchmark.targets import (
     hexagon,
     litert_gpu,
@@ -31,18 +29,18 @@ from lesionlite.export.tflite_file import operator_names, pack, parse
 from lesionlite.export.to_tflite import convert
 from lesionlite.train.model import load_run
 from lesionlite.verdicts import TARGETS_JSON
+from tests.benchmark.elsewhere.test_gpu import needs_gpu
 
 
-def works(refuse: Callable[[], None]) -> bool:
+def has_npu() -> bool:
     try:
-        refuse()
+        hexagon.refuse_no_npu()
     except LesionliteError:
         return False
     return True
 
 
-needs_npu = pytest.mark.skipif(not works(hexagon.refuse_no_npu), reason="no onnxruntime-qnn")
-needs_gpu = pytest.mark.skipif(not works(refuse_no_gpu), reason="no Vulkan driver")
+needs_npu = pytest.mark.skipif(not has_npu(), reason="no onnxruntime-qnn")
 
 
 def planted(run: Path, out: Path, variant: Variant, monkeypatch: pytest.MonkeyPatch) -> Path:
