@@ -19,6 +19,7 @@ MOST_IMAGES, MOST_STEPS, MOST_NATS, MOST_WORDS = 10_000, 100_000, 100, 10_000
 TEXT = "at most {} characters, without NUL and without surrogates, which UTF-8 cannot encode"
 
 BY_DEFAULT = tuple(name for name, precision in PRECISIONS.items() if precision.by_default)
+FORMATS_BY_DEFAULT = tuple(name for name, row in FORMATS.items() if row.by_default)
 
 RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "8-bit quantization": (
@@ -32,7 +33,7 @@ RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
 class ExportConfig:
     """Which files to write, and what they say about themselves."""
 
-    formats: tuple[str, ...] = tuple(FORMATS)
+    formats: tuple[str, ...] = FORMATS_BY_DEFAULT
     """Formats to write, by name."""
     precisions: tuple[str, ...] = BY_DEFAULT
     """Precisions to write, in each format that has them."""
@@ -89,7 +90,7 @@ class ExportConfig:
             ("precision", self.precisions, {precision for _, precision in pairs}),
         ):
             idle = [name for name in asked if name not in made]
-            if idle and asked not in (tuple(FORMATS), BY_DEFAULT):
+            if idle and asked not in (FORMATS_BY_DEFAULT, BY_DEFAULT):
                 have = "; ".join(f"{f} has {', '.join(FORMATS[f].precisions)}" for f in FORMATS)
                 raise LesionliteError(f"nothing to make for {what} {', '.join(idle)}: {have}")
         if not pairs:

@@ -75,11 +75,13 @@ class Format:
         arm: the function of `benchmark/elsewhere/arm_worker.py` that executes the files on an
             emulated Arm core; empty if there is none.
         why_not_arm: why there is none.
-        system: the only system that has the runtime, as `platform.system` names it; empty for all.
+        system: the only system that has the runtime of phones, as `platform.system` names it; empty
+            for all.
         reference: `module:function` that opens a file with a reference executor, on every system.
         unproven: what the reference executor cannot prove.
         work: `module:function` that counts the work of a file, for a format that `lesionlite peers`
             cannot time.
+        by_default: whether `export` writes it without being asked.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Format:
     reference: str = ""
     unproven: str = "a phone's arithmetic"
     work: str = ""
+    by_default: bool = True
 
     def toolchain(self) -> Toolchain:
         """The format's module, imported on first use."""

@@ -68,6 +68,17 @@ _OURS = (
         why_not_arm="ExecuTorch's aarch64 wheel needs torch, whose aarch64 wheel needs CUDA's "
         "libraries",
     ),
+    Format(
+        "coreai",
+        "Core AI",
+        ".aimodel",
+        ("fp32", "fp16", "w8", "w8a8"),
+        ("coreai-torch",),
+        why_not_arm="Apple's runtime for Linux is built for x86-64 only",
+        system="Darwin",
+        unproven="the arithmetic of Apple's GPUs and Neural Engine",
+        by_default=False,
+    ),
 )
 
 

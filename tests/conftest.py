@@ -23,6 +23,7 @@ from lesionlite.benchmark.elsewhere.page import BROWSERS, chromium
 from lesionlite.contract import Contract
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.execute.golden import export_with_golden
+from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.manifest import MANIFEST
 from lesionlite.export.quantize.wiring import Wiring, trace
@@ -109,7 +110,7 @@ def run(drawn: Path, shared: Shared) -> Path:
 @pytest.fixture(scope="session")
 def artifacts(run: Path, drawn: Path, shared: Shared) -> Path:
     """A folder with every artifact of the run."""
-    config = ExportConfig(calibration=14, tuning_steps=8)
+    config = ExportConfig(tuple(FORMATS), calibration=14, tuning_steps=8)
     return shared("artifacts", lambda folder: export_with_golden(run, folder, config, drawn))
 
 

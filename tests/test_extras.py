@@ -112,6 +112,8 @@ def test_a_contract_that_needs_no_toolchain_is_read(tmp_path: Path) -> None:
 def test_all_has_every_extra_for_users() -> None:
     extras = PROJECT["optional-dependencies"]
     (line,) = extras["all"]
-    # npu brings libraries under a vendor's own license, so a user asks for it by name.
-    assert set(re.findall(r"\w+", line)) - {"lesionlite"} == set(extras) - {"all", "dev", "npu"}
-    assert "lesionlite[all,npu]" in extras["dev"]
+    # A user asks for these by name: npu brings libraries under a vendor's own license, and coreai
+    # betas that pin other packages.
+    by_name = {"all", "coreai", "dev", "npu"}
+    assert set(re.findall(r"\w+", line)) - {"lesionlite"} == set(extras) - by_name
+    assert "lesionlite[all,coreai,npu]" in extras["dev"]

@@ -84,13 +84,33 @@ def _reference(path: Path, threads: int, contract: Contract) -> Runner:
     return runner
 
 
+def _core_ml(path: Path, threads: int, contract: Contract) -> Runner:
+    """The same network and precision as a Core ML file: two readings of Apple's arithmetic."""
+    twin = path.with_suffix(FORMATS["coreml"].suffix)
+    refuse_changed(twin)
+    return _reference(twin, threads, contract)
+
+
 @dataclass(frozen=True)
 class OtherRuntime:
-    """Another runtime for files of one suffix; `package` is the import name of what it needs."""
+    """Another runtime for files of one suffix.
+
+    Attributes:
+        suffix: Of the files.
+        package: Import name of what it needs.
+        open: Opens a file.
+        twin: Suffix of the file beside it that is executed in its place; empty if it is executed
+            itself.
+    """
 
     suffix: str
     package: str
     open: OpenRunner
+    twin: str = ""
+
+    def can_open(self, file: Path) -> bool:
+        """Whether what it would execute in the place of a file is there."""
+        return not self.twin or file.with_suffix(self.twin).exists()
 
 
 REFERENCE = "reference executor"
@@ -100,6 +120,7 @@ OTHERS = {
     "MediaPipe": OtherRuntime(".tflite", "mediapipe", _mediapipe),
     "ONNX Runtime, one thread": OtherRuntime(".onnx", "onnxruntime", _one_thread),
     "ONNX Runtime, nothing fused": OtherRuntime(".onnx", "onnxruntime", _unfused),
+    "Core ML's file": OtherRuntime(".aimodel", "coremltools", _core_ml, ".mlpackage"),
 }
 
 

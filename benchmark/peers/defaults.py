@@ -140,6 +140,15 @@ DEFAULTS = {
         ),
         Default("coreml", "fp16", "coremltools", ".mlpackage", f"{_HERE}:to_coreml", "coremltools"),
         Default("coreml", "w8", "coremltools", ".mlpackage", f"{_INT8}:to_coreml", "coremltools"),
+        Default(
+            "coreai",
+            "fp32",
+            "coreai-torch",
+            ".aimodel",
+            f"{_HERE}:to_coreai",
+            "coreai_torch",
+            "Off macOS, Apple's runtime for Linux executes both; phones have other kernels.",
+        ),
     )
 }
 
@@ -256,3 +265,14 @@ def convert_coreml(source: DefaultSource, **settings: Any) -> Any:
     with torch.no_grad():
         traced = torch.jit.trace(source.network, example)
     return ct.convert(traced, inputs=[ct.TensorType(shape=tuple(example.shape))], **settings)
+
+
+def to_coreai(source: DefaultSource, path: Path) -> None:
+    """torch.export, then coreai-torch with its own table of decompositions."""
+    import torch
+
+    tool: Any = import_module("coreai_torch")
+    with torch.no_grad():
+        exported = torch.export.export(source.network, (source.example(),))
+    program = exported.run_decompositions(tool.get_decomp_table())
+    tool.TorchConverter().add_exported_program(program).to_coreai().save_asset(path)

@@ -24,7 +24,7 @@ def open_foreign(path: Path, threads: int, shape: Sequence[int]) -> Timed:
     """Open a file by its suffix.
 
     Args:
-        path: `.onnx`, `.tflite`, `.pt` or `.pte`.
+        path: `.onnx`, `.tflite`, `.pt`, `.pte` or `.aimodel`.
         threads: That the runtime may use.
         shape: Of the float32 input, for formats that do not store it (`.pt`).
 
@@ -107,9 +107,18 @@ def _executorch(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
     return Timed(lambda: method.execute([image]), f"executorch {version('executorch')}")
 
 
+def _coreai(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+    from lesionlite.export.to_coreai import open_program
+
+    run, runtime = open_program(path)
+    image = noise(shape, np.float32)
+    return Timed(lambda: run(image), runtime)
+
+
 OPENERS: dict[str, Callable[[Path, int, tuple[int, ...]], Timed]] = {
     ".onnx": _onnx,
     ".tflite": _tflite,
     ".pt": _torchscript,
     ".pte": _executorch,
+    ".aimodel": _coreai,
 }

@@ -149,9 +149,12 @@ class Report:
     def _caveats(self) -> list[str]:
         """What the results do not prove."""
         words = [self._too_few()] if self._too_few() else []
-        for kind in dict.fromkeys(FORMATS[row.format] for row in self.rows if not row.native):
+        for name, runtime in dict.fromkeys(
+            (r.format, r.runtime) for r in self.rows if not r.native
+        ):
+            kind = FORMATS[name]
             words.append(
-                f"{kind.title} files were executed by lesionlite's reference executor: that proves "
+                f"{kind.title} files were executed by {runtime}, not as on a phone: that proves "
                 f"their graph and weights, not {kind.unproven}, and gives no latency."
             )
         if any(row.where in CORES for row in self.elsewhere):

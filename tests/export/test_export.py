@@ -23,7 +23,7 @@ from lesionlite.layout import CONTRACT
 from lesionlite.train.data.images import load_inputs
 from lesionlite.train.data.splits import read_split
 
-ALL = ExportConfig().pairs()
+ALL = ExportConfig(tuple(FORMATS)).pairs()
 NAMES = [f"mobilevitv2_050-{precision}{row.suffix}" for row, precision in ALL]
 
 

@@ -14,7 +14,7 @@ from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.execute.predictor import load
-from lesionlite.export.formats import read_contract
+from lesionlite.export.formats import FORMATS, read_contract
 from lesionlite.export.metadata import DISCLAIMER, describe
 from lesionlite.export.run import export
 from lesionlite.export.tflite_metadata import LABELS
@@ -36,7 +36,7 @@ FACTS = {
 def told(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one float32 file per format, told all facts."""
     folder = tmp_path_factory.mktemp("told")
-    export(run, folder, ExportConfig(precisions=("fp32",), **FACTS))  # type: ignore[arg-type]
+    export(run, folder, ExportConfig(tuple(FORMATS), ("fp32",), **FACTS))  # type: ignore[arg-type]
     return folder
 
 
@@ -88,6 +88,25 @@ def test_core_ml_has_its_fields(told: Path) -> None:
     assert "RGB" in spec.description.input[0].shortDescription
     outputs = {output.name: output.shortDescription for output in spec.description.output}
     assert set(outputs) == {"classLabel", "classLabel_probs"} and all(outputs.values())
+
+
+def test_core_ai_has_its_fields(told: Path) -> None:
+    from coreai.authoring import AIModelAsset
+
+    about = AIModelAsset.load(told / "mobilevitv2_050-fp32.aimodel").metadata
+    custom = about.custom_metadata
+    expect(
+        {
+            "author": about.author,
+            "license": about.license,
+            "version": custom["version"],
+            "description": about.model_description,
+        }
+    )
+    contract = Contract.read(told / CONTRACT)
+    assert custom["labels"] == list(contract.labels)
+    assert Contract.from_json(custom["lesionlite.contract"]) == contract
+    assert about.creation_date is None
 
 
 def tflite_metadata(path: Path) -> object:

@@ -15,6 +15,7 @@ import torch
 
 from lesionlite.export import to_torchscript
 from lesionlite.export.config import ExportConfig
+from lesionlite.export.formats import FORMATS
 from lesionlite.export.manifest import Artifact, Manifest, read_manifest
 from lesionlite.export.mlpackage import DATE, DEBUG, MODEL, make_reproducible
 from lesionlite.export.run import export
@@ -70,7 +71,7 @@ def again(run: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("again")
     command = [sys.executable, "-m", "lesionlite", "export", run, "--data", drawn, "--out", "files"]
     done = subprocess.run(
-        [*map(str, command), "--calibration", "14", "--tuning-steps", "8"],
+        [*map(str, command), "--formats", *FORMATS, "--calibration", "14", "--tuning-steps", "8"],
         cwd=folder,
         env=elsewhere(folder / "elsewhere"),
         umask=0o077,
