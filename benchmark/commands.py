@@ -1,4 +1,4 @@
-"""`lesionlite benchmark`, `peers`, `targets`, `armroot` and `build`."""
+"""`lesionlite benchmark`, `peers`, `targets`, `compile`, `armroot` and `build`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,6 +126,46 @@ class Targets:
         say(f"matrix: {out / TARGETS_JSON}")
         say(f"next: lesionlite benchmark {self.artifacts} --run RUN --data DATA --npu sm8650 --gpu")
         return document, 1 if matrix.failures else 0
+
+
+@dataclass(frozen=True)
+class Compile:
+    """Compile ONNX and TFLite artifacts for Snapdragons' NPUs, as they ship to phones.
+
+    The files are written to the folder compiled/ of the artifacts, and listed in manifest.json.
+    Only files that an NPU takes wholly are compiled for it. Exits with 1 if a target takes none.
+    """
+
+    artifacts: Positional[Path]
+    """Folder that `lesionlite export` wrote, or one artifact in it."""
+    targets: tuple[str, ...]
+    """Snapdragons to compile for, by part number, e.g. sm8650."""
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Compile, and list the files."""
+        from lesionlite.benchmark.targets.compile import compile_all
+        from lesionlite.export.formats import artifact_folder
+        from lesionlite.export.manifest import COMPILED
+
+        made, refusals = compile_all(self.artifacts, self.targets)
+        for row in made:
+            say(f"{row.file}  {row.size_bytes / 1e6:.1f} MB")
+        for refusal in refusals:
+            say(f"{refusal.artifact} is not compiled for {refusal.target}: {refusal.reason}")
+        if refusals:
+            say(f"`lesionlite targets {self.artifacts}` names the layers to blame.")
+        folder = artifact_folder(self.artifacts)
+        say(f"compiled files: {folder / COMPILED}")
+        target = made[0].target if made else self.targets[0]
+        say(f"next: lesionlite benchmark {folder} --run RUN --data DATA --npu {target}")
+        document = {
+            "folder": str(folder / COMPILED),
+            "compiled": [vars(row) for row in made],
+            "refused": [vars(row) for row in refusals],
+        }
+        idle = set(self.targets) - {row.target for row in made}
+        return document, 1 if idle else 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from lesionlite.benchmark.report.record import refuse_reports
 from lesionlite.console import say
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import ExportConfig
-from lesionlite.export.manifest import CALIBRATION, GOLDEN, MANIFEST, Manifest
+from lesionlite.export.manifest import CALIBRATION, COMPILED, GOLDEN, MANIFEST, Manifest
 from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE
 from lesionlite.layout import CONTRACT, LAST, SETTINGS, WEIGHTS, is_run
 from lesionlite.outputs import ours_in, refuse_foreign, remove_ours, writing_into
@@ -79,8 +79,10 @@ def remove_older_artifacts(folder: Path, config: ExportConfig) -> None:
         folder: Holds the newest export's manifest.
         config: Of that export.
     """
-    kept = {row.artifact for row in Manifest.read(folder).artifacts}
-    kept |= {MANIFEST, CONTRACT, GOLDEN}
+    manifest = Manifest.read(folder)
+    kept = {MANIFEST, CONTRACT, GOLDEN} | {row.artifact for row in manifest.artifacts}
+    if manifest.compiled:
+        kept.add(COMPILED)
     if config.calibrates():
         kept |= {CALIBRATION, PLAN, PLAN_FIGURE}
     if config.has_integers():

@@ -13,6 +13,7 @@ from lesionlite.export.formats import format_by_suffix, format_of
 from lesionlite.files import inside, need_folder, sha256_file, write_json
 
 MANIFEST, CALIBRATION, GOLDEN = "manifest.json", "calibration.txt", "golden"
+COMPILED = "compiled"  # folder
 LINKS = 40  # Linux follows this many symbolic links to one file
 AGAIN = "make the artifacts again with `lesionlite export`"
 
@@ -39,6 +40,27 @@ class Artifact:
 
 
 @dataclass(frozen=True)
+class Compiled:
+    """A file of the folder compiled/: an artifact, compiled for one processor.
+
+    Attributes:
+        file: its name.
+        artifact: the artifact that was compiled.
+        target: the processor, such as sm8650.
+        compiler: name and version of what compiled it.
+        sha256: SHA-256 of the file.
+        size_bytes: its size.
+    """
+
+    file: str
+    artifact: str
+    target: str
+    compiler: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The content of `manifest.json`. It has no dates, so the same export gives the same bytes.
 
@@ -51,6 +73,7 @@ class Manifest:
         toolchains: versions of the toolchains by package.
         artifacts: one row for each artifact.
         golden_sha256: SHA-256 of the folder golden/, or None if there is none.
+        compiled: one row for each file that `lesionlite compile` wrote.
     """
 
     model: str
@@ -61,6 +84,7 @@ class Manifest:
     toolchains: dict[str, str]
     artifacts: tuple[Artifact, ...]
     golden_sha256: str | None = None
+    compiled: tuple[Compiled, ...] = ()
 
     def write(self, folder: Path, ours: bool = False) -> None:
         """Write manifest.json into a folder in one step; `ours` is that of `files.replacing`."""
@@ -105,6 +129,8 @@ def find_manifest(folder: Path) -> Manifest | None:
         if row.artifact in seen:
             raise LesionliteError(f"{path} lists {row.artifact} twice; {AGAIN}")
         seen.add(row.artifact)
+    for compiled in manifest.compiled:
+        inside(folder / COMPILED, compiled.file, path)
     return manifest
 
 
@@ -123,6 +149,7 @@ def read_manifest(folder: Path) -> list[Artifact]:
         format_of(folder)
         listed = find_row(folder)
         if listed is None:
+            _refuse_compiled(folder)
             raise LesionliteError(f"{folder.parent} has no {MANIFEST} that lists {folder.name}")
         return [listed]
     rows = list(Manifest.read(folder).artifacts)
@@ -142,6 +169,19 @@ def find_row(path: Path) -> Artifact | None:
     return next((row for row in rows if row.artifact == path.name), None)
 
 
+def find_compiled(artifact: Path, target: str) -> tuple[Path, Compiled] | None:
+    """The file that was compiled from an artifact for a target, with its row; None without.
+
+    Raises:
+        LesionliteError: the manifest cannot be read.
+    """
+    manifest = find_manifest(artifact.parent)
+    for row in manifest.compiled if manifest else ():
+        if (row.artifact, row.target) == (artifact.name, target):
+            return artifact.parent / COMPILED / row.file, row
+    return None
+
+
 def refuse_changed(path: Path) -> None:
     """Refuse an artifact that differs from its manifest.
 
@@ -150,10 +190,11 @@ def refuse_changed(path: Path) -> None:
 
     Raises:
         LesionliteError: the manifest cannot be read, does not list the file, or lists another
-            SHA-256; or the file is a damaged ZIP archive.
+            SHA-256; the file is a damaged ZIP archive, or compiled for a phone.
     """
     if format_by_suffix(path) is None or not path.exists():
         return
+    _refuse_compiled(path)
     rows = list(_listings(path))
     found = sha256_file(path) if rows else ""
     for place, row in rows:
@@ -171,6 +212,18 @@ def refuse_changed(path: Path) -> None:
             f"{foreign[0].parent / MANIFEST} does not list {foreign[0].name}: the file was renamed "
             f"or added, or the manifest changed; {AGAIN}, or move the file into a folder of its own"
         )
+
+
+def _refuse_compiled(path: Path) -> None:
+    """Refuse a file of `lesionlite compile`, which only a phone can execute."""
+    folder = path.parent.parent
+    manifest = find_manifest(folder) if path.parent.name == COMPILED else None
+    for row in manifest.compiled if manifest else ():
+        if row.file == path.name:
+            raise LesionliteError(
+                f"{path} is compiled for phones with {row.target}; name {folder / row.artifact}, "
+                f"with --npu {row.target} of `lesionlite benchmark` to emulate the phone's NPU"
+            )
 
 
 def missing_manifest_warning(path: Path) -> str:

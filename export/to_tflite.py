@@ -79,12 +79,14 @@ def _shrink(model: bytes, bits: int, algorithm: str, fewest: int = 0) -> bytes:
 
 
 def _attach(path: Path, contract: Contract, metadata: Metadata) -> None:
-    """Embed TFLite Metadata; append contract and labels as its associated files, which are a ZIP.
-
-    A fixed date, so that the same model gives the same bytes.
-    """
+    """Embed TFLite Metadata, and append their associated files: the contract and the labels."""
     path.write_bytes(embed(path.read_bytes(), build(contract, metadata)))
-    with zipfile.ZipFile(path, "a") as archive:
+    append_files(path, contract)
+
+
+def append_files(path: Path, contract: Contract) -> None:
+    """Append the contract and the labels to a file, as a ZIP archive."""
+    with zipfile.ZipFile(path, "a") as archive:  # a fixed date: the same model, the same bytes
         archive.writestr(zipfile.ZipInfo("contract.json"), contract.to_json())
         archive.writestr(zipfile.ZipInfo(LABELS), "\n".join(contract.labels) + "\n")
 

@@ -1,7 +1,7 @@
 """Compare a folder of artifacts with its manifest, to find missing, changed and unlisted files."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lesionlite.errors import LesionliteError
@@ -9,9 +9,9 @@ from lesionlite.export.execute.vectors import read_golden
 from lesionlite.export.formats import contract_text
 from lesionlite.export.manifest import (
     CALIBRATION,
+    COMPILED,
     GOLDEN,
     MANIFEST,
-    Artifact,
     Manifest,
     sha256_text,
 )
@@ -65,13 +65,19 @@ def verify(folder: Path) -> Verification:
         LesionliteError: there is no folder, or its manifest is missing or damaged.
     """
     manifest = Manifest.read(folder)
-    checks = [_check_artifact(folder, row, manifest.contract_sha256) for row in manifest.artifacts]
+    checks = [
+        _check_model(folder / row.artifact, row.sha256, manifest.contract_sha256)
+        for row in manifest.artifacts
+    ]
     checks.append(_check_file(folder / CONTRACT, manifest.contract_sha256))
     if manifest.calibration_sha256 is not None:
         checks.append(_check_file(folder / CALIBRATION, manifest.calibration_sha256))
     if manifest.golden_sha256 is not None:
         checks.append(_check_golden(folder / GOLDEN, manifest.golden_sha256))
     listed = {check.file for check in checks} | {MANIFEST, *NOT_LISTED}
+    if manifest.compiled:
+        checks += _check_compiled(folder, manifest)
+        listed.add(COMPILED)
     rest = sorted(
         path
         for path in folder.iterdir()
@@ -81,18 +87,34 @@ def verify(folder: Path) -> Verification:
     return Verification(str(folder), tuple(checks))
 
 
-def _check_artifact(folder: Path, row: Artifact, contract_sha256: str) -> Check:
-    path = folder / row.artifact
-    check = _check_file(path, row.sha256)
+def _check_compiled(folder: Path, manifest: Manifest) -> Iterator[Check]:
+    """Check the files that were compiled, and find others in their folder."""
+    place = folder / COMPILED
+    names = {row.file for row in manifest.compiled}
+    checks = [
+        _check_model(place / row.file, row.sha256, manifest.contract_sha256)
+        for row in manifest.compiled
+    ]
+    others = place.iterdir() if place.is_dir() else ()
+    checks += [
+        Check(path.name, "unlisted", f"{MANIFEST} does not list it; remove it, or compile again")
+        for path in sorted(others)
+        if path.name not in names
+    ]
+    return (replace(check, file=f"{COMPILED}/{check.file}") for check in checks)
+
+
+def _check_model(path: Path, sha256: str, contract_sha256: str) -> Check:
+    check = _check_file(path, sha256)
     if check.status != "ok":
         return check
     try:
         inside = sha256_text(contract_text(path))
     except LesionliteError as error:
-        return Check(row.artifact, "contract", f"it cannot be read ({error}); {AGAIN}")
+        return Check(path.name, "contract", f"it cannot be read ({error}); {AGAIN}")
     if inside != contract_sha256:
         reason = f"the file holds another contract than {MANIFEST} says; {AGAIN}"
-        return Check(row.artifact, "contract", reason)
+        return Check(path.name, "contract", reason)
     return check
 
 

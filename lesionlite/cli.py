@@ -60,6 +60,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "lesionlite.benchmark.commands",
         "Compile artifacts for the processors of phones: which take a file wholly, and what not.",
     ),
+    "compile": (
+        "lesionlite.benchmark.commands",
+        "Compile ONNX and TFLite artifacts for Snapdragons' NPUs, as they ship to phones.",
+    ),
     "diff": (
         "lesionlite.export.commands",
         "Compare two forms of a network layer by layer: where do they begin to differ?",

@@ -16,17 +16,24 @@ from lesionlite.benchmark.targets.tflite_on_hexagon import compile_for
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor
 from lesionlite.export.formats import first_line, read_contract
+from lesionlite.export.manifest import COMPILED, find_compiled
 from lesionlite.export.tflite_file import parse
+from lesionlite.files import sha256_file
 
 SUFFIXES = (".onnx", ".tflite")
 
 
-def npu_opener(soc: str) -> Opener:
-    """What opens an artifact on the emulated NPU of a Snapdragon, in a worker process."""
-    return Opener("lesionlite.benchmark.elsewhere.npu:open_on_npu", {"soc": soc}, emulated=True)
+def npu_opener(artifact: Path, soc: str) -> Opener:
+    """What opens an artifact on the emulated NPU of a Snapdragon, in a worker process.
+
+    If `lesionlite compile` has compiled the artifact for it, that file is executed.
+    """
+    found = find_compiled(artifact, soc)
+    arguments = {"soc": soc, "compiled": found[1].sha256 if found else ""}
+    return Opener("lesionlite.benchmark.elsewhere.npu:open_on_npu", arguments, emulated=True)
 
 
-def open_on_npu(path: Path, threads: int, soc: str) -> Predictor:
+def open_on_npu(path: Path, threads: int, soc: str, compiled: str = "") -> Predictor:
     """Compile an artifact for a Snapdragon's NPU, and open it in the emulator.
 
     The worker checks its hash first.
@@ -35,25 +42,42 @@ def open_on_npu(path: Path, threads: int, soc: str) -> Predictor:
         path: The artifact.
         threads: Not used; the emulator chooses itself.
         soc: Key of `SNAPDRAGONS`.
+        compiled: SHA-256 of the file that was compiled from it and is to be executed; "" to compile
+            it now.
 
     Raises:
-        LesionliteError: There is no such Snapdragon, or the compiler refuses the file.
+        LesionliteError: There is no such Snapdragon, the compiler refuses the file, or the file
+            that was compiled has changed.
     """
     from lesionlite.export.to_onnx import runner
 
     contract = read_contract(path)
     row = find_snapdragon(soc)
+    ready = _compiled_file(path, soc, compiled) if compiled else None
     try:
-        if path.suffix == ".tflite":
-            session = open_compiled(path, row)
+        if path.suffix == ".onnx":
+            session = open_session(ready or path, row, {NO_FALLBACK: "1"})
+        elif ready:
+            session = open_session(as_onnx(ready.read_bytes(), ready), row, {})
         else:
-            session = open_session(path, row, {NO_FALLBACK: "1"})
+            session = open_compiled(path, row)
     except LesionliteError:
         raise
     except Exception as error:  # the provider has its own exceptions
         why = first_line(error)
         raise LesionliteError(f"{path} cannot be compiled for {soc}: {why}") from error
     return Predictor(contract, runner(session, f"{provider()}, {soc} emulated"), path)
+
+
+def _compiled_file(artifact: Path, soc: str, sha256: str) -> Path:
+    found = find_compiled(artifact, soc)
+    path = found[0] if found else artifact.parent / COMPILED
+    if not path.is_file() or sha256_file(path) != sha256:
+        raise LesionliteError(
+            f"{path} is not the file that was compiled from {artifact.name} for {soc}; compile it "
+            "again with `lesionlite compile`"
+        )
+    return path
 
 
 def open_compiled(path: Path, soc: Snapdragon) -> Any:

@@ -106,7 +106,7 @@ def _on_npus(
         for task in tasks
         if task.file.suffix in NPU_SUFFIXES
         for row in _ask(
-            _Place(f"{soc} NPU", npu_opener(soc), sample, True), task, evaluation, config
+            _Place(f"{soc} NPU", npu_opener(task.file, soc), sample, True), task, evaluation, config
         )
     ]
 

@@ -28,7 +28,7 @@ def refuse_no_npu() -> None:
     if here := other_machine():
         raise LesionliteError(
             f"Qualcomm's NPU compiler and emulator run on Linux on x86-64 only, not on "
-            f"{here}; leave --npu out, or use such a machine or container"
+            f"{here}; use such a machine or container"
         )
     if missing := [name.replace("_", "-") for name in PACKAGES if find_spec(name) is None]:
         raise LesionliteError(
@@ -59,7 +59,7 @@ def open_session(model: Path | bytes, soc: Snapdragon, entries: dict[str, str]) 
 
 
 def provider() -> str:
-    """Name and version of what executes the files."""
+    """Name and version of what compiles and executes ONNX files."""
     return f"onnxruntime-qnn {version('onnxruntime-qnn')}"
 
 

@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
-from lesionlite.benchmark.targets.hexagon import open_session, refuse_no_npu
+from lesionlite.benchmark.targets.hexagon import NO_FALLBACK, open_session, refuse_no_npu
 from lesionlite.benchmark.targets.snapdragon import find_snapdragon
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
+from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import first_line
 from lesionlite.export.to_onnx import casts_of_pixels
 
@@ -46,6 +47,31 @@ def judge(path: Path, target: str) -> Verdict:
         for node in part.get_nodes()
     ]
     return from_pieces(path.name, target, len(on_npu), total, left)
+
+
+def compile_file(path: Path, target: str, out: Path) -> None:
+    """Compile a file for a Snapdragon's NPU: one EPContext node, and the metadata of the file.
+
+    Args:
+        path: An ONNX file.
+        target: Key of `SNAPDRAGONS`.
+        out: The file to write.
+
+    Raises:
+        LesionliteError: The NPU does not take the file wholly, or the compiler is missing.
+    """
+    import onnx
+
+    refuse_no_npu()
+    soc = find_snapdragon(target)
+    if casts_of_pixels(onnx.load(path).graph):
+        raise LesionliteError(CAST)
+    entries = {"enable": "1", "file_path": str(out), "embed_mode": "1"}
+    settings = {f"ep.context_{key}": value for key, value in entries.items()}
+    try:
+        open_session(path, soc, {NO_FALLBACK: "1", **settings})
+    except Exception as error:  # the provider has its own exceptions
+        raise LesionliteError(soc.hint or _named(error)[0].why) from error
 
 
 def _named(error: Exception) -> tuple[Left, ...]:

@@ -2,11 +2,31 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 
 from lesionlite.benchmark.targets.snapdragon import SNAPDRAGONS
 from lesionlite.errors import unknown_choice
 
 _HERE = "lesionlite.benchmark.targets"
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """What compiles a file for a target.
+
+    Attributes:
+        function: `module:function`, which gets the file, the target's name and the file to write.
+            It runs in a process of its own, and raises LesionliteError unless the target takes the
+            file wholly.
+        packages: That hold the compiler. The manifest lists their versions.
+    """
+
+    function: str
+    packages: tuple[str, ...]
+
+    def versions(self) -> str:
+        """The packages with their versions."""
+        return ", ".join(f"{package} {version(package)}" for package in self.packages)
 
 
 @dataclass(frozen=True)
@@ -18,6 +38,7 @@ class Target:
         title: In reports.
         judges: By suffix of a file: `module:function`, which gets the file and the target's name,
             and returns a `Verdict`. It runs in a process of its own.
+        compilers: By suffix of a file: what `lesionlite compile` compiles it with.
         by_default: Whether it is judged without being named.
     """
 
@@ -25,17 +46,30 @@ class Target:
     title: str
     judges: Mapping[str, str] = field(default_factory=dict)
     by_default: bool = True
+    compilers: Mapping[str, Compiler] = field(default_factory=dict)
 
 
 _SNAPDRAGON = {
     ".onnx": f"{_HERE}.onnx_on_hexagon:judge",
     ".tflite": f"{_HERE}.tflite_on_hexagon:judge",
 }
+_COMPILERS = {
+    ".onnx": Compiler(f"{_HERE}.onnx_on_hexagon:compile_file", ("onnxruntime-qnn",)),
+    ".tflite": Compiler(
+        f"{_HERE}.tflite_on_hexagon:compile_file", ("ai-edge-litert", "onnxruntime-qnn")
+    ),
+}
 _FLAGSHIP, _MID_RANGE, _OLD = "sm8650", "sm7550", "sm8350"
 _VENDOR = {".tflite": f"{_HERE}.vendor:judge"}
 _ROWS = (
     *(
-        Target(row.name, f"{row.title} NPU", _SNAPDRAGON, row.name in (_FLAGSHIP, _MID_RANGE, _OLD))
+        Target(
+            row.name,
+            f"{row.title} NPU",
+            _SNAPDRAGON,
+            row.name in (_FLAGSHIP, _MID_RANGE, _OLD),
+            _COMPILERS,
+        )
         for row in SNAPDRAGONS.values()
     ),
     Target("gpu", "LiteRT GPU", {".tflite": f"{_HERE}.litert_gpu:judge"}),

@@ -14,6 +14,7 @@ from lesionlite.benchmark.targets.snapdragon import Snapdragon, find_snapdragon
 from lesionlite.benchmark.targets.tflite_layers import layer_of_operator, operators
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
 from lesionlite.errors import LesionliteError
+from lesionlite.export.formats import read_contract
 from lesionlite.export.tflite_file import casts_of_pixels, parse
 
 TIMEOUT = 600  # seconds
@@ -57,6 +58,34 @@ def _after_partitions(log: str) -> str:
     harmless = "unexpected GraphHtpSettings"
     after = log[found.end() :] if (found := PARTS.search(log)) else log
     return "\n".join(line for line in after.splitlines() if harmless not in line)
+
+
+def compile_file(path: Path, target: str, out: Path) -> None:
+    """Compile a file for a Snapdragon's NPU: one operation, and the metadata of the file.
+
+    LiteRT's compiler loses what is appended to a TFLite file: the contract and the labels. They are
+    appended again.
+
+    Args:
+        path: A TFLite file.
+        target: Key of `SNAPDRAGONS`.
+        out: The file to write.
+
+    Raises:
+        LesionliteError: The NPU does not take the file wholly, or the compiler is missing.
+    """
+    from lesionlite.export.to_tflite import append_files
+
+    if casts_of_pixels(parse(path.read_bytes())):
+        raise LesionliteError(CAST)
+    soc = find_snapdragon(target)
+    good, _ = compile_for(path, soc, out)
+    if not good:
+        raise LesionliteError(soc.hint or "the NPU's compiler refuses it")
+    operators = parse(out.read_bytes()).subgraphs[0].operators
+    if len(operators) != 1:  # a binary for the NPU is one operation
+        raise LesionliteError(soc.hint or "operations are left to the CPU")
+    append_files(out, read_contract(path))
 
 
 def compile_for(path: Path, soc: Snapdragon, out: Path) -> tuple[bool, str]:

@@ -94,7 +94,7 @@ def test_core_ai_has_its_fields(told: Path) -> None:
     from coreai.authoring import AIModelAsset
 
     about = AIModelAsset.load(told / "mobilevitv2_050-fp32.aimodel").metadata
-    custom = about.custom_metadata
+    custom = about.creator_defined_metadata
     expect(
         {
             "author": about.author,
