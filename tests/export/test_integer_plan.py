@@ -31,18 +31,23 @@ def made(run: Path, drawn: Path, shared: Shared) -> Path:
 
 
 def float_operators(model: Any) -> list[str]:
-    """The operators with a float result, but the last one, which gives the probabilities."""
+    """The operators, in order, with a float among their inputs and outputs."""
     names, graph = operator_names(model), model.subgraphs[0]
     return [
         names[operator.opcodeIndex]
-        for operator in graph.operators[:-1]
-        if graph.tensors[operator.outputs[0]].type == 0
+        for operator in graph.operators
+        if any(graph.tensors[i].type == 0 for i in (*operator.inputs, *operator.outputs) if i >= 0)
     ]
 
 
 def test_nothing_inside_is_float(made: Path, artifacts: Path) -> None:
     model = parse((made / NAME).read_bytes())
-    assert float_operators(model) == [] and "CAST" not in operator_names(model)
+    # The last operator gives the probabilities.
+    assert float_operators(model) == ["DEQUANTIZE"] and "CAST" not in operator_names(model)
+    assert operator_names(model)[model.subgraphs[0].operators[-1].opcodeIndex] == "DEQUANTIZE"
+    one = model.subgraphs[0].operators[100]
+    model.subgraphs[0].tensors[one.outputs[0]].type = 0
+    assert operator_names(model)[one.opcodeIndex] in float_operators(model)
     planted = parse((artifacts / "mobilevitv2_050-w8a8.tflite").read_bytes())
     assert {"RSQRT", "SOFTMAX", "ADD"} <= set(float_operators(planted))
 

@@ -20,6 +20,8 @@ from lesionlite.mobile_app_stub.embed import APPS, embed
 from lesionlite.train.data.cache import cache_folder
 from tests.conftest import Shared
 from tests.mobile_app_stub.app_sources import STUB, replace, syntax_errors
+from tests.mobile_app_stub.kotlin_standins import FILES
+from tests.paths import ROOT
 
 ANDROID = STUB / "android"
 CORE = Path("core") / "src"
@@ -52,12 +54,16 @@ def class_path(*folders: Path) -> str:
     return ":".join(map(str, [*folders, *JARS, *kotlin, KOTLIN / "kotlin-test-junit.jar"]))
 
 
-def compile_core(source: Path, out: Path) -> None:
+def kotlin(source: Path, out: Path, *classes: Path) -> "subprocess.CompletedProcess[str]":
     compiler = ["-cp", str(KOTLIN / "kotlin-compiler.jar")]
     compiler += ["org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", "-kotlin-home", str(KOTLIN.parent)]
     flags = ["-Werror", "-Wextra", "-progressive", "-no-stdlib", "-no-reflect", "-jvm-target", "17"]
-    names = ["-module-name", "core", "-cp", class_path(), "-d", str(out), str(source)]
-    done = java("-Xmx1g", *compiler, *flags, *names)
+    names = ["-module-name", "core", "-cp", class_path(*classes), "-d", str(out), str(source)]
+    return java("-Xmx1g", *compiler, *flags, *names)
+
+
+def compile_core(source: Path, out: Path) -> None:
+    done = kotlin(source, out)
     assert done.returncode == 0, done.stderr
 
 
@@ -129,6 +135,38 @@ def test_the_core_reads_what_embed_places(classes: Path, artifacts: Path, tmp_pa
     folder = Path(APPS["android"].assets).name
     (opener,) = ANDROID.rglob("EmbeddedModel.kt")
     assert f'FOLDER = "{folder}"' in opener.read_text()
+
+
+MODEL = ("Attempts", "EmbeddedModel", "LiteRtRunner", "Photo", "Preference")
+README = """package lesionlite.app
+import android.graphics.ImageDecoder
+import lesionlite.core.rank
+fun embedded(context: android.content.Context, uri: android.net.Uri, show: (String) -> Unit) {
+%s}
+"""
+
+
+@pytest.mark.slow
+@needs_kotlin
+def test_the_apps_model_type_checks_against_stand_ins(classes: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name, text in FILES.items():
+        (source / f"Stand{name}.kt").write_text(text, encoding="utf-8")
+    (folder,) = (ANDROID / MAIN).rglob("app")
+    for name in MODEL:
+        shutil.copy(folder / f"{name}.kt", source)
+    (lines,) = re.findall(r"```kotlin\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    (source / "Readme.kt").write_text(README % lines, encoding="utf-8")
+    done = kotlin(source, tmp_path / "out", classes)
+    assert done.returncode == 0, done.stderr
+    replace(source / "LiteRtRunner.kt", "numThreads = threads", "threads = threads")
+    replace(source / "Preference.kt", "value?.name", "value")
+    replace(source / "Readme.kt", "verdict.passed", "verdict.pased")
+    done = kotlin(source, tmp_path / "planted", classes)
+    assert done.returncode != 0
+    for name in ("LiteRtRunner", "Preference", "Readme"):
+        assert re.search(rf"{name}\.kt:\d+:\d+: error", done.stderr), done.stderr
 
 
 @pytest.mark.slow
