@@ -176,7 +176,8 @@ def _describe(contract: Contract, metadata: Metadata) -> Any:
 
 def read_contract(path: Path) -> tuple[str, Sequence[str]]:
     """The contract's JSON text and the labels from the metadata; the program is not read."""
-    custom = read_json(path / METADATA)["creatorDefinedMetadata"]
+    text = (path / METADATA).read_text(encoding="utf-8")
+    custom = json.loads(text)["creatorDefinedMetadata"]
     return custom[KEY], custom[LABELS]
 
 
