@@ -151,14 +151,17 @@ class Compile:
         made, refusals = compile_all(self.artifacts, self.targets)
         for row in made:
             say(f"{row.file}  {row.size_bytes / 1e6:.1f} MB")
-        for refusal in refusals:
-            say(f"{refusal.artifact} is not compiled for {refusal.target}: {refusal.reason}")
-        if refusals:
+        refused: dict[tuple[str, str], list[str]] = {}
+        for one in refusals:
+            refused.setdefault((one.target, one.reason), []).append(one.artifact)
+        for (target, reason), names in refused.items():
+            say(f"not compiled for {target}: {', '.join(names)}: {reason}")
+        if refused:
             say(f"`lesionlite targets {self.artifacts}` names the layers to blame.")
         folder = artifact_folder(self.artifacts)
         say(f"compiled files: {folder / COMPILED}")
-        target = made[0].target if made else self.targets[0]
-        say(f"next: lesionlite benchmark {folder} --run RUN --data DATA --npu {target}")
+        npu = made[0].target if made else self.targets[0]
+        say(f"next: lesionlite benchmark {folder} --run RUN --data DATA --npu {npu}")
         document = {
             "folder": str(folder / COMPILED),
             "compiled": [vars(row) for row in made],

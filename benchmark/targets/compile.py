@@ -71,7 +71,7 @@ def compile_all(
             except CandidateFailed as error:
                 refusals.append(Refusal(file.name, row.name, str(error)))
             bar.advance(task)
-        _list(folder, made)
+            _list(folder, made)  # each time, so that an interrupted command loses nothing
     return tuple(made), tuple(refusals)
 
 

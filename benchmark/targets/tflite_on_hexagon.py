@@ -49,15 +49,16 @@ def judge(path: Path, target: str) -> Verdict:
         return replace(verdict, taken=int(found[1]), reason=soc.hint if left else "")
     blamed = refused or dict.fromkeys(int(index) for index in NOT_MADE.findall(log))
     left = [Left(*known[index]) for index in blamed if index < len(known)]
-    why = soc.hint or next(iter(ERRORS.findall(_after_partitions(log))), "no reason was given")
+    why = _why(soc, log)
     return Verdict(path.name, target, "refused", total=len(known), left=tuple(left), reason=why)
 
 
-def _after_partitions(log: str) -> str:
-    """The part of the log that tells why compilation failed after the choice of operations."""
+def _why(soc: Snapdragon, log: str) -> str:
+    """Why compilation failed, after the choice of operations."""
     harmless = "unexpected GraphHtpSettings"
     after = log[found.end() :] if (found := PARTS.search(log)) else log
-    return "\n".join(line for line in after.splitlines() if harmless not in line)
+    lines = "\n".join(line for line in after.splitlines() if harmless not in line)
+    return soc.hint or next(iter(ERRORS.findall(lines)), "no reason was given")
 
 
 def compile_file(path: Path, target: str, out: Path) -> None:
@@ -79,9 +80,9 @@ def compile_file(path: Path, target: str, out: Path) -> None:
     if casts_of_pixels(parse(path.read_bytes())):
         raise LesionliteError(CAST)
     soc = find_snapdragon(target)
-    good, _ = compile_for(path, soc, out)
+    good, log = compile_for(path, soc, out)
     if not good:
-        raise LesionliteError(soc.hint or "the NPU's compiler refuses it")
+        raise LesionliteError(_why(soc, log))
     operators = parse(out.read_bytes()).subgraphs[0].operators
     if len(operators) != 1:  # a binary for the NPU is one operation
         raise LesionliteError(soc.hint or "operations are left to the CPU")
