@@ -13,7 +13,7 @@ from lesionlite.export.format import named_function
 from lesionlite.export.formats import artifact_folder
 from lesionlite.export.manifest import COMPILED, Compiled, Manifest, read_manifest, refuse_changed
 from lesionlite.files import replacing, sha256_file, size_bytes
-from lesionlite.outputs import writing_into
+from lesionlite.outputs import refuse_foreign, writing_into
 
 COMPILERS = tuple(name for name, row in TARGETS.items() if row.compilers)
 
@@ -46,6 +46,27 @@ def compile_all(
         LesionliteError: There is no such target, no manifest, or no file that a target compiles; a
             file differs from its manifest; or a file of the user is in the way.
     """
+    pairs = _pairs(artifacts, targets)
+    folder = artifact_folder(artifacts)
+    made, refusals = [], []
+    with writing_into(folder), progress() as bar:
+        task = bar.add_task("compiling", total=len(pairs), note="")
+        for file, row in pairs:
+            bar.update(task, note=f"{file.name} for {row.name}")
+            try:
+                made.append(_compile(file, row))
+            except CandidateFailed as error:
+                refusals.append(Refusal(file.name, row.name, str(error)))
+            bar.advance(task)
+            _list(folder, made)  # each time, so that an interrupted command loses nothing
+        place = folder / COMPILED
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
+    return tuple(made), tuple(refusals)
+
+
+def _pairs(artifacts: Path, targets: Sequence[str]) -> list[tuple[Path, Target]]:
+    """The files and the targets to compile them for, after all checks."""
     if not targets:
         raise LesionliteError(f"name a target to compile for: {', '.join(COMPILERS)}")
     for name in targets:
@@ -59,32 +80,25 @@ def compile_all(
     if not pairs:
         kinds = ", ".join(dict.fromkeys(suffix for row in rows for suffix in row.compilers))
         raise LesionliteError(f"{artifacts} holds nothing to compile; these files can be: {kinds}")
-    for file, _ in pairs:
+    for file, row in pairs:
         refuse_changed(file)
-    made, refusals = [], []
-    with writing_into(folder), progress() as bar:
-        task = bar.add_task("compiling", total=len(pairs), note="")
-        for file, row in pairs:
-            bar.update(task, note=f"{file.name} for {row.name}")
-            try:
-                made.append(_compile(file, row))
-            except CandidateFailed as error:
-                refusals.append(Refusal(file.name, row.name, str(error)))
-            bar.advance(task)
-            _list(folder, made)  # each time, so that an interrupted command loses nothing
-    return tuple(made), tuple(refusals)
+        refuse_foreign(_place(file, row))
+    return pairs
+
+
+def _place(file: Path, row: Target) -> Path:
+    return file.parent / COMPILED / f"{file.stem}-{row.name}{file.suffix}"
 
 
 def _compile(file: Path, row: Target) -> Compiled:
     """Compile in a process of its own, because compilers crash."""
-    name = f"{file.stem}-{row.name}{file.suffix}"
-    place = file.parent / COMPILED / name
+    place = _place(file, row)
     compiler = row.compilers[file.suffix]
     arguments = {"path": file, "target": row.name, "compiler": compiler.function}
     with replacing(place) as temporary, Candidate(file, 1) as worker:
         worker.call(f"{__name__}:compile_into", **arguments, out=temporary)
     facts = compiler.versions(), sha256_file(place), size_bytes(place)
-    return Compiled(name, file.name, row.name, *facts)
+    return Compiled(place.name, file.name, row.name, *facts)
 
 
 def compile_into(path: str, target: str, compiler: str, out: str) -> None:
