@@ -34,9 +34,10 @@ class ExportConfig:
     """Which files to write, and what they say about themselves."""
 
     formats: tuple[str, ...] = FORMATS_BY_DEFAULT
-    """Formats to write, by name."""
+    """Formats to write, by name. There is also coreai: Core AI, for iOS 27."""
     precisions: tuple[str, ...] = BY_DEFAULT
-    """Precisions to write, in each format that has them."""
+    """Precisions to write, in each format that has them. There is also w8a8-int, for NPUs that
+    compute no floats."""
     calibration: int = 300
     """How many training images set the ranges of w8a8."""
     calibration_seed: int = 0
