@@ -20,12 +20,11 @@ from lesionlite.export.config import ExportConfig
 from lesionlite.export.execute.predictor import load
 from lesionlite.export.formats import FORMATS, contract_text
 from lesionlite.export.manifest import COMPILED, MANIFEST, Manifest, find_compiled
-from lesionlite.export.tflite_file import pack, parse
 from lesionlite.export.verify import verify
 from lesionlite.files import sha256_file
 from lesionlite.layout import CONTRACT
 from lesionlite.outputs import writing_into
-from tests.benchmark.targets.test_targets import needs_npu
+from tests.benchmark.targets.test_targets import needs_npu, plant_casts
 
 SOC = "sm8650"
 
@@ -115,19 +114,9 @@ def test_what_an_npu_does_not_take_is_not_written(
 
 @needs_npu
 def test_old_casts_are_not_compiled(artifacts: Path, tmp_path: Path) -> None:
-    model = onnx.load(artifacts / "mobilevitv2_050-fp32.onnx")
-    (node,) = (n for n in model.graph.node if n.op_type == "DequantizeLinear")
-    node.op_type = "Cast"
-    del node.input[1:]
-    node.attribute.append(onnx.helper.make_attribute("to", onnx.TensorProto.FLOAT))
-    onnx.save(model, tmp_path / "old.onnx")
+    plant_casts(artifacts, tmp_path)
     with pytest.raises(LesionliteError, match="use DequantizeLinear"):
         onnx_on_hexagon.compile_file(tmp_path / "old.onnx", SOC, tmp_path / "out.onnx")
-
-    tree = parse((artifacts / "mobilevitv2_050-fp32.tflite").read_bytes())
-    code = next(code for code in tree.operatorCodes if code.builtinCode == 6)  # DEQUANTIZE
-    code.builtinCode = code.deprecatedBuiltinCode = 53  # CAST
-    (tmp_path / "old.tflite").write_bytes(pack(tree))
     with pytest.raises(LesionliteError, match="use DEQUANTIZE"):
         tflite_on_hexagon.compile_file(tmp_path / "old.tflite", SOC, tmp_path / "out.tflite")
     assert not list(tmp_path.glob("out*"))

@@ -76,21 +76,26 @@ def test_an_npu_without_floats_leaves_the_floats(artifacts: Path) -> None:
     assert onnx_on_hexagon.judge(onnx_file, "sm7550").outcome == "refused"
 
 
-@needs_npu
-def test_old_casts_are_named(artifacts: Path, tmp_path: Path) -> None:
+def plant_casts(artifacts: Path, folder: Path) -> None:
+    """Write old.onnx and old.tflite, which cast pixels as earlier versions did."""
     model = onnx.load(artifacts / "mobilevitv2_050-fp32.onnx")
     (node,) = (n for n in model.graph.node if n.op_type == "DequantizeLinear")
     node.op_type = "Cast"
     del node.input[1:]
     node.attribute.append(onnx.helper.make_attribute("to", onnx.TensorProto.FLOAT))
-    onnx.save(model, tmp_path / "old.onnx")
-    verdict = onnx_on_hexagon.judge(tmp_path / "old.onnx", "sm8650")
-    assert verdict.outcome == "faulty" and verdict.left[0].operation == "Cast"
+    onnx.save(model, folder / "old.onnx")
 
     tree = parse((artifacts / "mobilevitv2_050-fp32.tflite").read_bytes())
     code = tree.operatorCodes[operator_names(tree).index("DEQUANTIZE")]
     code.builtinCode = code.deprecatedBuiltinCode = 53  # CAST
-    (tmp_path / "old.tflite").write_bytes(pack(tree))
+    (folder / "old.tflite").write_bytes(pack(tree))
+
+
+@needs_npu
+def test_old_casts_are_named(artifacts: Path, tmp_path: Path) -> None:
+    plant_casts(artifacts, tmp_path)
+    verdict = onnx_on_hexagon.judge(tmp_path / "old.onnx", "sm8650")
+    assert verdict.outcome == "faulty" and verdict.left[0].operation == "Cast"
     verdict = tflite_on_hexagon.judge(tmp_path / "old.tflite", "sm8650")
     assert verdict.outcome == "faulty"
     assert [(left.operation, left.layer) for left in verdict.left] == [("CAST", "network")]
