@@ -97,7 +97,9 @@ def elsewhere_sentences(document: Document) -> list[str]:
         if asked:
             good = sum(row["status"] == "pass" for row in asked)
             most = max(row["max_abs_dp"] for row in asked)
-            words.append(f"{where}: {good} of {len(asked)} answer alike, max |Δp| {most:.1e}.")
+            words.append(
+                f"{where}: {good} of {len(asked)} files answer alike, max |Δp| {most:.1e}."
+            )
     reasons = (row["reason"] for row in document["elsewhere"] if row["status"] == "unverified")
     return words + [f"Not run: {reason}." for reason in sorted(set(reasons))]
 
