@@ -109,8 +109,10 @@ class OtherRuntime:
     twin: str = ""
 
     def can_open(self, file: Path) -> bool:
-        """Whether what it would execute in the place of a file is there."""
-        return not self.twin or file.with_suffix(self.twin).exists()
+        """Whether a file's twin is there, and can be executed; always, if it needs none."""
+        if not self.twin:
+            return True
+        return file.with_suffix(self.twin).exists() and find_spec(self.package) is not None
 
 
 REFERENCE = "reference executor"
@@ -156,7 +158,7 @@ def refuse_missing(formats: Iterable[Format], config: BenchmarkConfig) -> None:
             "leave it out, or choose reference"
         )
     names = {name for row in formats for name in other_runtimes(row, config)} - {REFERENCE}
-    packages = {OTHERS[name].package for name in names}
+    packages = {OTHERS[name].package for name in names if not OTHERS[name].twin}
     if missing := sorted(name.replace("_", "-") for name in packages if find_spec(name) is None):
         raise LesionliteError(
             f"--runtimes needs runtimes that are not installed ({', '.join(missing)}): "

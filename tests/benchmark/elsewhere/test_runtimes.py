@@ -50,6 +50,17 @@ def test_what_is_not_here_is_refused_before_the_work(monkeypatch: pytest.MonkeyP
     ):
         refuse_missing([TFLITE], ALL)
     refuse_missing([TFLITE], BenchmarkConfig())
+    refuse_missing([FORMATS["coreai"]], ALL)  # it needs no more than its own packages
+
+
+def test_core_ai_is_compared_where_core_ml_can_be(
+    artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = OTHERS["Core ML's file"]
+    file = artifacts / "mobilevitv2_050-fp16.aimodel"
+    assert other.can_open(file) and not other.can_open(tmp_path / file.name)
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
+    assert not other.can_open(file)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "tflite"])
