@@ -92,6 +92,15 @@ def test_other_answers_fail() -> None:
     assert "only 0.0000 of the answers" in row.reason and "differs by 1.0000" in row.reason
 
 
+def test_near_ties_may_change_but_not_probabilities() -> None:
+    here = np.tile(np.array([[0.5, 0.49, 0.01]], np.float32), (8, 1))
+    task = Task(Path("a-fp32.onnx"), "fp32", here)
+    found = here + np.array([[-0.01, 0.01, 0]], np.float32)
+    assert check("golden images", task, found, None, 3, ties=8).status == "pass"
+    assert check("test images", task, found, None, 3, ties=1).status == "fail"
+    assert check("golden images", task, found[:, ::-1], None, 3, ties=8).status == "fail"
+
+
 def test_a_file_that_one_runtime_refuses_fails(
     artifacts: Path, run: Path, drawn: Path, tmp_path: Path
 ) -> None:
