@@ -64,8 +64,8 @@ def _why(soc: Snapdragon, log: str) -> str:
 def compile_file(path: Path, target: str, out: Path) -> None:
     """Compile a file for a Snapdragon's NPU: one operation, and the metadata of the file.
 
-    LiteRT's compiler loses what is appended to a TFLite file: the contract and the labels. They are
-    appended again.
+    LiteRT's compiler (2.3) loses what is appended to a TFLite file: the contract and the labels. So
+    they are appended again, until it keeps them.
 
     Args:
         path: A TFLite file.
