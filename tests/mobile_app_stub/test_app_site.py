@@ -96,11 +96,14 @@ def test_the_command_serves_until_it_is_stopped(web_app: Path, visit: Visit) -> 
     command = [sys.executable, "-m", "lesionlite", "serve", str(web_app), "--port", "0", "--json"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=ROOT, **pipes) as server:  # type: ignore[call-overload]
-        lines = iter(server.stderr.readline, "")
-        (address,) = re.findall(r"http://\S+", next(x for x in lines if x.startswith("next:")))
-        says(visit(address), "status", READY)
-        server.send_signal(signal.SIGINT)
-        said, _ = server.communicate(timeout=30)
+        try:
+            lines = iter(server.stderr.readline, "")
+            (address,) = re.findall(r"http://\S+", next(x for x in lines if x.startswith("next:")))
+            says(visit(address), "status", READY)
+            server.send_signal(signal.SIGINT)
+            said, _ = server.communicate(timeout=30)
+        finally:
+            server.kill()  # else a failure waits for the server, without end
     assert server.returncode == 0 and json.loads(said)["address"] == address
 
 

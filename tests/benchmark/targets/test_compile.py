@@ -103,7 +103,7 @@ def test_the_emulator_executes_the_compiled_file_and_no_changed_one(
 def test_what_an_npu_does_not_take_is_not_written(
     artifacts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = "mobilevitv2_050-fp32.tflite", "mobilevitv2_050-fp32.onnx"
+    names = "mobilevitv2_050-fp32.onnx", "mobilevitv2_050-fp32.tflite"
     folder = some_of(artifacts, tmp_path / "some", *names)
     assert main(["compile", str(folder), "--targets", "sm7550"]) == 1
     words = capsys.readouterr().out
