@@ -145,18 +145,16 @@ class Compile:
     def run(self) -> Outcome:
         """Compile, and list the files."""
         from lesionlite.benchmark.targets.compile import compile_all
+        from lesionlite.benchmark.targets.show import by_reason
         from lesionlite.export.formats import artifact_folder
         from lesionlite.export.manifest import COMPILED
 
         made, refusals = compile_all(self.artifacts, self.targets)
         for row in made:
             say(f"{row.file}  {row.size_bytes / 1e6:.1f} MB")
-        refused: dict[tuple[str, str], list[str]] = {}
-        for one in refusals:
-            refused.setdefault((one.target, one.reason), []).append(one.artifact)
-        for (target, reason), names in refused.items():
-            say(f"not compiled for {target}: {', '.join(names)}: {reason}")
-        if refused:
+        for target, reason, names in by_reason((r.target, r.reason, r.artifact) for r in refusals):
+            say(f"not compiled for {target}: {names}: {reason}")
+        if refusals:
             say(f"`lesionlite targets {self.artifacts}` names the layers to blame.")
         folder = artifact_folder(self.artifacts)
         say(f"compiled files: {folder / COMPILED}")

@@ -12,7 +12,7 @@ from typing import Any
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.benchmark.targets.hexagon import NO_FALLBACK, open_session, provider
 from lesionlite.benchmark.targets.snapdragon import Snapdragon, find_snapdragon
-from lesionlite.benchmark.targets.tflite_on_hexagon import compile_for
+from lesionlite.benchmark.targets.tflite_on_hexagon import compile_for, only_binary
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import Predictor
 from lesionlite.export.formats import first_line, read_contract
@@ -116,12 +116,12 @@ def as_onnx(content: bytes, path: Path) -> bytes:
     from onnx import TensorProto, helper
 
     graph = parse(content).subgraphs[0]
-    if len(graph.operators) != 1 or graph.operators[0].customOptions is None:
+    operator = only_binary(graph)
+    if operator is None:
         raise LesionliteError(
             f"{path} is not wholly compiled: {len(graph.operators)} operations are left; see "
             "`lesionlite targets`"
         )
-    (operator,) = graph.operators
     options = flexbuffers.Loads(bytes(operator.customOptions))
     start = options["bytecode_offset"]
     binary = content[start : start + options["bytecode_size"]]

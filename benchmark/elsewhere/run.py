@@ -12,17 +12,11 @@ from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck, Task, check
 from lesionlite.benchmark.elsewhere.gpu import GPU_OPENER
 from lesionlite.benchmark.elsewhere.npu import SUFFIXES as NPU_SUFFIXES
 from lesionlite.benchmark.elsewhere.npu import npu_opener
-from lesionlite.benchmark.elsewhere.runtimes import (
-    OTHERS,
-    REFERENCE,
-    opener_of,
-    other_runtimes,
-)
+from lesionlite.benchmark.elsewhere.runtimes import opener_of, runtimes_for
 from lesionlite.benchmark.elsewhere.x86 import run_on_x86
 from lesionlite.benchmark.evaluation_set import EvaluationSet
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.export.execute.vectors import golden_answers
-from lesionlite.export.formats import format_of
 from lesionlite.export.quantize.calibration import choose
 from lesionlite.train.data.splits import Split
 
@@ -53,8 +47,7 @@ def _in_other_runtimes(
     return [
         row
         for task in tasks
-        for name in other_runtimes(format_of(task.file), config)
-        if name == REFERENCE or OTHERS[name].can_open(task.file)
+        for name in runtimes_for(task.file, config)
         for row in _ask(_Place(name, opener_of(name), _all(evaluation)), task, evaluation, config)
     ]
 

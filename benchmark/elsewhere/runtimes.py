@@ -145,6 +145,12 @@ def other_runtimes(row: Format, config: BenchmarkConfig) -> list[str]:
     return [name for name, one in OTHERS.items() if one.suffix == row.suffix and config.runtimes]
 
 
+def runtimes_for(file: Path, config: BenchmarkConfig) -> list[str]:
+    """The names of the other runtimes that can execute a file here, too."""
+    names = other_runtimes(format_of(file), config)
+    return [name for name in names if name == REFERENCE or OTHERS[name].can_open(file)]
+
+
 def refuse_missing(formats: Iterable[Format], config: BenchmarkConfig) -> None:
     """Refuse settings that need a runtime that is missing here.
 

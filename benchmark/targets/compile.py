@@ -55,10 +55,10 @@ def compile_all(
             bar.update(task, note=f"{file.name} for {row.name}")
             try:
                 made.append(_compile(file, row))
+                _list(folder, made)  # each time, so that an interrupted command loses nothing
             except CandidateFailed as error:
                 refusals.append(Refusal(file.name, row.name, str(error)))
             bar.advance(task)
-            _list(folder, made)  # each time, so that an interrupted command loses nothing
         place = folder / COMPILED
         if place.is_dir() and not any(place.iterdir()):
             place.rmdir()

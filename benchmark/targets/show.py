@@ -1,5 +1,6 @@
 """The matrix of files and targets in words, for a terminal and for report.md."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from lesionlite.console import say
@@ -48,12 +49,20 @@ def _cell(verdict: Document | None) -> str:
 
 def sentences(document: Document) -> list[str]:
     """Why files are not taken wholly. Files with the same reason share a sentence."""
+    found = by_reason(
+        (one["target"], f"{one['outcome']}: {one['sentence']}", one["artifact"])
+        for one in document["verdicts"]
+        if one["sentence"]
+    )
+    return [f"{target}, {names}: {why}." for target, why, names in found]
+
+
+def by_reason(rows: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Rows of target, reason and artifact, with the artifacts of the same reason in one row."""
     files: dict[tuple[str, str], list[str]] = {}
-    for one in document["verdicts"]:
-        if one["sentence"]:
-            key = one["target"], f"{one['outcome']}: {one['sentence']}"
-            files.setdefault(key, []).append(one["artifact"])
-    return [f"{target}, {', '.join(names)}: {why}." for (target, why), names in files.items()]
+    for target, reason, artifact in rows:
+        files.setdefault((target, reason), []).append(artifact)
+    return [(target, reason, ", ".join(names)) for (target, reason), names in files.items()]
 
 
 def markdown(document: Document) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from lesionlite.benchmark.targets.hexagon import refuse_no_npu
 from lesionlite.benchmark.targets.snapdragon import Snapdragon, find_snapdragon
@@ -83,10 +84,15 @@ def compile_file(path: Path, target: str, out: Path) -> None:
     good, log = compile_for(path, soc, out)
     if not good:
         raise LesionliteError(_why(soc, log))
-    operators = parse(out.read_bytes()).subgraphs[0].operators
-    if len(operators) != 1:  # a binary for the NPU is one operation
+    if only_binary(parse(out.read_bytes()).subgraphs[0]) is None:
         raise LesionliteError(soc.hint or "operations are left to the CPU")
     append_files(out, read_contract(path))
+
+
+def only_binary(graph: Any) -> Any:
+    """The one operator of a graph that is wholly compiled; it holds a binary. Else None."""
+    operators = graph.operators
+    return operators[0] if len(operators) == 1 and operators[0].customOptions is not None else None
 
 
 def compile_for(path: Path, soc: Snapdragon, out: Path) -> tuple[bool, str]:
