@@ -10,12 +10,25 @@ Visit = Callable[..., Any]
 
 def says(page: Any, part: str, text: str) -> str:
     """Wait until a part of the page says this; all that it says."""
-    page.wait_for_function(
-        "([part, text]) => document.getElementById(part).textContent.includes(text)",
-        arg=[part, text],
-        timeout=60_000,
-    )
+    try:
+        page.wait_for_function(
+            "([part, text]) => document.getElementById(part).textContent.includes(text)",
+            arg=[part, text],
+            timeout=60_000,
+        )
+    except Exception as error:  # playwright's, which says only that time is over
+        raise AssertionError(f"{part} does not say {text!r}; {_state(page)}") from error
     return str(page.text_content(f"#{part}"))
+
+
+def _state(page: Any) -> str:
+    """What the page shows, and which of its workers run."""
+    shown = {part: page.text_content(f"#{part}") for part in ("status", "problem", "verdict")}
+    workers = page.evaluate(
+        "async () => { const one = await navigator.serviceWorker?.getRegistration(); return "
+        "['installing', 'waiting', 'active'].map((at) => `${at}: ${one?.[at]?.state}`); }"
+    )
+    return f"it shows {shown}; workers {[one.url for one in page.workers]}; service {workers}"
 
 
 def choose_runtime(page: Any, name: str) -> None:
