@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lesionlite.export.forms.fold import as_linear, fold_affine, with_weights
+
 PATCH = 2
 STREAM_SCALE = 1 / 16  # a power of two, so scaling does not round
 
@@ -51,60 +53,6 @@ ORT = Variant(channels_last=True, norm="instance", signed=False)
 NHWC = Variant(grouping="slices", pointwise_head=True)
 TORCH = Variant(channels_last=True, norm="group")
 GROUPED = Variant(grouping="permute", norm="in steps", cast_first=True)
-
-
-def fold_batchnorm(conv: nn.Conv2d, norm: Any) -> nn.Conv2d:
-    """One convolution equal to `conv` followed by the BatchNorm `norm` in evaluation mode."""
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    shift = norm.bias - norm.running_mean * scale
-    bias = shift if conv.bias is None else shift + conv.bias * scale
-    return with_weights(conv, conv.weight * scale[:, None, None, None], bias)
-
-
-def fold_affine(norm: nn.GroupNorm, conv: nn.Conv2d) -> nn.Conv2d:
-    """One 1x1 convolution equal to the scale and shift of `norm` followed by `conv`.
-
-    W (gamma * x + beta) + b = (W diag(gamma)) x + (W beta + b).
-    """
-    bias = conv.weight[:, :, 0, 0] @ norm.bias
-    if conv.bias is not None:
-        bias = bias + conv.bias
-    return with_weights(conv, conv.weight * norm.weight[None, :, None, None], bias)
-
-
-def with_weights(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    """A convolution with the settings of `conv` and the given weights."""
-    new = nn.Conv2d(
-        weight.shape[1] * conv.groups,
-        weight.shape[0],
-        conv.kernel_size,  # type: ignore[arg-type]
-        conv.stride,  # type: ignore[arg-type]
-        conv.padding,  # type: ignore[arg-type]
-        groups=conv.groups,
-        bias=bias is not None,
-        dtype=weight.dtype,
-    )
-    new.weight = nn.Parameter(weight.detach().clone(), requires_grad=False)
-    if bias is not None:
-        new.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
-    return new
-
-
-def as_linear(conv: nn.Conv2d) -> nn.Linear:
-    """A linear layer equal to a 1x1 convolution, for channels in the last axis."""
-    new = nn.Linear(conv.in_channels, conv.out_channels, dtype=conv.weight.dtype)
-    new.weight = nn.Parameter(conv.weight[:, :, 0, 0].clone(), requires_grad=False)
-    assert conv.bias is not None
-    new.bias = nn.Parameter(conv.bias.clone(), requires_grad=False)
-    return new
-
-
-def as_pointwise(linear: nn.Linear) -> nn.Conv2d:
-    """A 1x1 convolution equal to a linear layer, for channels in the second axis."""
-    new = nn.Conv2d(linear.in_features, linear.out_features, 1, dtype=linear.weight.dtype)
-    new.weight = nn.Parameter(linear.weight[:, :, None, None].clone(), requires_grad=False)
-    new.bias = nn.Parameter(linear.bias.clone(), requires_grad=False)
-    return new
 
 
 def into_stream(conv: nn.Conv2d) -> nn.Conv2d:

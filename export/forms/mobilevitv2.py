@@ -34,11 +34,10 @@ from lesionlite.export.forms.attention import (
     GroupedAttention,
     Normalize,
     Variant,
-    as_pointwise,
-    fold_affine,
-    fold_batchnorm,
     into_stream,
 )
+from lesionlite.export.forms.base import FromPixels
+from lesionlite.export.forms.fold import as_pointwise, fold_affine, fold_batchnorm
 
 
 def same_activation(act: nn.Module) -> nn.Module:
@@ -148,7 +147,7 @@ class MobileBlock(nn.Module):
         return self.conv_proj(x)
 
 
-class MobileForm(nn.Module):
+class MobileForm(FromPixels):
     """The whole network from pixels to probabilities, as every artifact holds it.
 
     Modules have the names of timm's, so the names in a quantization plan fit both networks.
@@ -167,7 +166,7 @@ class MobileForm(nn.Module):
         Raises:
             LesionliteError: an activation is neither SiLU nor absent.
         """
-        super().__init__()
+        super().__init__(network.stem.conv.weight.dtype, variant.cast_first)
         self.stem = ConvAct(network.stem)
         std = torch.tensor(contract.std, dtype=self.stem.conv.weight.dtype)
         self.stem.conv.weight.div_(255 * std[None, :, None, None])
@@ -192,12 +191,10 @@ class MobileForm(nn.Module):
         head.bias = nn.Parameter(network.head.fc.bias / contract.temperature, False)
         self.pointwise_head = variant.pointwise_head
         self.head: nn.Module = as_pointwise(head) if self.pointwise_head else head
-        self.dtype = head.weight.dtype  # FX cannot trace the dtype of a parameter
-        self.cast_first = variant.cast_first
         self.requires_grad_(False).eval()
 
     def logits(self, image: Tensor) -> Tensor:
-        """Image [B, 3, S, S], 0..255 in the network's dtype -> logits / temperature [B, C]."""
+        """As `FromPixels.logits`."""
         if self.mean is not None:
             image = image - self.mean
         return self.classify(self.blocks(self.stem(image)))
@@ -208,13 +205,3 @@ class MobileForm(nn.Module):
         if self.pointwise_head:
             return self.head(pooled).flatten(1)
         return self.head(pooled.flatten(1))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """uint8 [B, S, S, 3] RGB -> float probabilities [B, C]."""
-        return self.logits(self.pixels(image)).softmax(-1)
-
-    def pixels(self, image: Tensor) -> Tensor:
-        """uint8 [B, S, S, 3] -> [B, 3, S, S] in the network's dtype, as `logits` takes it."""
-        if self.cast_first:
-            return image.to(self.dtype).permute(0, 3, 1, 2)
-        return image.permute(0, 3, 1, 2).to(self.dtype)

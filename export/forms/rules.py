@@ -1,0 +1,202 @@
+"""How operations of ATen become modules of a form."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from lesionlite.errors import LesionliteError
+from lesionlite.export.forms.capture import Rule, Writer
+from lesionlite.export.forms.fold import fold_batchnorm, with_weights
+from lesionlite.export.forms.units import Add, Concatenate, GlobalMean, Multiply
+
+OUTSIDE = "network"  # the name of the network itself, for what no layer of it does
+
+
+def path(node: fx.Node) -> str:
+    """The layer of the network that executes a node, such as "blocks.0.conv"."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    return (stack[-1][0] if stack else "") or OUTSIDE
+
+
+def below(node: fx.Node, name: str) -> str:
+    """A name for what a layer does without a layer of its own."""
+    return f"{path(node)}.{name}"
+
+
+def convolution(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """A convolution of any kind; with weights that depend on the image, a function."""
+    x, weight, bias, stride, padding, dilation, groups = (
+        *args,
+        *(None, [1, 1], [0, 0], [1, 1], 1)[len(args) - 2 :],
+    )
+    if not isinstance(weight, Tensor) or isinstance(padding, str) or weight.dim() != 4:
+        return writer.call(node.target, *args)
+    window = nn.Conv2d(1, 1, 1, tuple(stride), tuple(padding), tuple(dilation))
+    window.groups = groups
+    return writer.module(path(node), with_weights(window, weight, bias), x)
+
+
+def linear(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """A linear layer; with weights that depend on the image, a function."""
+    x, weight, bias = (*args, None)[:3]
+    if not isinstance(weight, Tensor):
+        return writer.call(node.target, *args)
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, dtype=weight.dtype)
+    layer.weight = nn.Parameter(weight.clone(), requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.clone(), requires_grad=False)
+    return writer.module(path(node), layer, x)
+
+
+def batchnorm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """BatchNorm: folded into the convolution before it; else a depthwise 1x1 convolution."""
+    x, weight, bias, mean, var, _, eps = args
+    ones = torch.ones_like(var)
+    norm = SimpleNamespace(
+        weight=ones if weight is None else weight,
+        bias=torch.zeros_like(var) if bias is None else bias,
+        running_mean=mean,
+        running_var=var,
+        eps=eps,
+    )
+    before = writer.made_by(x)
+    if isinstance(before, nn.Conv2d) and len(node.args[0].users) == 1:  # type: ignore[union-attr]
+        writer.modules[str(x.target)] = fold_batchnorm(before, norm)
+        return (x,)
+    channels = len(var)
+    if x.meta.get("rank", 4) == 4 and node.args[0].meta["val"].dim() == 4:  # type: ignore[union-attr]
+        plain = nn.Conv2d(channels, channels, 1, groups=channels, bias=False, dtype=var.dtype)
+        plain.weight = nn.Parameter(ones[:, None, None, None], requires_grad=False)
+        return (writer.module(path(node), fold_batchnorm(plain, norm), x),)
+    scale = norm.weight / torch.sqrt(var + eps)
+    return (writer.call(torch.add, writer.call(torch.mul, x, scale), norm.bias - mean * scale),)
+
+
+def getitem(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """One of several results."""
+    several, index = args
+    return several[index] if isinstance(several, tuple) else writer.call(node.target, *args)
+
+
+def same(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """What changes no value: copies, dropout in evaluation mode."""
+    return args[0]
+
+
+def nothing(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """What only checks."""
+    return None
+
+
+def reshape(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """A view, which after the copies are gone may need one."""
+    sizes = [size if isinstance(size, int) else -1 for size in node.meta["val"].shape]
+    if sizes.count(-1) > 1:
+        raise LesionliteError(
+            f"{path(node)} reshapes to {node.meta['val'].shape}, where two sizes depend on the "
+            "number of images; choose another network"
+        )
+    return writer.call(torch.reshape, args[0], sizes)
+
+
+def activation(make: Any) -> Rule:
+    """The rule of an activation, given a function that makes its module from further arguments."""
+
+    def rule(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+        module = make(*args[1:])
+        name = type(module).__name__.lower()
+        return writer.module(below(node, name), module, args[0])
+
+    return rule
+
+
+def clipping(low: float = -1.0, high: float = 1.0) -> nn.Module:
+    """ReLU6 or another clipping."""
+    return nn.ReLU6() if (low, high) == (0, 6) else nn.Hardtanh(low, high)
+
+
+def combining(module: type[nn.Module]) -> Rule:
+    """The rule of a sum or product: of two tensors a module, with a constant a function."""
+
+    def rule(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+        if len(args) == 2 and all(isinstance(value, fx.Node) for value in args):
+            return writer.module(below(node, module.__name__.lower()), module(), *args)
+        return writer.call(node.target, *args)
+
+    return rule
+
+
+def concatenate(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """Several tensors behind one another."""
+    parts, axis = (*args, 0)[:2]
+    return writer.module(below(node, "concatenate"), Concatenate(axis), *parts)
+
+
+def mean(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """A mean; over all pixels, a module."""
+    x, axes, keep = (*args, False)[:3]
+    value: Any = node.args[0].meta["val"]  # type: ignore[union-attr]
+    if value.dim() != 4 or sorted(axis % 4 for axis in axes or ()) != [2, 3]:
+        return writer.call(node.target, *args)
+    made = writer.module(below(node, "mean"), GlobalMean(), x)
+    return made if keep else writer.call(torch.flatten, made, 1)
+
+
+def adaptive_mean(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """Adaptive average pooling to one pixel; to more, a function."""
+    if list(args[1]) != [1, 1]:
+        return writer.call(node.target, *args)
+    return writer.module(below(node, "mean"), GlobalMean(), args[0])
+
+
+def pooling(make: type[nn.Module]) -> Rule:
+    """The rule of a pooling with a window."""
+
+    def rule(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+        window = [tuple(value) if isinstance(value, list) else value for value in args[1:]]
+        window[1:2] = [window[1] or window[0]] if len(window) > 1 else []
+        name = "maxpool" if make is nn.MaxPool2d else "avgpool"
+        return writer.module(below(node, name), make(*window), args[0])
+
+    return rule
+
+
+def attention(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """Scaled dot-product attention, in operations that every runtime has."""
+    query, key, value, mask, *_ = (*args, None)
+    size: Any = node.args[0].meta["val"].shape[-1]  # type: ignore[union-attr]
+    scores = writer.call(torch.matmul, query, writer.call(torch.transpose, key, -2, -1))
+    scores = writer.call(torch.mul, scores, size**-0.5)
+    if mask is not None:
+        scores = writer.call(torch.add, scores, mask)
+    return writer.call(torch.matmul, writer.call(torch.softmax, scores, -1), value)
+
+
+RULES: dict[str, Rule] = {
+    "conv2d": convolution,
+    "linear": linear,
+    "_native_batch_norm_legit_no_training": batchnorm,
+    "getitem": getitem,
+    **dict.fromkeys(("clone", "detach", "contiguous", "dropout", "alias", "lift_fresh_copy"), same),
+    "_assert_tensor_metadata": nothing,
+    **dict.fromkeys(("view", "_unsafe_view", "reshape"), reshape),
+    "relu": activation(nn.ReLU),
+    "relu6": activation(nn.ReLU6),
+    "hardtanh": activation(clipping),
+    "silu": activation(nn.SiLU),
+    "gelu": activation(nn.GELU),
+    "sigmoid": activation(nn.Sigmoid),
+    "hardswish": activation(nn.Hardswish),
+    "hardsigmoid": activation(nn.Hardsigmoid),
+    "leaky_relu": activation(nn.LeakyReLU),
+    "add": combining(Add),
+    "mul": combining(Multiply),
+    "cat": concatenate,
+    "mean": mean,
+    "adaptive_avg_pool2d": adaptive_mean,
+    "max_pool2d": pooling(nn.MaxPool2d),
+    "avg_pool2d": pooling(nn.AvgPool2d),
+    "scaled_dot_product_attention": attention,
+}
