@@ -12,7 +12,7 @@ from lesionlite.export.config import ExportConfig
 from lesionlite.export.finite import refuse_infinite
 from lesionlite.export.format import Format
 from lesionlite.export.formats import FORMATS, artifact_name, refuse_missing_packages
-from lesionlite.export.forms.table import find_form, mobile_form
+from lesionlite.export.forms.table import mobile_form
 from lesionlite.export.manifest import (
     CALIBRATION,
     GOLDEN,
@@ -65,7 +65,6 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
     network, contract = load_run(run)
     model = read_record(run / SETTINGS, _RunSettings, extra=True).model
     stem = inside(out, model, run / SETTINGS)
-    find_form(model)  # refuses an unknown network before any work
     for name in _names(stem, config):
         refuse_foreign(out / name)
     refuse_infinite(network, _probes(contract), contract, run)

@@ -17,7 +17,8 @@ from lesionlite.errors import LesionliteError
 
 VERSION = 1
 NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's controls, surrogates, separators
-MAX_SIDE, MAX_RESIZE_SIDE = 1024, 4096  # pixels; larger ones do not fit a phone's memory
+# Pixels. Networks halve the side five times; larger sides do not fit a phone's memory.
+MIN_SIDE, MAX_SIDE, MAX_RESIZE_SIDE = 32, 1024, 4096
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class Contract:
         unfit = [label for label in self.labels if set(map(category, label)) & NOT_IN_A_LINE]
         if unfit:  # labels.txt, and every app's list, has a label a line
             return f"label {unfit[0]!r} holds characters that do not fit into a line of text"
-        if not 32 <= self.side <= MAX_SIDE or self.side % 32:
-            return f"side is {self.side}, it must be a multiple of 32, at most {MAX_SIDE}"
+        if not MIN_SIDE <= self.side <= MAX_SIDE:
+            return f"side is {self.side}, it must be from {MIN_SIDE} to {MAX_SIDE}"
         if not self.side <= self.resize_side <= MAX_RESIZE_SIDE:
             return (
                 f"resize_side is {self.resize_side}, it must be from side ({self.side}) to "

@@ -16,7 +16,7 @@ from lesionlite.train.data.cache import cached_pixels
 from lesionlite.train.data.decoding import open_image
 from lesionlite.train.data.splits import Split
 from lesionlite.train.imbalance import sampling_weights
-from lesionlite.train.model import declare_torchvision_operators
+from lesionlite.train.networks import declare_torchvision_operators
 from lesionlite.train.ranks import SINGLE, Ranks, first_on_machine
 
 Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]

@@ -1,16 +1,16 @@
-"""The settings of a training run, as one frozen record. Standard library only."""
+"""The settings of a training run, as one frozen record."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE, Contract
+from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE, MIN_SIDE, Contract
 from lesionlite.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
 
 # Far above any useful value. They stop a mistyped number from filling the memory.
 MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
 
 RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
-    "image size": ("side", "resize", "resize_side"),
+    "image size": ("side", "resize", "resize_side", "interpolation", "mean", "std"),
     "optimizer": ("weight_decay", "warmup", "clip", "patience", "layer_decay", "ema"),
     "class balance": ("imbalance", "beta", "draws"),
     "augmentation and regularization": (
@@ -33,7 +33,8 @@ class TrainConfig:
     alone, batch 32, rate 1.5e-3, rotation). demo: from scratch, in minutes on two cores; `build`
     without DATA uses it. The defaults shown below are the paper's."""
     model: str = "mobilevitv2_100"
-    """The timm name of a MobileViTv2: mobilevitv2_050, _075, _100, _125, _150, _175 or _200."""
+    """The timm name of a network, such as mobilevitv2_100 or mobilenetv4_conv_small; `lesionlite
+    check MODEL` says what it gives on phones."""
     weights: str = "timm"
     """Where to start: `timm` downloads ImageNet weights, `none` starts from scratch, or a FILE
     (a timm state dict in .safetensors or .pt, a checkpoint of timm's train.py, Lightning and
@@ -41,13 +42,22 @@ class TrainConfig:
     weights_ema: bool = True
     """If the FILE of --weights holds both weights and their moving average, use the weights; by
     default the average is used, as in timm's tools."""
-    side: int = 256
-    """Side of the network's square input in pixels, a multiple of 32."""
+    side: int = 0
+    """Side of the network's square input in pixels; 0 means the network's own (256 for
+    mobilevitv2_100)."""
     resize: Literal["squash", "shortest"] = "squash"
     """`squash` resizes the whole image to the square; `shortest` resizes the shorter side to
     --resize-side and crops the centre."""
     resize_side: int = 0
     """Shorter side before the crop in pixels, for `--resize shortest`; 0 means --side."""
+    interpolation: Literal["own", "nearest", "bilinear", "bicubic", "area"] = "own"
+    """How images are resized; `own` is the way that the network's published weights expect."""
+    mean: tuple[float, ...] = ()
+    """Mean of each channel, of values from 0 to 1, which is subtracted; by default the network's
+    own."""
+    std: tuple[float, ...] = ()
+    """Deviation of each channel, by which the difference is divided; by default the network's
+    own."""
     epochs: int = 60
     """Maximum number of epochs; 0 saves the starting weights untrained."""
     batch: int = 100
@@ -112,7 +122,7 @@ class TrainConfig:
             LesionliteError: a setting is wrong; names it, its value and what it may be.
         """
         refuse_types(self)
-        label = type(self).recipe
+        label, smallest = type(self).recipe, self.side or MIN_SIDE
         rules = (
             (
                 "recipe",
@@ -121,17 +131,23 @@ class TrainConfig:
             ),
             (
                 "side",
-                32 <= self.side <= MAX_SIDE and self.side % 32 == 0,
-                f"a multiple of 32, at most {MAX_SIDE} (a phone's memory holds no more)",
+                self.side == 0 or MIN_SIDE <= self.side <= MAX_SIDE,
+                f"0, or from {MIN_SIDE} to {MAX_SIDE} (a phone's memory holds no more)",
             ),
             (
                 "resize_side",
-                self.resize_side == 0 or self.side <= self.resize_side <= MAX_RESIZE_SIDE,
-                f"0, or from --side ({self.side}) to {MAX_RESIZE_SIDE}",
+                self.resize_side == 0 or smallest <= self.resize_side <= MAX_RESIZE_SIDE,
+                f"0, or from {smallest} to {MAX_RESIZE_SIDE}",
+            ),
+            ("mean", len(self.mean) in (0, 3), "three numbers, for red, green and blue"),
+            (
+                "std",
+                len(self.std) in (0, 3) and all(value > 0 for value in self.std),
+                "three numbers above 0, for red, green and blue",
             ),
             (
                 "resize_side",
-                self.resize == "shortest" or self.resize_side in (0, self.side),
+                self.resize == "shortest" or self.resize_side in (0, self.side or -1),
                 "0 with --resize squash; --resize shortest cuts the centre out",
             ),
             ("epochs", 0 <= self.epochs <= MOST_EPOCHS, f"from 0 to {MOST_EPOCHS}"),
@@ -166,5 +182,17 @@ class TrainConfig:
         Args:
             labels: [C] class names in the order of the outputs.
             note: see `Contract`.
+
+        Raises:
+            LesionliteError: timm has no network of the model's name.
         """
-        return Contract(labels, self.side, self.resize, self.resize_side, note=note)
+        from lesionlite.train.networks import expected
+
+        own = expected(self.model)
+        given: dict[str, Any] = {  # whose types Contract checks
+            "interpolation": self.interpolation.replace("own", own.interpolation),
+            "mean": self.mean or own.mean,
+            "std": self.std or own.std,
+        }
+        side = self.side or own.side
+        return Contract(labels, side, self.resize, self.resize_side, note=note, **given)

@@ -31,13 +31,13 @@ from lesionlite.train.history import write_history
 from lesionlite.train.imbalance import ens_weights
 from lesionlite.train.model import (
     all_logits,
-    build_network,
     load_run,
     moving_average,
     predict_logits,
     save_run,
     start_weights,
 )
+from lesionlite.train.networks import build_network
 from lesionlite.train.optimize import optimizer_of, training_loss
 from lesionlite.train.ranks import (
     SINGLE,
@@ -97,7 +97,8 @@ class Trainer:
         """
         config, classes = self.config, len(self.data.labels)
         network = attempt(
-            self.ranks, lambda: build_network(config.model, classes, config.drop_path)
+            self.ranks,
+            lambda: build_network(config.model, classes, config.drop_path, self.contract.side),
         )
         keep_head = config.epochs == 0  # nothing will be trained
         start = partial(

@@ -1,6 +1,5 @@
-"""Build, save and load the network. In train/, only this module imports timm."""
+"""Save and load the network, and compute its answers."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,61 +12,15 @@ from torch import Tensor, nn
 
 from lesionlite.console import track
 from lesionlite.contract import Contract
-from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.errors import LesionliteError
 from lesionlite.files import replacing, write_json, write_text
 from lesionlite.layout import CONTRACT, SETTINGS, WEIGHTS, read_settings
 from lesionlite.train import cvnets
 from lesionlite.train.data.images import Pixels
+from lesionlite.train.networks import build_network, classifiers
 from lesionlite.train.states import load_state, read_state
 
 GROUP = ("weight_decay", "lr_scale")  # equal for all parameters of a group
-_declared: list[torch.library.Library] = []
-
-
-def declare_torchvision_operators() -> None:
-    """Make torchvision importable where its compiled operators cannot be loaded.
-
-    With a CPU-only torch, torchvision's CUDA wheel cannot load its compiled part. Its import then
-    fails with "operator torchvision::nms does not exist", because it registers shape functions for
-    operators that only the compiled part declares. lesionlite calls none of them, so it is enough
-    to declare them. Can be removed when torchvision's `_meta_registrations` checks that they exist
-    (0.28.0 does not).
-    """
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]  # the half-imported package
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):
-            if not hasattr(torch.ops.torchvision, operator):
-                library.define(
-                    operator + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-                )
-        _declared.append(library)  # the operators vanish with the object that declared them
-
-
-def build_network(name: str, classes: int, drop_path: float = 0.0) -> nn.Module:
-    """Build one of timm's MobileViTv2 networks with random weights.
-
-    Args:
-        name: its name in timm.
-        classes: number of outputs.
-        drop_path: probability of skipping the last block's residual branch in training.
-
-    Raises:
-        LesionliteError: if timm has no MobileViTv2 of that name; the error lists them.
-    """
-    declare_torchvision_operators()
-    import timm
-
-    names = timm.list_models("mobilevitv2_*")
-    if name not in names:
-        raise unknown_choice("model", name, names)
-    network: nn.Module = timm.create_model(
-        name, pretrained=False, num_classes=classes, drop_path_rate=drop_path
-    )
-    return network
 
 
 def parameter_groups(
@@ -125,13 +78,14 @@ def start_weights(
     if weights == "none":
         return "random weights"
     if weights == "timm":
-        load_state(network, _download(name), "the downloaded weights", keep_head=False)
+        load_state(network, _download(name), "the downloaded weights", classifiers(network))
         return f"timm's ImageNet weights of {name}"
-    found = read_state(Path(weights), average)
+    found = read_state(Path(weights), average, network.state_dict())
     state, kind = found.tensors, ""
     if cvnets.is_cvnets(state):
         state, kind = cvnets.as_timm(state), ", an ml-cvnets checkpoint"
-    replaced = load_state(network, state, weights, keep_head)
+    heads = () if keep_head else classifiers(network)
+    replaced = load_state(network, state, weights, heads)
     new = " (its classifier is of other classes: new)" * replaced
     taken = f" ({found.description})" if found.description else ""
     return f"weights of {weights}{taken}{kind}{new}"
@@ -177,15 +131,16 @@ def load_run(folder: Path) -> tuple[nn.Module, Contract]:
     if not settings:
         raise LesionliteError(f"{folder} is no run: it has no {SETTINGS}")
     contract = Contract.read(folder / CONTRACT)
-    state = read_state(folder / WEIGHTS).tensors
-    classes = len(state["head.fc.bias"]) if "head.fc.bias" in state else len(contract.labels)
+    network = build_network(settings["model"], len(contract.labels), side=contract.side)
+    state = read_state(folder / WEIGHTS, names=network.state_dict()).tensors
+    heads = [state[key] for key in classifiers(network) if key in state]
+    classes = len(heads[0]) if heads else len(contract.labels)
     if classes != len(contract.labels):
         raise LesionliteError(
             f"contract and checkpoint in {folder} do not match: {CONTRACT} has "
             f"{len(contract.labels)} labels, {WEIGHTS} has {classes} outputs"
         )
-    network = build_network(settings["model"], classes)
-    load_state(network, state, str(folder / WEIGHTS), keep_head=True)
+    load_state(network, state, str(folder / WEIGHTS))
     return network.eval().requires_grad_(False), contract
 
 

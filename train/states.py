@@ -3,7 +3,7 @@
 import argparse
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,6 +23,7 @@ COUNTER = "num_batches_tracked"  # BatchNorm's counter, the only integer tensor
 CONVERT = (
     "convert it where it was made: import torch; from safetensors.torch import save_file; "
     "s = torch.load({file!r}, map_location='cpu', weights_only=False); "
+    "s = s.state_dict() if hasattr(s, 'state_dict') else s; "
     "s = s.get('state_dict_ema') or s.get('state_dict') or s.get('model') or s; "
     "save_file({{k: v.contiguous() for k, v in s.items()}}, 'weights.safetensors')"
 )
@@ -42,19 +43,20 @@ class State:
     description: str = ""
 
 
-def read_state(file: Path, average: bool = True) -> State:
+def read_state(file: Path, average: bool = True, names: Collection[str] = ()) -> State:
     """Read a network's weights from a file of safetensors or torch.
 
     Args:
         file: holds a state dict, or a checkpoint of timm, Lightning and the like that contains one.
         average: whether to prefer the moving average of the weights if the file holds both.
+        names: of the network's own tensors; the file may have them with a prefix of a wrapper.
 
     Raises:
         LesionliteError: if there is no such file, no state dict in it, or an unusable tensor.
     """
     document = _load(file)
     keys, state = _find_state_dict(document, average)
-    prefix, state = _strip_prefix(state, average, file)
+    prefix, state = _strip_prefix(state, average, file, names)
     if not state:
         raise LesionliteError(
             f"{file} holds no state dict: it is {_describe(document)}; expected tensors by name, "
@@ -115,7 +117,7 @@ def _find_state_dict(document: Any, average: bool) -> tuple[list[str], dict[str,
 
 
 def _strip_prefix(
-    state: Mapping[Any, Any], average: bool, file: Path
+    state: Mapping[Any, Any], average: bool, file: Path, names: Collection[str]
 ) -> tuple[str, dict[str, Tensor]]:
     """Remove the prefix that a wrapper gave the names, and all tensors without that prefix.
 
@@ -124,8 +126,8 @@ def _strip_prefix(
     """
     if any(not isinstance(k, str) for k in state):
         return "", {}
-    ends = (STEM, cvnets.FIRST)
-    found = [key.removesuffix(end) for key in state for end in ends if key.endswith(end)]
+    found = [key.removesuffix(cvnets.FIRST) for key in state if key.endswith(cvnets.FIRST)]
+    found += _prefixes(state, names)
     averaged = [prefix for prefix in found if "ema" in re.split(r"[._]", prefix)]
     plain = [prefix for prefix in found if prefix not in averaged]
     prefixes = (averaged or plain) if average else (plain or averaged)
@@ -143,6 +145,13 @@ def _strip_prefix(
     outside = [key for key in state if not key.startswith(prefix)]
     more = f" and {len(outside)} tensors of others ({outside[0]})" if outside else ""
     return f"without the prefix {prefix}{more}", inside
+
+
+def _prefixes(state: Mapping[str, Any], names: Collection[str]) -> list[str]:
+    """The prefixes with which a state dict has most of a network's names."""
+    first = next(iter(names), "")
+    ends = [key.removesuffix(first) for key in state if first and key.endswith(first)]
+    return [end for end in ends if 2 * sum(end + name in state for name in names) > len(names)]
 
 
 def _describe(document: Any) -> str:
@@ -192,7 +201,10 @@ def looks_like(state: Mapping[str, Tensor]) -> tuple[str, int | None]:
 
 
 def load_state(
-    network: torch.nn.Module, state: Mapping[str, Tensor], source: str, keep_head: bool
+    network: torch.nn.Module,
+    state: Mapping[str, Tensor],
+    source: str,
+    heads: Collection[str] = (),
 ) -> bool:
     """Load a state dict into a network.
 
@@ -200,7 +212,7 @@ def load_state(
         network: to load into.
         state: tensors by timm's names.
         source: where they come from, for errors.
-        keep_head: whether the classifier must fit, too.
+        heads: names of the classifier's tensors, which may be of other classes.
 
     Returns:
         Whether the classifier was left out because its number of classes differs.
@@ -211,8 +223,8 @@ def load_state(
     mine = network.state_dict()
     state = dict(state)
     replaced = False
-    for key in ("head.fc.weight", "head.fc.bias"):
-        if key in state and state[key].shape != mine[key].shape and not keep_head:
+    for key in heads:
+        if key in state and state[key].shape != mine[key].shape:
             del state[key]
             replaced = True
     wrong = [
@@ -220,7 +232,7 @@ def load_state(
         for key in mine
         if key in state and state[key].shape != mine[key].shape
     ]
-    missing = [key for key in mine if key not in state and not (replaced and "head.fc" in key)]
+    missing = [key for key in mine if key not in state and not (replaced and key in heads)]
     unknown = [key for key in state if key not in mine]
     problems = wrong + [f"no {key}" for key in missing] + [f"unknown {key}" for key in unknown]
     if problems:
@@ -236,8 +248,8 @@ def load_state(
 def _advice(state: Mapping[str, Tensor], mine: Mapping[str, Tensor]) -> str:
     """What the user can do about a state dict that does not fit."""
     (theirs, classes), (wanted, outputs) = looks_like(state), looks_like(mine)
-    if not theirs:
-        return "it is no MobileViTv2; give the weights of one, which --model names"
+    if not theirs or not wanted:
+        return "it is of another network; give the weights of the one that --model names"
     if theirs != wanted:
         return f"it is a {theirs}, and --model is {wanted}; pass --model {theirs}"
     if classes != outputs:

@@ -124,7 +124,7 @@ def _network(name: str, side: int) -> tuple[Any, Any]:
     """A network with random weights and statistics, and an image; side 0 takes its own side."""
     import torch
 
-    from lesionlite.train.model import declare_torchvision_operators
+    from lesionlite.train.networks import declare_torchvision_operators
 
     declare_torchvision_operators()
     timm: Any = import_module("timm")

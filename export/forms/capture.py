@@ -48,6 +48,9 @@ class Captured:
     constants: dict[str, Tensor]
 
 
+# fx's own type of it has no plain values in, so that mypy would refuse every use.
+_aggregate: Any = map_aggregate
+
 Rule = Callable[["Writer", fx.Node, list[Any]], Any]
 
 
@@ -73,9 +76,9 @@ class Writer:
                 held = stored.get(node.name)
                 values[node] = self.graph.placeholder("image") if held is None else held
             elif node.op == "output":
-                self.graph.output(self.node_of(map_aggregate(node.args[0], values.get)[0]))
+                self.graph.output(self.node_of(_aggregate(node.args[0], values.get)[0]))
             else:
-                args = list(map_aggregate(node.args, lambda v: values.get(v, v)))  # type: ignore[arg-type]
+                args = list(_aggregate(node.args, lambda v: values.get(v, v)))
                 given = {k: values.get(v, v) for k, v in node.kwargs.items()}
                 values[node] = self._one(node, args, given)
         self.graph.lint()
@@ -87,13 +90,14 @@ class Writer:
             return Batch()
         if not _depends(args) and not _depends(list(given.values())):
             return _compute(node.target, args, given)
+        given.pop("memory_format", None)
         if name in self.rules and not given:
             return self.rules[name](self, node, args)
         return self.call(node.target, *args, **given)
 
     def call(self, function: Any, *args: Any, **given: Any) -> fx.Node:
         """Write a call of a function; tensors among the arguments become constants."""
-        args, given = map_aggregate((args, given), self._argument)  # type: ignore[assignment]
+        args, given = _aggregate((args, given), self._argument)
         return self.graph.call_function(function, args, given)
 
     def module(self, name: str, module: nn.Module, *args: Any) -> fx.Node:
@@ -142,7 +146,7 @@ def capture(network: nn.Module, side: int, rules: dict[str, Rule]) -> Captured:
     """
     dtype = next(network.parameters()).dtype
     image = torch.zeros(2, 3, side, side, dtype=dtype)
-    free = ({0: torch.export.Dim.DYNAMIC},)  # type: ignore[attr-defined]
+    free = ({0: torch.export.Dim.DYNAMIC},)
     try:
         with torch.no_grad(), quiet():
             program = torch.export.export(network, (image,), dynamic_shapes=free)
@@ -175,7 +179,7 @@ def _name(target: Any) -> str:
 def _depends(values: list[Any]) -> bool:
     """Whether any value comes from the image."""
     found: list[fx.Node] = []
-    map_aggregate(values, lambda v: found.append(v) if isinstance(v, fx.Node) else v)  # type: ignore
+    _aggregate(values, lambda v: found.append(v) if isinstance(v, fx.Node) else v)
     return bool(found)
 
 
@@ -183,8 +187,6 @@ def _compute(target: Any, args: list[Any], given: dict[str, Any]) -> Any:
     """Compute what does not depend on the image, for one image: sums and products broadcast it."""
     if target in (operator.mul, operator.getitem):
         return reduce(target, args)
-    args, given = map_aggregate(  # type: ignore[assignment]
-        (args, given), lambda v: v.factor if isinstance(v, Batch) else v
-    )
+    args, given = _aggregate((args, given), lambda v: v.factor if isinstance(v, Batch) else v)
     with torch.no_grad():
         return target(*args, **given)

@@ -173,7 +173,7 @@ class MobileForm(FromPixels):
         mean = 255 * torch.tensor(contract.mean, dtype=std.dtype)
         # The stem pads with zeros after normalization, so the mean cannot fold into its bias.
         self.register_buffer("mean", mean[:, None, None] if mean.any() else None)
-        height = width = contract.side // 2
+        height = width = -(-contract.side // 2)
         blocks: list[nn.Module] = []
         for stage in network.stages:
             for block in stage:

@@ -21,6 +21,8 @@ from lesionlite.export.forms.rules import RULES
 class MobileForm(FromPixels):
     """A network of timm, from pixels to probabilities."""
 
+    mean: Tensor | None
+
     def __init__(self, network: nn.Module, contract: Contract, variant: Variant = NCHW) -> None:
         """Rewrite `network`, without changing it.
 
@@ -85,10 +87,10 @@ def _fold_scale(captured: Captured, scale: Tensor) -> None:
     graph = captured.graph
     image = next(iter(graph.nodes))
     readers = [_past_padding(node) for node in image.users]
-    first = [captured.modules.get(str(node.target)) for node in readers]
+    first: list[Any] = [captured.modules.get(str(node.target)) for node in readers]
     if all(isinstance(layer, nn.Conv2d) and layer.groups == 1 for layer in first):
         for layer in first:
-            layer.weight.data /= scale[None, :, None, None]  # type: ignore[union-attr, operator]
+            layer.weight.data /= scale[None, :, None, None]
         return
     captured.constants["scale"] = 1 / scale[:, None, None]
     with graph.inserting_after(image):

@@ -27,10 +27,8 @@ def below(node: fx.Node, name: str) -> str:
 
 def convolution(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     """A convolution of any kind; with weights that depend on the image, a function."""
-    x, weight, bias, stride, padding, dilation, groups = (
-        *args,
-        *(None, [1, 1], [0, 0], [1, 1], 1)[len(args) - 2 :],
-    )
+    defaults: list[Any] = [None, [1, 1], [0, 0], [1, 1], 1]
+    x, weight, bias, stride, padding, dilation, groups = args + defaults[len(args) - 2 :]
     if not isinstance(weight, Tensor) or isinstance(padding, str) or weight.dim() != 4:
         return writer.call(node.target, *args)
     window = nn.Conv2d(1, 1, 1, tuple(stride), tuple(padding), tuple(dilation))

@@ -1,11 +1,11 @@
-"""The table of forms. A new family of networks is one module and one row here."""
+"""The table of forms. A new way to write networks is one module and one row here."""
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any
 
 from lesionlite.contract import Contract
-from lesionlite.errors import LesionliteError
 
 
 @dataclass(frozen=True)
@@ -13,34 +13,24 @@ class Form:
     """One row of the table.
 
     Attributes:
-        families: families of timm's networks that it can rewrite. A network's family is its name
-            up to the first `_` or `.`.
+        networks: pattern of timm's names of networks, such as `mobilevitv2_*`.
         module: has a class `MobileForm(network, contract[, variant])`, a module that maps uint8
             [B, S, S, 3] to probabilities [B, C].
     """
 
-    families: tuple[str, ...]
+    networks: str
     module: str
 
 
-FORMS = (Form(("mobilevitv2",), "lesionlite.export.forms.mobilevitv2"),)
+FORMS = (
+    Form("mobilevitv2_*", "lesionlite.export.forms.mobilevitv2"),
+    Form("*", "lesionlite.export.forms.plain"),
+)
 
 
 def find_form(model: str) -> Form:
-    """The form for a network, by timm's name of it.
-
-    Raises:
-        LesionliteError: no form has its family; the error lists the families.
-    """
-    family = model.split(".")[0].split("_")[0]
-    for row in FORMS:
-        if family in row.families:
-            return row
-    known = ", ".join(family for row in FORMS for family in row.families)
-    raise LesionliteError(
-        f"{model} cannot be exported: lesionlite has no form for the family {family}; train a "
-        f"network of one of these families: {known}"
-    )
+    """The form for a network, by timm's name of it: the first row whose pattern fits."""
+    return next(row for row in FORMS if fnmatchcase(model, row.networks))
 
 
 def mobile_form(network: Any, contract: Contract, *variant: Any) -> Any:
@@ -53,7 +43,7 @@ def mobile_form(network: Any, contract: Contract, *variant: Any) -> Any:
             the module's own default.
 
     Raises:
-        LesionliteError: as `find_form`.
+        LesionliteError: the network cannot be written in this form.
     """
     row = find_form(network.pretrained_cfg["architecture"])
     return import_module(row.module).MobileForm(network, contract, *variant)

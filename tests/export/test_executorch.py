@@ -19,7 +19,7 @@ from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.metadata import Metadata
 from lesionlite.export.quiet import quiet
 from lesionlite.export.to_executorch import KEY, to_pte
-from lesionlite.train.model import build_network
+from lesionlite.train.networks import build_network
 from tests.paths import ROOT
 
 CONTRACT = Contract(labels=("Läsion", "b", "c"), side=64, mean=(0.5, 0.5, 0.5))

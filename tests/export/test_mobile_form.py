@@ -15,13 +15,13 @@ from lesionlite.export.forms.attention import (
     TORCH,
     Normalize,
     Variant,
-    fold_affine,
-    fold_batchnorm,
     group,
     ungroup,
 )
+from lesionlite.export.forms.fold import fold_affine, fold_batchnorm
 from lesionlite.export.forms.mobilevitv2 import MobileForm
-from lesionlite.train.model import build_network, predict_logits
+from lesionlite.train.model import predict_logits
+from lesionlite.train.networks import build_network
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ def _contracts() -> list[dict[str, Any]]:
         ("labels", ["one"]),
         ("labels", ["one", "one"]),
         ("labels", ["one", ""]),
-        ("side", 33),
+        ("side", 31),
         ("side", 0),
         ("resize", "pad"),
         ("resize_side", 31),
@@ -54,7 +54,7 @@ def _contracts() -> list[dict[str, Any]]:
     area = {**good, "interpolation": "area", "antialias": False}
     cases += [{"contract": area, "problem": None}]
     cases += [{"contract": {**good, name: value}, "problem": name} for name, value in bad]
-    cases.append({"contract": {**good, "side": 48, "resize_side": 48}, "problem": "side"})
+    cases.append({"contract": {**good, "side": 24, "resize_side": 24}, "problem": "side"})
     for name in ("labels", "side", "resize", "interpolation", "unsure_below", "version"):
         without = {key: value for key, value in good.items() if key != name}
         cases.append({"contract": without, "problem": name})

@@ -6,7 +6,7 @@ import pytest
 
 from lesionlite import cli
 from lesionlite.benchmark.config import RARE_FLAGS as RARE_BENCHMARK_FLAGS
-from lesionlite.contract import MAX_SIDE, Contract
+from lesionlite.contract import MAX_SIDE
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import RARE_FLAGS as RARE_EXPORT_FLAGS
 from lesionlite.train.config import RARE_FLAGS, TrainConfig
@@ -29,10 +29,12 @@ def test_no_number_may_be_absurd(name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"side": 100_000}, "a multiple of 32, at most 1024 (a phone's memory holds no more)"),
-        ({"side": 0}, "a multiple of 32"),
-        ({"resize": "shortest", "resize_side": 128}, "--resize-side is 128; it must be 0, or from"),
-        ({"resize": "shortest", "resize_side": 9999}, "0, or from --side (256) to 4096"),
+        ({"side": 100_000}, "0, or from 32 to 1024 (a phone's memory holds no more)"),
+        ({"side": 24}, "0, or from 32 to 1024"),
+        ({"mean": (0.5,)}, "three numbers, for red, green and blue"),
+        ({"std": (0.5, 0.0, 0.5)}, "three numbers above 0"),
+        ({"side": 160, "resize": "shortest", "resize_side": 128}, "it must be 0, or from 160"),
+        ({"resize": "shortest", "resize_side": 9999}, "0, or from 32 to 4096"),
         ({"resize_side": 292}, "0 with --resize squash"),
         ({"resize": "stretch"}, "--resize is"),
         ({"epochs": 10**9}, "from 0 to 100000"),
@@ -51,7 +53,7 @@ def test_settings_are_refused_with_their_reason(change: dict[str, object], said:
 
 def test_what_the_settings_allow_is_a_contract() -> None:
     for config in (*map(recipe, RECIPES), TrainConfig(side=MAX_SIDE), TrainConfig(side=32)):
-        Contract(("a", "b"), config.side, config.resize, config.resize_side)
+        assert config.contract(("a", "b")).side == (config.side or 256)
 
 
 def test_help_of_a_flag_that_switches_off_reads_after_it(

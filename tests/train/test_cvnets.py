@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lesionlite.errors import LesionliteError
-from lesionlite.train.model import build_network, start_weights
+from lesionlite.train.model import start_weights
+from lesionlite.train.networks import build_network
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 NAME = "mobilevitv2_050"
@@ -102,5 +103,5 @@ def test_another_width_or_network_of_theirs_is_refused(tmp_path: Path) -> None:
     first = {"conv_1.block.conv.weight": torch.zeros(16, 3, 3, 3)}
     first["layer_3.1.global_rep.0.pre_norm_mha.0.weight"] = torch.zeros(144)  # MobileViT, not v2
     torch.save(first, tmp_path / "mobilevit_s.pt")
-    with pytest.raises(LesionliteError, match="does not fit the network.*it is no MobileViTv2"):
+    with pytest.raises(LesionliteError, match="does not fit the network.*it is of another network"):
         start_weights(build_network(NAME, 1000), NAME, str(tmp_path / "mobilevit_s.pt"), False)

@@ -4,7 +4,7 @@ from torch import nn
 
 from lesionlite.errors import LesionliteError
 from lesionlite.train.device import Float32Conv, pick_device, spare_bf16
-from lesionlite.train.model import build_network
+from lesionlite.train.networks import build_network
 
 
 def error_of(convolution: nn.Module, x: torch.Tensor) -> float:

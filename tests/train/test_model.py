@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from lesionlite.errors import LesionliteError
 from lesionlite.layout import CONTRACT, SETTINGS, WEIGHTS
-from lesionlite.train.model import build_network, load_run, start_weights
+from lesionlite.train.model import load_run, start_weights
+from lesionlite.train.networks import build_network
 from lesionlite.train.states import read_state
 
 
@@ -22,7 +23,7 @@ def test_the_network_has_the_papers_size() -> None:
 
 
 def test_an_unknown_model_lists_the_right_ones() -> None:
-    with pytest.raises(LesionliteError, match=r"mobilevitv2_10.*choose from: .*mobilevitv2_050"):
+    with pytest.raises(LesionliteError, match="did you mean .*mobilevitv2_100.*list_models"):
         build_network("mobilevitv2_10", 14)
 
 

@@ -37,8 +37,8 @@ function findProblem(c) {
   if (!Array.isArray(c.labels) || c.labels.length < 2 || !c.labels.every(named))
     return "needs at least two labels, none of them empty";
   if (new Set(c.labels).size !== c.labels.length) return "has labels that are not unique";
-  if (!Number.isInteger(c.side) || c.side < 32 || c.side % 32)
-    return `has side ${c.side}, which must be a multiple of 32`;
+  if (!Number.isInteger(c.side) || c.side < 32)
+    return `has side ${c.side}, which must be a whole number from 32`;
   if (!RESIZE_RULES.includes(c.resize))
     return `has resize ${c.resize}, which must be one of ${RESIZE_RULES.join(", ")}`;
   if (!Number.isInteger(c.resize_side) || c.resize_side < c.side)

@@ -99,8 +99,8 @@ extension KeyedDecodingContainer where Key == Field {
     }
 
     fileprivate func side() throws -> Int {
-        guard let side = whole(.side), side >= 32, side.isMultiple(of: 32) else {
-            throw Fault("has side \(text(number(.side))), which must be a multiple of 32")
+        guard let side = whole(.side), side >= 32 else {
+            throw Fault("has side \(text(number(.side))), which must be a whole number from 32")
         }
         return side
     }

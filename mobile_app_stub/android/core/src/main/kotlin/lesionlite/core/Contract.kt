@@ -5,7 +5,7 @@ import org.json.JSONException
 import org.json.JSONObject
 
 private const val VERSION = 1
-private const val STRIDE = 32
+private const val MIN_SIDE = 32
 
 enum class Resize { SQUASH, SHORTEST }
 
@@ -52,8 +52,8 @@ private class ContractReader(private val json: JSONObject) {
         val version = json.opt("version")
         demand(version == VERSION) { "has version $version, this app reads version $VERSION" }
         val side = whole("side")
-        demand(side >= STRIDE && side % STRIDE == 0) {
-            "has side ${json.opt("side")}, which must be a multiple of $STRIDE"
+        demand(side >= MIN_SIDE) {
+            "has side ${json.opt("side")}, which must be a whole number from $MIN_SIDE"
         }
         val resizeSide = whole("resize_side")
         demand(resizeSide >= side) {
