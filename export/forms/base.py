@@ -26,7 +26,11 @@ class FromPixels(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """uint8 [B, S, S, 3] RGB -> float probabilities [B, C]."""
-        return self.logits(self.pixels(image)).softmax(-1)
+        return self.scores(image).softmax(-1)
+
+    def scores(self, image: Tensor) -> Tensor:
+        """uint8 [B, S, S, 3] RGB -> logits / temperature [B, C]."""
+        return self.logits(self.pixels(image))
 
     def pixels(self, image: Tensor) -> Tensor:
         """uint8 [B, S, S, 3] -> [B, 3, S, S] in the network's dtype, as `logits` takes it."""

@@ -132,6 +132,8 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
             signed,
         )
         swap(form, name, layer)
+        if node.clipping:  # the grid of what it writes begins at 0
+            swap(form, node.clipping, nn.Identity())
     return form
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx
 
 from lesionlite.export.quantize.quant_params import QuantParams
-from lesionlite.export.quantize.wiring import Hook, Wiring, watching
+from lesionlite.export.quantize.wiring import Wiring
 from lesionlite.train.data.images import Pixels
 
 BATCH = 25
@@ -17,6 +18,15 @@ SAMPLE = 100_000  # values kept of each tensor, from all images together
 # Parts of the observed range that `mse` tries.
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
 PERCENTILE = 99.99
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "SiLU": F.silu,
+    "ReLU": F.relu,
+    "ReLU6": F.relu6,
+    "Hardswish": F.hardswish,
+    "GELU": F.gelu,
+    "Sigmoid": F.sigmoid,
+    "Hardsigmoid": F.hardsigmoid,
+}
 
 
 @dataclass(frozen=True)
@@ -34,48 +44,59 @@ class TensorStatistics:
     sample: Tensor
 
 
-def observe(
-    form: nn.Module, wiring: Wiring, images: Pixels, seed: int
-) -> dict[str, TensorStatistics]:
+def observe(wiring: Wiring, images: Pixels, seed: int) -> dict[str, TensorStatistics]:
     """Run the calibration images, and collect statistics of every layer's input and output.
 
     Args:
-        form: the float mobile form.
-        wiring: the form's.
+        wiring: of the float mobile form.
         images: uint8 [N, S, S, 3].
         seed: of the values that are sampled.
 
     Returns:
         Statistics by tensor name.
     """
-    generator = torch.Generator().manual_seed(seed)
-    each = max(1, SAMPLE // len(images))
-    low: dict[str, float] = {}
-    high: dict[str, float] = {}
-    kept: dict[str, list[Tensor]] = {}
-
-    def note(name: str, tensor: Tensor) -> None:
-        flat = tensor.reshape(len(tensor), -1)
-        low[name] = min(low.get(name, 0.0), float(flat.min()))
-        high[name] = max(high.get(name, 0.0), float(flat.max()))
-        index = torch.randint(flat.shape[1], (each,), generator=generator)
-        kept.setdefault(name, []).append(flat[:, index].flatten())
-
-    def watch(name: str) -> Hook:
-        node = wiring.layers[name]
-
-        def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-            if node.input.startswith(f"{name}.") or node.input in from_activations:
-                note(node.input, given[0])
-            note(node.output, made)
-
-        return hook
-
-    from_activations = {node.output for node in wiring.activations.values()}
-    with watching(form, {name: watch(name) for name in wiring.layers}):
+    observer = _Observer(wiring, max(1, SAMPLE // len(images)), seed)
+    with torch.no_grad():
         for batch in torch.from_numpy(images).split(BATCH):
-            form(batch)
-    return {name: TensorStatistics(low[name], high[name], torch.cat(kept[name])) for name in kept}
+            observer.run(batch)
+    return observer.statistics()
+
+
+class _Observer(fx.Interpreter):
+    """Runs a network, and collects statistics of the tensors that a wiring names."""
+
+    def __init__(self, wiring: Wiring, each: int, seed: int) -> None:
+        super().__init__(wiring.program)
+        self.names, self.each = wiring.tensors, each
+        self.generator = torch.Generator().manual_seed(seed)
+        self.low: dict[str, float] = {}
+        self.high: dict[str, float] = {}
+        self.kept: dict[str, list[Tensor]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one node, and look at what it gives."""
+        made = super().run_node(n)
+        if n.name in self.names:
+            self._note(self.names[n.name], made)
+        return made
+
+    def _note(self, name: str, tensor: Tensor) -> None:
+        flat = tensor.reshape(len(tensor), -1)
+        self.low[name] = min(self.low.get(name, 0.0), float(flat.min()))
+        self.high[name] = max(self.high.get(name, 0.0), float(flat.max()))
+        index = torch.randint(flat.shape[1], (self.each,), generator=self.generator)
+        self.kept.setdefault(name, []).append(flat[:, index].flatten())
+
+    def statistics(self) -> dict[str, TensorStatistics]:
+        """What was collected, by tensor."""
+        return {
+            name: TensorStatistics(self.low[name], self.high[name], torch.cat(kept))
+            for name, kept in self.kept.items()
+        }
+
+
+def _unchanged(x: Tensor) -> Tensor:
+    return x
 
 
 def min_max(values: TensorStatistics, activation: str) -> QuantParams:
@@ -96,9 +117,7 @@ def mse(values: TensorStatistics, activation: str) -> QuantParams:
     A SiLU maps values far below zero to almost zero. The grid need not cover them, so it can be
     finer elsewhere.
     """
-    activate: Callable[[Tensor], Tensor] = {"SiLU": F.silu, "ReLU": F.relu}.get(
-        activation, lambda x: x
-    )
+    activate = FUNCTIONS.get(activation, _unchanged)
     exact = activate(values.sample)
 
     def error(ends: tuple[float, float]) -> float:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from lesionlite.console import track
 from lesionlite.export.config import ExportConfig
-from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.export.forms.base import FromPixels
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quantized_form import quantize
 from lesionlite.export.quantize.ranges import BATCH, choose_grids, observe
@@ -59,7 +59,7 @@ def _pinned_threads() -> Iterator[None]:
 
 
 @_pinned_threads()
-def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Plan:
+def make_plan(form: FromPixels, calibration: Pixels, config: ExportConfig) -> Plan:
     """Make the plan for w8a8.
 
     Args:
@@ -71,15 +71,15 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
     images = torch.from_numpy(calibration)
     wiring = trace(form, images[:1])
     grids = choose_grids(
-        wiring, observe(form, wiring, calibration, config.calibration_seed), config.ranges
+        wiring, observe(wiring, calibration, config.calibration_seed), config.ranges
     )
-    layers = tuple(wiring.layers)[:-1]
+    layers = tuple(name for name in wiring.layers if name not in wiring.heads)
     all_int8 = Plan(
         layers=layers,
         activations=tuple(wiring.silus()),
         grids=grids,
         corrections=bias_corrections(form, wiring, grids, layers, images),
-        sensitivity=sensitivities(form, wiring, grids, _subsample(images, SENSITIVITY_IMAGES)),
+        sensitivity=sensitivities(wiring, grids, _subsample(images, SENSITIVITY_IMAGES)),
         macs={name: node.macs for name, node in wiring.layers.items()},
         rule=config.ranges,
         images=len(images),
@@ -95,7 +95,7 @@ def make_plan(form: MobileForm, calibration: Pixels, config: ExportConfig) -> Pl
 
 
 def make_integer_plan(
-    form: MobileForm, plan: Plan, calibration: Pixels, config: ExportConfig
+    form: FromPixels, plan: Plan, calibration: Pixels, config: ExportConfig
 ) -> Plan:
     """The plan for w8a8-int: every depthwise convolution is in 8 bits, too, and it is tuned again.
 
@@ -127,7 +127,7 @@ def make_integer_plan(
 class PlanEvaluator:
     """Measures how much a plan changes the answers of the mobile form on some images."""
 
-    def __init__(self, form: MobileForm, wiring: Wiring, images: Tensor) -> None:
+    def __init__(self, form: FromPixels, wiring: Wiring, images: Tensor) -> None:
         """Compute the float form's logits once, for uint8 images [N, S, S, 3]."""
         self.form, self.wiring, self.images = form, wiring, images
         self.reference = logits(form, images)
@@ -252,4 +252,4 @@ def _back_to_int8(all_int8: Plan, plan: Plan, evaluator: PlanEvaluator, target: 
 @torch.no_grad()
 def logits(form: Any, images: Tensor) -> Tensor:
     """Logits [N, C] of the mobile form or its quantized copy, for uint8 images [N, S, S, 3]."""
-    return torch.cat([form.logits(form.pixels(batch)) for batch in images.split(BATCH)])
+    return torch.cat([form.scores(batch) for batch in images.split(BATCH)])

@@ -1,10 +1,12 @@
 """How much the answers change if one layer is quantized, and how much its outputs' means do."""
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from lesionlite.console import track
-from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.export.forms.base import FromPixels
 from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quantize.quantized_form import (
     FakeQuantize,
@@ -33,49 +35,76 @@ def divergence(logits: Tensor, reference: Tensor) -> float:
 class Probe:
     """Measures a change of one layer quickly.
 
-    It keeps each block's input in the float network, so only the blocks from the changed layer on
-    have to run again.
+    It keeps the tensors of the float network through which all information passes, one between
+    each two blocks, so only what follows the last of them before the changed layer runs again.
     """
 
-    def __init__(self, form: MobileForm, images: Tensor) -> None:
-        """Run the float form once, on uint8 images [N, S, S, 3]."""
-        self.form, self.pixels = form, form.pixels(images)
-        self.inputs: list[Tensor] = []
-
-        def keep(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-            self.inputs.append(given[0])
-
-        with watching(form, {f"blocks.{index}": keep for index in range(len(form.blocks))}):
-            self.reference = form.logits(self.pixels)
+    def __init__(self, program: fx.GraphModule, images: Tensor) -> None:
+        """Run the float network once, on uint8 images [N, S, S, 3]."""
+        self.program, self.images = program, images
+        self.nodes = list(program.graph.nodes)
+        self.place = {str(n.target): i for i, n in enumerate(self.nodes) if n.op == "call_module"}
+        keeper = _Keeper(program, _cuts(self.nodes))
+        self.reference = keeper.run(images)
+        self.kept = keeper.kept
 
     def divergence(self, name: str) -> float:
-        """Divergence of the form as it is now: only the layer or activation `name` may differ."""
-        first, *rest = name.split(".")
-        if first == "stem":
-            return divergence(self.form.logits(self.pixels), self.reference)
-        index = int(rest[0]) if first == "blocks" else len(self.inputs) - 1
-        x = self.inputs[index]
-        for block in list(self.form.blocks)[index:]:
-            x = block(x)
-        return divergence(self.form.classify(x), self.reference)
+        """Divergence of the network as it is: only the layer or activation `name` may differ."""
+        before = [index for index in self.kept if index < self.place[name]]
+        known: dict[fx.Node, Any] = {}
+        if before:
+            done = self.nodes[: before[-1] + 1]
+            known = {node: None for node in done if node.op not in ("get_attr", "placeholder")}
+            known[done[-1]] = self.kept[before[-1]]
+        runner = fx.Interpreter(self.program)
+        return divergence(runner.run(self.images, initial_env=known), self.reference)
+
+
+class _Keeper(fx.Interpreter):
+    """Runs a network, and keeps what some of its nodes give."""
+
+    def __init__(self, program: fx.GraphModule, places: dict[fx.Node, int]) -> None:
+        super().__init__(program)
+        self.places, self.kept = places, dict[int, Any]()
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one node."""
+        made = super().run_node(n)
+        if n in self.places:
+            self.kept[self.places[n]] = made
+        return made
+
+
+def _cuts(nodes: list[fx.Node]) -> dict[fx.Node, int]:
+    """The nodes whose result alone is needed by what follows, and their places."""
+    order = {node: index for index, node in enumerate(nodes)}
+    needed: set[fx.Node] = set()
+    found = {}
+    for index, node in enumerate(nodes):
+        if node.op in ("get_attr", "output"):
+            continue
+        needed = {one for one in {*needed, node} if any(order[u] > index for u in one.users)}
+        if needed == {node} and node.op == "call_module":
+            found[node] = index
+    return found
 
 
 @torch.no_grad()
 def sensitivities(
-    form: MobileForm, wiring: Wiring, grids: dict[str, QuantParams], images: Tensor
+    wiring: Wiring, grids: dict[str, QuantParams], images: Tensor
 ) -> dict[str, float]:
     """The divergence, in nats, if one layer or SiLU is quantized alone; by its name.
 
     Args:
-        form: the float mobile form; it is the same afterwards.
-        wiring: the form's.
+        wiring: of the float mobile form; its program is the same afterwards.
         grids: scale and zero point by tensor.
         images: uint8 [N, S, S, 3].
     """
-    probe = Probe(form, images)
+    program = wiring.program
+    probe = Probe(program, images)
     units: dict[str, nn.Module] = {
         name: QuantizedLayer(
-            form.get_submodule(name),
+            program.get_submodule(name),
             FakeQuantize(grids[node.input], True),
             FakeQuantize(grids[node.output], True),
         )
@@ -85,14 +114,14 @@ def sensitivities(
         units[name] = QuantizedSiLU(grids[wiring.activations[name].output], True)
     found = {}
     for name, module in track(units.items(), "sensitivity of each layer", len(units)):
-        before = swap(form, name, module)
+        before = swap(program, name, module)
         found[name] = probe.divergence(name)
-        swap(form, name, before)
+        swap(program, name, before)
     return found
 
 
 def bias_corrections(
-    form: MobileForm,
+    form: FromPixels,
     wiring: Wiring,
     grids: dict[str, QuantParams],
     layers: tuple[str, ...],
@@ -114,6 +143,7 @@ def bias_corrections(
         By layer, what to add to the bias of each output channel.
     """
     sums: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
     rounded = {
         name: QuantizedLayer(
             form.get_submodule(name),
@@ -128,11 +158,12 @@ def bias_corrections(
             error = made - rounded[name](given[0])
             channel = 1 if isinstance(module, nn.Conv2d) else error.dim() - 1
             shift = error.mean([axis for axis in range(error.dim()) if axis != channel])
-            sums[name] = sums.get(name, torch.zeros_like(shift)) + shift * len(made) / len(images)
+            sums[name] = sums.get(name, torch.zeros_like(shift)) + shift * len(made)
+            counts[name] = counts.get(name, 0) + len(made)
 
         return hook
 
     with watching(form, {name: watch(name) for name in layers}):
         for batch in images.split(BATCH):
             form(batch)
-    return {name: tuple(sums[name].tolist()) for name in layers}
+    return {name: tuple((sums[name] / counts[name]).tolist()) for name in layers}

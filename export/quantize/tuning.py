@@ -84,7 +84,7 @@ def tune(
     batches = _batches(len(images), plan.seed)
     for _ in track(range(steps), "tuning grids and biases", steps):
         batch = next(batches)
-        answer = model.logits(model.pixels(images[batch])).log_softmax(1)
+        answer = model.scores(images[batch]).log_softmax(1)
         loss = F.kl_div(answer, target[batch], reduction="batchmean", log_target=True)
         optimizer.zero_grad()
         loss.backward()

@@ -1,20 +1,23 @@
-"""Find out which tensors each layer of the mobile form reads and writes, by running one image.
+"""Find out which tensors each layer and operation of a form reads and writes, from its graph.
 
-A quantization plan names a layer by its module, and a tensor by the layer or activation that writes
+A quantization plan names a layer by its module, and a tensor by the layer or operation that writes
 it: `NAME.out`. A tensor that something else writes, such as a norm, is `NAME.in` after the first
 layer that reads it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+
+from lesionlite.export.forms import units
 
 LAYERS = (nn.Conv2d, nn.Linear)
-ACTIVATIONS = (nn.SiLU, nn.ReLU)
+CLIPPING = (nn.ReLU, nn.ReLU6)
+ACTIVATIONS = (nn.SiLU, nn.Hardswish, nn.GELU, nn.Sigmoid, nn.Hardsigmoid, *CLIPPING)
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,14 @@ class Node:
 
     Attributes:
         input: name of the tensor it reads.
-        output: name of the tensor it writes.
+        output: name of the tensor it writes; if it is clipped, of the clipped tensor.
         macs: multiply-adds for one image; 0 for an activation.
         elements: number of values in the output.
         weights: number of weights; 0 for an activation.
         kind: class of the module, such as "SiLU".
         activation: name of the activation that reads the output, or "".
+        clipping: name of the ReLU or ReLU6 that alone reads what the layer writes, or "". Integer
+            kernels clip to the range of the output anyway, so it costs nothing in 8 bits.
     """
 
     input: str
@@ -38,14 +43,26 @@ class Node:
     weights: int
     kind: str
     activation: str = ""
+    clipping: str = ""
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """The nodes of a network, in the order of execution."""
+    """The nodes of a network, in the order of execution.
+
+    Attributes:
+        layers: convolutions and linear layers, by name.
+        activations: by name, but for those that a layer's `clipping` names.
+        heads: layers whose results no other layer reads: the last one, in most networks.
+        program: the network as a graph, from uint8 images to logits; its modules are the form's.
+        tensors: names of tensors, by the names of the graph's nodes.
+    """
 
     layers: dict[str, Node]
     activations: dict[str, Node]
+    heads: tuple[str, ...] = ()
+    program: Any = field(default=None, compare=False, repr=False)
+    tensors: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def silus(self) -> dict[str, tuple[str, str]]:
         """The layer before and the layer after each SiLU that is between two layers; by SiLU."""
@@ -86,35 +103,121 @@ def watching(network: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
             handle.remove()
 
 
+class _Tracer(fx.Tracer):
+    """Traces a form from images to logits; layers, activations and units stay whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.traced_func_name = "scores"
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is one node of the graph."""
+        own = type(m).__module__ == units.__name__
+        return own or super().is_leaf_module(m, module_qualified_name)
+
+
+class _Sizes(fx.Interpreter):
+    """Notes how many values each node of a graph gives."""
+
+    def __init__(self, program: fx.GraphModule) -> None:
+        super().__init__(program)
+        self.found: dict[fx.Node, int] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one node."""
+        made = super().run_node(n)
+        self.found[n] = made.numel() if isinstance(made, Tensor) else 0
+        return made
+
+
 def trace(form: nn.Module, image: Tensor) -> Wiring:
-    """Run the mobile form on one image, uint8 [1, S, S, 3], and record its layers and tensors."""
-    names: dict[int, str] = {}
-    alive: list[Any] = []  # a freed tensor's id could be given to another
+    """Record the layers, activations and tensors of a form.
+
+    Args:
+        form: see `FromPixels`.
+        image: uint8 [1, S, S, 3], to run it once.
+    """
+    graph = _Tracer().trace(form)
+    program = fx.GraphModule(form, graph)
+    sizes = _Sizes(program)
+    with torch.no_grad():
+        sizes.run(image)
+    modules: dict[str, Any] = dict(form.named_modules())
+    of_kind: dict[fx.Node, Any] = {node: modules[str(node.target)] for node in graph.nodes if node.op == "call_module"}
+    clipped = _clipped(of_kind)
+    names: dict[fx.Node, str] = {}
     layers: dict[str, Node] = {}
     activations: dict[str, Node] = {}
+    for node, module in of_kind.items():
+        name = str(node.target)
+        if isinstance(module, nn.Identity):
+            continue
+        if node in clipped.values() or not isinstance(module, (*LAYERS, *ACTIVATIONS)):
+            continue
+        source = names.setdefault(_source(node, of_kind), f"{name}.in")
+        last = clipped.get(node, node)
+        names[last] = f"{last.target}.out"
+        is_layer = isinstance(module, LAYERS)
+        (layers if is_layer else activations)[name] = Node(
+            source,
+            names[last],
+            sizes.found[node] * module.weight[0].numel() if is_layer else 0,
+            sizes.found[node],
+            module.weight.numel() if is_layer else 0,
+            type(module).__name__,
+            clipping=str(last.target) if last is not node else "",
+        )
+    return _complete(layers, activations, program, names, _heads(graph, of_kind))
 
-    def note(name: str) -> Hook:
-        def hook(module: Any, given: tuple[Tensor], made: Tensor) -> None:
-            alive.extend((given[0], made))
-            source = names.setdefault(id(given[0]), f"{name}.in")
-            names[id(made)] = f"{name}.out"
-            weights = module.weight.numel() if isinstance(module, LAYERS) else 0
-            macs = made.numel() * module.weight[0].numel() if weights else 0
-            nodes = layers if weights else activations
-            kind = type(module).__name__
-            nodes[name] = Node(source, f"{name}.out", macs, made.numel(), weights, kind)
 
-        return hook
+def _source(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> fx.Node:
+    """The node that computes what a module reads."""
+    source: Any = node.args[0]
+    while isinstance(modules.get(source), nn.Identity):
+        source = source.args[0]
+    return source  # type: ignore[no-any-return]
 
-    watched = {
-        name: note(name)
-        for name, module in form.named_modules()
-        if isinstance(module, (*LAYERS, *ACTIVATIONS))
-    }
-    with watching(form, watched):
-        form(image)
+
+def _clipped(modules: dict[fx.Node, nn.Module]) -> dict[fx.Node, fx.Node]:
+    """The clipping behind each layer that has one, if nothing else reads the layer."""
+    found = {}
+    for node, module in modules.items():
+        readers = list(node.users)
+        if isinstance(module, LAYERS) and len(readers) == 1:
+            after = modules.get(readers[0])
+            if isinstance(after, CLIPPING):
+                found[node] = readers[0]
+    return found
+
+
+def _heads(graph: fx.Graph, modules: dict[fx.Node, nn.Module]) -> tuple[str, ...]:
+    """The layers between which and the output there is no other layer."""
+    found: list[str] = []
+    waiting, seen = list(graph.output_node().all_input_nodes), set()
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if isinstance(modules.get(node), LAYERS):
+            found.append(str(node.target))
+        else:
+            waiting += node.all_input_nodes
+    return tuple(found)
+
+
+def _complete(
+    layers: dict[str, Node],
+    activations: dict[str, Node],
+    program: fx.GraphModule,
+    names: dict[fx.Node, str],
+    heads: tuple[str, ...],
+) -> Wiring:
     behind = {node.input: name for name, node in activations.items()}
     return Wiring(
         {n: replace(node, activation=behind.get(node.output, "")) for n, node in layers.items()},
         activations,
+        heads,
+        program,
+        {node.name: name for node, name in names.items()},
     )

@@ -69,7 +69,9 @@ def test_wiring_names_each_tensor_once(form: MobileForm, wiring: Wiring) -> None
     assert layers[f"{attention}.query"].input == layers[f"{attention}.value"].input
     assert layers["blocks.0.conv2_kxk.conv"].input == "blocks.0.conv1_1x1.act.out"
     assert layers["blocks.1.conv1_1x1.conv"].input == "blocks.0.conv3_1x1.conv.out"
-    assert layers[f"{attention}.value"].activation == f"{attention}.act"
+    assert layers[f"{attention}.value"].clipping == f"{attention}.act"
+    assert layers[f"{attention}.value"].output == f"{attention}.act.out"
+    assert wiring.heads == ("head",)
     assert len(wiring.silus()) == 25
     conv = layers["blocks.0.conv1_1x1.conv"]
     weight = form.blocks[0].conv1_1x1.conv.weight  # type: ignore[union-attr]
@@ -156,7 +158,7 @@ def test_layers_that_are_not_needed_in_float_go_back(
     form: MobileForm, wiring: Wiring, images: np.ndarray, plan: Plan
 ) -> None:
     pixels = torch.from_numpy(images)
-    grids = choose_grids(wiring, observe(form, wiring, images, 0), "mse")
+    grids = choose_grids(wiring, observe(wiring, images, 0), "mse")
     bad = wiring.layers["blocks.3.conv3_1x1.conv"].input
     grids[bad] = QuantParams(40 * grids[bad].scale, grids[bad].zero_point)
     layers = tuple(wiring.layers)
@@ -183,10 +185,10 @@ def test_sensitivity_notices_a_layer_on_a_bad_grid(
     form: MobileForm, wiring: Wiring, images: np.ndarray
 ) -> None:
     sample = torch.from_numpy(images[:6])
-    grids = choose_grids(wiring, observe(form, wiring, images, 0), "mse")
-    before = sensitivities(form, wiring, grids, sample)
+    grids = choose_grids(wiring, observe(wiring, images, 0), "mse")
+    before = sensitivities(wiring, grids, sample)
     bad = wiring.layers["blocks.3.conv3_1x1.conv"].input
-    after = sensitivities(form, wiring, {**grids, bad: QuantParams(3.0, 10)}, sample)
+    after = sensitivities(wiring, {**grids, bad: QuantParams(3.0, 10)}, sample)
     assert after["blocks.3.conv3_1x1.conv"] > 10 * before["blocks.3.conv3_1x1.conv"]
     assert after["head"] == before["head"]
     logits = torch.randn(4, 3)

@@ -21,7 +21,7 @@ from lesionlite.export.quantize.wiring import Wiring
 @pytest.fixture(scope="module")
 def plan(form: MobileForm, wiring: Wiring, images: np.ndarray) -> Plan:
     """All in 8 bits, every grid ten times too coarse."""
-    chosen = choose_grids(wiring, observe(form, wiring, images, 0), "mse")
+    chosen = choose_grids(wiring, observe(wiring, images, 0), "mse")
     grids = {name: QuantParams(10 * grid.scale, grid.zero_point) for name, grid in chosen.items()}
     layers = tuple(wiring.layers)
     return Plan(
