@@ -223,8 +223,10 @@ def group_by_slices(x: Tensor, height: int, width: int) -> Tensor:
     """
     half, channels = width // PATCH, x.shape[1]
     pairs = x.permute(0, 2, 3, 1).reshape(-1, height // PATCH, width, PATCH * channels)
-    rows = pairs.split(half, 2)
-    groups = torch.cat([part for row in rows for part in row.split(channels, 3)], 1)
+    upper, lower = pairs.split(half, 2)  # not in a loop, which FX cannot trace
+    upper_left, upper_right = upper.split(channels, 3)
+    lower_left, lower_right = lower.split(channels, 3)
+    groups = torch.cat([upper_left, upper_right, lower_left, lower_right], 1)
     return groups.reshape(-1, PATCH**2, height * half // PATCH, channels).permute(0, 3, 1, 2)
 
 
@@ -232,8 +234,8 @@ def ungroup_by_slices(x: Tensor, height: int, width: int) -> Tensor:
     """[B, C, 4, H*W/4] -> [B, C, H, W]: the inverse of `group_by_slices`."""
     half, channels = width // PATCH, x.shape[1]
     groups = x.permute(0, 2, 3, 1).reshape(-1, PATCH * height, half, channels)
-    parts = groups.split(height // PATCH, 1)
-    rows = [torch.cat(parts[start : start + PATCH], 3) for start in (0, PATCH)]
+    upper_left, upper_right, lower_left, lower_right = groups.split(height // PATCH, 1)
+    rows = torch.cat([upper_left, upper_right], 3), torch.cat([lower_left, lower_right], 3)
     return torch.cat(rows, 2).reshape(-1, height, width, channels).permute(0, 3, 1, 2)
 
 

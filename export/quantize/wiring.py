@@ -137,37 +137,57 @@ def trace(form: nn.Module, image: Tensor) -> Wiring:
         form: see `FromPixels`.
         image: uint8 [1, S, S, 3], to run it once.
     """
-    graph = _Tracer().trace(form)
-    program = fx.GraphModule(form, graph)
+    program = fx.GraphModule(form, _Tracer().trace(form))
     sizes = _Sizes(program)
     with torch.no_grad():
         sizes.run(image)
-    modules: dict[str, Any] = dict(form.named_modules())
-    of_kind: dict[fx.Node, Any] = {node: modules[str(node.target)] for node in graph.nodes if node.op == "call_module"}
-    clipped = _clipped(of_kind)
-    names: dict[fx.Node, str] = {}
-    layers: dict[str, Node] = {}
-    activations: dict[str, Node] = {}
-    for node, module in of_kind.items():
-        name = str(node.target)
-        if isinstance(module, nn.Identity):
-            continue
-        if node in clipped.values() or not isinstance(module, (*LAYERS, *ACTIVATIONS)):
-            continue
-        source = names.setdefault(_source(node, of_kind), f"{name}.in")
-        last = clipped.get(node, node)
-        names[last] = f"{last.target}.out"
-        is_layer = isinstance(module, LAYERS)
-        (layers if is_layer else activations)[name] = Node(
+    return _Reader(program, dict(form.named_modules()), sizes.found).wiring()
+
+
+class _Reader:
+    """Reads the layers, activations and tensors out of a graph."""
+
+    def __init__(
+        self, program: fx.GraphModule, modules: dict[str, Any], sizes: dict[fx.Node, int]
+    ) -> None:
+        self.program, self.sizes = program, sizes
+        calls = [node for node in program.graph.nodes if node.op == "call_module"]
+        self.modules: dict[fx.Node, Any] = {node: modules[str(node.target)] for node in calls}
+        self.clipped = _clipped(self.modules)
+        self.names: dict[fx.Node, str] = {}
+
+    def wiring(self) -> Wiring:
+        """What was read."""
+        layers: dict[str, Node] = {}
+        activations: dict[str, Node] = {}
+        for node, module in self.modules.items():
+            if isinstance(module, LAYERS):
+                layers[str(node.target)] = self._node(node, module)
+            elif isinstance(module, ACTIVATIONS) and node not in self.clipped.values():
+                activations[str(node.target)] = self._node(node, module)
+        behind = {node.input: name for name, node in activations.items()}
+        return Wiring(
+            {n: replace(one, activation=behind.get(one.output, "")) for n, one in layers.items()},
+            activations,
+            _heads(self.program.graph, self.modules),
+            self.program,
+            {node.name: name for node, name in self.names.items()},
+        )
+
+    def _node(self, node: fx.Node, module: Any) -> Node:
+        source = self.names.setdefault(_source(node, self.modules), f"{node.target}.in")
+        last = self.clipped.get(node, node)
+        self.names[last] = f"{last.target}.out"
+        is_layer, elements = isinstance(module, LAYERS), self.sizes[node]
+        return Node(
             source,
-            names[last],
-            sizes.found[node] * module.weight[0].numel() if is_layer else 0,
-            sizes.found[node],
-            module.weight.numel() if is_layer else 0,
-            type(module).__name__,
+            self.names[last],
+            macs=elements * module.weight[0].numel() if is_layer else 0,
+            elements=elements,
+            weights=module.weight.numel() if is_layer else 0,
+            kind=type(module).__name__,
             clipping=str(last.target) if last is not node else "",
         )
-    return _complete(layers, activations, program, names, _heads(graph, of_kind))
 
 
 def _source(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> fx.Node:
@@ -204,20 +224,3 @@ def _heads(graph: fx.Graph, modules: dict[fx.Node, nn.Module]) -> tuple[str, ...
         else:
             waiting += node.all_input_nodes
     return tuple(found)
-
-
-def _complete(
-    layers: dict[str, Node],
-    activations: dict[str, Node],
-    program: fx.GraphModule,
-    names: dict[fx.Node, str],
-    heads: tuple[str, ...],
-) -> Wiring:
-    behind = {node.input: name for name, node in activations.items()}
-    return Wiring(
-        {n: replace(node, activation=behind.get(node.output, "")) for n, node in layers.items()},
-        activations,
-        heads,
-        program,
-        {node.name: name for node, name in names.items()},
-    )
