@@ -26,9 +26,11 @@ from lesionlite.console import say
 from lesionlite.contract import Contract
 from lesionlite.documents import read_json, read_record
 from lesionlite.errors import LesionliteError
+from lesionlite.export.check import refuse_unfit
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.execute.golden import export_with_golden
 from lesionlite.export.formats import artifact_name, refuse_missing_packages
+from lesionlite.export.forms.table import find_form
 from lesionlite.export.manifest import MANIFEST
 from lesionlite.export.quantize.calibration import calibration_files
 from lesionlite.export.toolchains import versions
@@ -182,6 +184,9 @@ def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
     if not exported and not untrained:  # before the export, which takes minutes
         split = evaluation_split(plan.data, Contract.read(run / CONTRACT).labels, plan.skip_bad)
     if training and untrained:
+        if not find_form(training.model).proven:
+            formats = dict.fromkeys(row.name for row, _ in plan.exporting.pairs())
+            refuse_unfit(training.model, training.side, list(formats))
         split = _train(plan, run, training, memory, untrained)
     elif training:
         _keep(plan, run, training)

@@ -32,6 +32,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "lesionlite.train.commands",
         "Measure images per second: of the loader, of the training step, and of both together.",
     ),
+    "check": (
+        "lesionlite.export.commands",
+        "Say what a network gives on phones before it is trained: formats, layers, sizes.",
+    ),
     "export": (
         "lesionlite.export.commands",
         "Convert a run to TorchScript, ONNX, TFLite, Core ML and ExecuTorch files, quantized too.",

@@ -1,0 +1,84 @@
+"""`lesionlite check`: what a network gives, and that a planted fault of a format shows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lesionlite import cli
+from lesionlite.benchmark.build import build
+from lesionlite.errors import LesionliteError
+from lesionlite.export import to_onnx
+from lesionlite.export.check import check_network, refuse_unfit
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.format import Runner
+from lesionlite.train.config import TrainConfig
+
+MODEL = "mobilenetv3_small_050"
+
+
+def test_a_network_is_converted_and_compared() -> None:
+    found = check_network(MODEL, 64, ("torchscript", "onnx"))
+    assert found.passed and (found.model, found.side) == (MODEL, 64)
+    assert [row.format for row in found.formats] == ["torchscript", "onnx"]
+    for row in found.formats:
+        assert row.outcome == "right" and row.max_dp is not None and row.max_dp < 1e-4
+        assert row.size_bytes is not None and row.size_bytes > 4 * 0.9 * found.parameters
+    assert 0.9 < sum(found.layers.values()) / found.macs < 1  # all but the last layer
+    assert found.floats["Hardswish"] > 10 and "classifier" not in found.layers
+
+
+def test_a_wrong_file_and_a_refusal_show(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = to_onnx.load
+
+    def wrong(path: Path, threads: int) -> Runner:
+        runner = right(path, threads)
+        return Runner(lambda image: np.roll(runner.classify(image), 1), runner.runtime)
+
+    monkeypatch.setattr(to_onnx, "load", wrong)
+    assert cli.main(["check", MODEL, "--side", "64", "--formats", "onnx", "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)["formats"]
+    assert row["outcome"] == "wrong" and "a probability is off by" in row["sentence"]
+
+    def refuse(*_: Any) -> None:
+        raise NotImplementedError("No converter for aten.thing\nand a traceback")
+
+    monkeypatch.setattr(to_onnx, "_export", refuse)
+    with pytest.raises(LesionliteError) as caught:
+        refuse_unfit(MODEL, 64, ["onnx"])
+    assert "cannot be exported to onnx: NotImplementedError: No converter for aten.thing" in str(
+        caught.value
+    )
+
+
+def test_build_says_the_same_before_training(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise NotImplementedError("No converter for aten.thing")
+
+    monkeypatch.setattr(to_onnx, "_export", refuse)
+    training = TrainConfig(model=MODEL, weights="none", side=64)
+    with pytest.raises(LesionliteError, match="cannot be exported to onnx: .*aten.thing"):
+        build(tmp_path / "out", drawn, training=training, exporting=ExportConfig(("onnx",)))
+    assert not (tmp_path / "out" / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["mobilenetv9"], "timm has no model 'mobilenetv9'"),
+        ([MODEL, "--side", "8"], "--side is 8; it must be 0, or from 32"),
+        ([MODEL, "--formats", "onx"], "did you mean 'onnx'"),
+        (["inception_v4", "--side", "32"], "cannot classify RGB images of 32 x 32"),
+    ],
+)
+def test_wrong_choices_get_a_sentence(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", *arguments]) == 2
+    assert said in capsys.readouterr().err
