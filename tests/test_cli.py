@@ -96,7 +96,7 @@ def test_wrong_choices_list_the_right_ones(
     assert "fp32, fp16, w8" in sentence(capsys, *export, "--precisions", "half")
     assert "did you mean 'train'" in sentence(capsys, "trian")
     data = image_folder(tmp_path / "data")
-    wrong = ("train", data, "--out", tmp_path / "r", "--weights", "none", "--model", "resnet50")
+    wrong = ("train", data, "--out", tmp_path / "r", "--weights", "none", "--model", "mobilevitv2")
     assert "mobilevitv2_100" in sentence(capsys, *wrong)
 
 

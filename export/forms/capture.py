@@ -190,3 +190,9 @@ def _compute(target: Any, args: list[Any], given: dict[str, Any]) -> Any:
     args, given = _aggregate((args, given), lambda v: v.factor if isinstance(v, Batch) else v)
     with torch.no_grad():
         return target(*args, **given)
+
+
+def pads_zeros(node: fx.Node) -> bool:
+    """Whether a node pads a tensor with zeros."""
+    is_padding = str(node.target).startswith("aten.pad.")
+    return is_padding and node.args[2:3] in ((), ("constant",)) and not any(node.args[3:])

@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 from lesionlite.contract import Contract
 from lesionlite.export.forms.attention import NCHW, Variant
 from lesionlite.export.forms.base import FromPixels
-from lesionlite.export.forms.capture import Captured, capture
+from lesionlite.export.forms.capture import Captured, capture, pads_zeros
 from lesionlite.export.forms.rules import RULES
 
 
@@ -102,8 +102,7 @@ def _fold_scale(captured: Captured, scale: Tensor) -> None:
 
 def _past_padding(node: fx.Node) -> fx.Node:
     """The reader of a padded tensor: zeros stay zeros when they are scaled."""
-    is_padding = str(node.target).startswith("aten.pad") and len(node.users) == 1
-    return next(iter(node.users)) if is_padding and not any(node.args[3:]) else node
+    return next(iter(node.users)) if pads_zeros(node) and len(node.users) == 1 else node
 
 
 def _fold_temperature(captured: Captured, temperature: float) -> None:

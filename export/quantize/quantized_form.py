@@ -126,7 +126,7 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
         source = FakeQuantize(plan.grids[node.input], signed)
         layer = QuantizedLayer(
             form.get_submodule(name),
-            nn.Identity() if node.input in on_grid else source,
+            nn.Identity() if node.input in on_grid and not node.passed else source,
             FakeQuantize(plan.grids[node.output], signed),
             torch.tensor(shift),
             signed,

@@ -19,6 +19,7 @@ from lesionlite.export.quantize.quantized_form import SIGMOID
 from lesionlite.export.quantize.wiring import Wiring
 from lesionlite.export.tflite_file import constant, operator_names, pack, parse
 
+PASSING = ("PAD", "MAX_POOL_2D")  # they leave values on their grid
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
@@ -144,9 +145,10 @@ class Recipe:
         self._on_grid(source, grids[node.input])
         self._on_grid(operator.outputs[0], grids[node.output])
         before = model.writer.get(source)
-        if before is not None and model.code(before) == "PAD":
+        while before is not None and model.code(before) in PASSING:
             self._on_grid(before.inputs[0], grids[node.input])
             self.compute(before, 8)
+            before = model.writer.get(before.inputs[0])
         self.compute(operator, 8)
         if node.activation in self._plan.activations:
             sigmoid, product = _silu(model, operator.outputs[0])

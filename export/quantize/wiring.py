@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from lesionlite.export.forms import units
+from lesionlite.export.forms.capture import pads_zeros
 
 LAYERS = (nn.Conv2d, nn.Linear)
 CLIPPING = (nn.ReLU, nn.ReLU6)
@@ -32,6 +33,8 @@ class Node:
         weights: number of weights; 0 for an activation.
         kind: class of the module, such as "SiLU".
         activation: name of the activation that reads the output, or "".
+        passed: whether the values come through padding or max pooling, which leave them on their
+            grid.
         clipping: name of the ReLU or ReLU6 that alone reads what the layer writes, or "". Integer
             kernels clip to the range of the output anyway, so it costs nothing in 8 bits.
     """
@@ -43,6 +46,7 @@ class Node:
     weights: int
     kind: str
     activation: str = ""
+    passed: bool = False
     clipping: str = ""
 
 
@@ -175,7 +179,8 @@ class _Reader:
         )
 
     def _node(self, node: fx.Node, module: Any) -> Node:
-        source = self.names.setdefault(_source(node, self.modules), f"{node.target}.in")
+        writer, passed = _source(node, self.modules)
+        source = self.names.setdefault(writer, f"{node.target}.in")
         last = self.clipped.get(node, node)
         self.names[last] = f"{last.target}.out"
         is_layer, elements = isinstance(module, LAYERS), self.sizes[node]
@@ -186,16 +191,19 @@ class _Reader:
             elements=elements,
             weights=module.weight.numel() if is_layer else 0,
             kind=type(module).__name__,
+            passed=passed,
             clipping=str(last.target) if last is not node else "",
         )
 
 
-def _source(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> fx.Node:
-    """The node that computes what a module reads."""
+def _source(node: fx.Node, modules: dict[fx.Node, nn.Module]) -> tuple[fx.Node, bool]:
+    """The node that computes what a module reads, and whether the values are padded or pooled."""
     source: Any = node.args[0]
-    while isinstance(modules.get(source), nn.Identity):
+    passed = False
+    while isinstance(modules.get(source), nn.Identity | nn.MaxPool2d) or pads_zeros(source):
+        passed |= not isinstance(modules.get(source), nn.Identity)
         source = source.args[0]
-    return source  # type: ignore[no-any-return]
+    return source, passed
 
 
 def _clipped(modules: dict[fx.Node, nn.Module]) -> dict[fx.Node, fx.Node]:
