@@ -175,6 +175,7 @@ def _benchmark(
             labels=contract.labels,
             config=config,
             note=contract.note,
+            disclaimer=contract.disclaimer,
             unsettled=tuple(name for name, c in timed.items() if not c.settled),
             drifts=drifts,
             elsewhere=elsewhere,

@@ -223,7 +223,8 @@ class Predict:
             say(f"{image}: " + ("not sure: " if unsure else "") + best)
         if predictor.contract.note:
             say(f"Note: trained on {predictor.contract.note}.")
-        say("Not a medical device.")
+        if predictor.contract.disclaimer:
+            say(predictor.contract.disclaimer)
         document = {"model": str(self.model), "note": predictor.contract.note, "images": rows}
         return document, 0
 

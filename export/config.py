@@ -56,7 +56,7 @@ class ExportConfig:
     license: str = ""
     """The model's license, by name or address."""
     description: str = ""
-    """What the model is. "Not a medical device" is added if it is missing."""
+    """What the model is. The disclaimer of the training data is added if it is missing."""
     model_version: str = ""
     """Your version number of the model."""
 
@@ -108,7 +108,7 @@ class ExportConfig:
 
     def metadata(self, contract: Contract) -> Metadata:
         """The description that is written into every file."""
-        words = describe(self.description, len(contract.labels), contract.note)
+        words = describe(self.description, contract)
         return Metadata(words, self.author, self.license, self.model_version)
 
     def has_integers(self) -> bool:

@@ -2,7 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
-DISCLAIMER = "Not a medical device: no output of it is a diagnosis."
+from lesionlite.contract import Contract
+
 INPUT = "8-bit RGB image, resized and cropped as the contract says."
 LABEL = "The likeliest class."
 PROBABILITIES = "Probability of each class, in the order of the contract's labels."
@@ -19,7 +20,7 @@ class Metadata:
         version: the author's own version number.
     """
 
-    description: str = DISCLAIMER
+    description: str = ""
     author: str = ""
     license: str = ""
     version: str = ""
@@ -29,17 +30,17 @@ class Metadata:
         return {name: value for name, value in asdict(self).items() if value}
 
 
-def describe(description: str, classes: int, note: str) -> str:
-    """A description that always holds the disclaimer and the note on the training images.
+def describe(description: str, contract: Contract) -> str:
+    """A description that always holds the contract's disclaimer and its note on the images.
 
     Args:
         description: the user's words; if empty, a neutral sentence replaces them.
-        classes: number of classes.
-        note: the contract's note.
+        contract: of the model.
     """
-    words = [description.strip() or f"Image classifier of {classes} classes."]
-    if note:
-        words.append(f"Trained on {note}.")
-    if "not a medical device" not in description.lower():
-        words.append(DISCLAIMER)
+    words = [description.strip() or f"Image classifier of {len(contract.labels)} classes."]
+    if contract.note:
+        words.append(f"Trained on {contract.note}.")
+    said = contract.disclaimer.partition(":")[0].lower()  # its first words, if the user said them
+    if said and said not in description.lower():
+        words.append(contract.disclaimer)
     return " ".join(words)

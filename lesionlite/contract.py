@@ -16,6 +16,9 @@ from lesionlite.documents import Mismatch, parse_json, read_json, structure
 from lesionlite.errors import LesionliteError
 
 VERSION = 1
+# Of data that `prepare` and the demo make. Contracts without the field are older than it, and all
+# came with this sentence.
+MEDICAL = "Not a medical device: no output of it is a diagnosis."
 NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's controls, surrogates, separators
 # Pixels. Networks halve the side five times; larger sides do not fit a phone's memory.
 MIN_SIDE, MAX_SIDE, MAX_RESIZE_SIDE = 32, 1024, 4096
@@ -42,6 +45,8 @@ class Contract:
         temperature: logits are divided by it before the softmax (Guo et al. 2017, eq. 9).
         unsure_below: where the largest probability is below it, an app says "not sure".
         note: a caveat that every result repeats, e.g. that the images are drawn.
+        disclaimer: a sentence that every file, report and app shows, e.g. that this is no medical
+            device.
         version: of this record's format.
     """
 
@@ -56,6 +61,7 @@ class Contract:
     temperature: float = 1.0
     unsure_below: float = 0.0
     note: str = ""
+    disclaimer: str = ""
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -139,7 +145,10 @@ class Contract:
     @classmethod
     def _from_document(cls, read: Callable[[], Any], source: str) -> "Contract":
         try:
-            contract: Contract = structure(read(), cls)
+            document = read()
+            if isinstance(document, dict):
+                document = {"disclaimer": MEDICAL, **document}
+            contract: Contract = structure(document, cls)
             return contract
         except (Mismatch, LesionliteError) as error:
             raise LesionliteError(f"{source} holds no usable contract: {error}") from error

@@ -1,9 +1,10 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lesionlite.contract import Contract
+from lesionlite.contract import MEDICAL, Contract
 from lesionlite.errors import LesionliteError
 
 GOOD = Contract(labels=("a", "b"), side=64, mean=(0.1, 0.2, 0.3), note="drawn")
@@ -11,6 +12,12 @@ GOOD = Contract(labels=("a", "b"), side=64, mean=(0.1, 0.2, 0.3), note="drawn")
 
 def test_json_round_trip() -> None:
     assert Contract.from_json(GOOD.to_json()) == GOOD
+
+
+def test_contracts_older_than_the_disclaimer_keep_it() -> None:
+    document = json.loads(GOOD.to_json())
+    del document["disclaimer"]
+    assert Contract.from_json(json.dumps(document)).disclaimer == MEDICAL
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from lesionlite.command import SHOWN, Json, Outcome
 from lesionlite.console import say
+from lesionlite.contract import Contract
 from lesionlite.flags import given_flags, switches
+from lesionlite.layout import CONTRACT
 from lesionlite.train.config import RARE_FLAGS, TrainConfig
 from lesionlite.train.data.folders import find_named, sentences
 from lesionlite.train.data.prepare import PrepareConfig, prepare
@@ -208,7 +210,8 @@ class Explain:
             say(f"{row.image}: {row.label} {row.probability:.3f}")
         if len(made) > SHOWN:
             say(f"and {len(made) - SHOWN} more")
-        say("Not a medical device.")
+        if disclaimer := Contract.read(self.model / CONTRACT).disclaimer:
+            say(disclaimer)
         say(f"pictures: {self.out}")
         say(f"next: lesionlite predict {self.model} IMAGE")
         return {"out": str(self.out), "images": [asdict(row) for row in made]}, 0

@@ -176,12 +176,13 @@ class TrainConfig:
         )
         refuse_settings(self, rules)
 
-    def contract(self, labels: tuple[str, ...], note: str = "") -> Contract:
+    def contract(self, labels: tuple[str, ...], note: str = "", disclaimer: str = "") -> Contract:
         """The contract of a network trained with these settings.
 
         Args:
             labels: [C] class names in the order of the outputs.
             note: see `Contract`.
+            disclaimer: likewise.
 
         Raises:
             LesionliteError: timm has no network of the model's name.
@@ -193,6 +194,8 @@ class TrainConfig:
             "interpolation": self.interpolation.replace("own", own.interpolation),
             "mean": self.mean or own.mean,
             "std": self.std or own.std,
+            "note": note,
+            "disclaimer": disclaimer,
         }
         side = self.side or own.side
-        return Contract(labels, side, self.resize, self.resize_side, note=note, **given)
+        return Contract(labels, side, self.resize, self.resize_side, **given)

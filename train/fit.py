@@ -105,8 +105,8 @@ def _check(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Rank
     _check_run_folder(run, config, resume)
     _check_batch(config, ranks)
     dataset, domains = read_dataset(data), read_domains(data)
-    contract = config.contract(dataset.labels, dataset.note)
-    _refuse_unwritable(data, [dataset.note, domains])
+    contract = config.contract(dataset.labels, dataset.note, dataset.disclaimer)
+    _refuse_unwritable(data, [dataset.note, dataset.disclaimer, domains])
     for label in dataset.empty_classes():
         say(f"{label} has no training image; it stays a class of the contract")
     dataset, signatures, bad = decode_all(dataset, config.skip_bad)

@@ -79,6 +79,7 @@ class Report:
     labels: tuple[str, ...]
     config: BenchmarkConfig
     note: str
+    disclaimer: str
     unsettled: tuple[str, ...] = ()  # artifacts whose times did not settle in the warm-up
     drifts: tuple[Drift, ...] = ()
     elsewhere: tuple[CrossRuntimeCheck, ...] = ()
@@ -105,6 +106,7 @@ class Report:
         return {
             "passed": self.passed,
             "note": self.note,
+            "disclaimer": self.disclaimer,
             "labels": list(self.labels),
             "reference": self.reference,
             "rows": [row.document() for row in self.rows],

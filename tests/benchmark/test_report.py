@@ -21,6 +21,7 @@ from lesionlite.benchmark.report.markdown import CSV, csv_text, markdown
 from lesionlite.benchmark.report.record import Report, Result, reference_document
 from lesionlite.benchmark.report.text import show, verdict
 from lesionlite.benchmark.resize import Drift
+from lesionlite.contract import MEDICAL
 from lesionlite.verdicts import REPORT_JSON, read_verdicts
 from tests.paths import ROOT
 
@@ -71,6 +72,7 @@ def made_up() -> Report:
         labels=LABELS,
         config=BenchmarkConfig(min_recall=("Melanoma=-0.5",)),
         note="drawn images, of no medical meaning",
+        disclaimer=MEDICAL,
     )
 
 

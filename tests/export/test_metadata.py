@@ -5,17 +5,18 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lesionlite.contract import Contract
+from lesionlite.contract import MEDICAL, Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.execute.predictor import load
 from lesionlite.export.formats import FORMATS, read_contract
-from lesionlite.export.metadata import DISCLAIMER, describe
+from lesionlite.export.metadata import describe
 from lesionlite.export.run import export
 from lesionlite.export.tflite_metadata import LABELS
 from lesionlite.layout import CONTRACT
@@ -41,16 +42,19 @@ def told(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_description_never_lacks_the_disclaimer() -> None:
-    assert describe("", 14, "") == f"Image classifier of 14 classes. {DISCLAIMER}"
-    assert describe("Mine.", 2, "drawn images") == f"Mine. Trained on drawn images. {DISCLAIMER}"
-    assert describe("Mine: NOT a medical device.", 2, "") == "Mine: NOT a medical device."
+    skin = Contract(("a", "b"), disclaimer=MEDICAL)
+    assert describe("", skin) == f"Image classifier of 2 classes. {MEDICAL}"
+    drawn = replace(skin, note="drawn images")
+    assert describe("Mine.", drawn) == f"Mine. Trained on drawn images. {MEDICAL}"
+    assert describe("Mine: NOT a medical device.", skin) == "Mine: NOT a medical device."
+    assert describe("", Contract(("0", "1"))) == "Image classifier of 2 classes."
 
 
 def expect(said: dict[str, str]) -> None:
     assert said["author"] == "Ann Author" and said["license"] == "CC-BY-4.0"
     assert said["version"] == "3.1"
     assert said["description"].startswith("Sorts drawn spots. Trained on drawn images")
-    assert said["description"].endswith(DISCLAIMER)
+    assert said["description"].endswith(MEDICAL)
 
 
 def test_torchscript_has_extra_files(told: Path) -> None:
@@ -146,7 +150,7 @@ def test_facts_that_nobody_gave_are_left_out(artifacts: Path) -> None:
     for name in TFLITE:
         about = tflite_metadata(artifacts / name)
         assert about.author is None and about.license is None and about.version is None
-        assert DISCLAIMER in about.description.decode()
+        assert MEDICAL in about.description.decode()
 
 
 CLIENT = """

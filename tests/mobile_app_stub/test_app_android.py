@@ -86,7 +86,7 @@ FAULTS = {
         ("Preprocessor.kt", "round(it * scale)", "(it * scale + 0.5)", "geometry"),
         ("Ranking.kt", "< contract.unsureBelow", "< 0", "ranking"),
         ("Golden.kt", "else Double.NaN", "else 0.0", "golden answers"),
-        ("Contract.kt", " && side % STRIDE == 0", "", "contracts"),
+        ("Contract.kt", "side >= MIN_SIDE", "side >= 0", "contracts"),
         ("Golden.kt", "verdict.passed -> null", "true -> null", "one answer for every image"),
         ("Selector.kt", "log.crashed(accelerator)", "last", "an accelerator that crashed"),
     ],

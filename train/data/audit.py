@@ -206,7 +206,11 @@ def decode_all(
     for name, before, after in zip(("val", "test"), splits[1:], (val, *test), strict=False):
         for label in before.emptied(after):
             say(f"{name}/ has no image of {label} left that can be decoded")
-    return Dataset(train, val, test[0] if test else None, dataset.note), signatures, list(bad)
+    return (
+        Dataset(train, val, test[0] if test else None, dataset.note, dataset.disclaimer),
+        signatures,
+        list(bad),
+    )
 
 
 def _first_of(split: Split, label: str) -> Path:

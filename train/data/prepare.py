@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lesionlite.console import track
+from lesionlite.contract import MEDICAL
 from lesionlite.documents import read_json
 from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.files import fingerprint, replacing, write_json
@@ -155,6 +156,7 @@ def _prepare(config: PrepareConfig) -> Summary:
         document = {
             "labels": CLASSES,
             "note": "",
+            "disclaimer": MEDICAL,
             "domains": DOMAINS,
             "sources": [source.flag.removeprefix("--") for source in sources],
             "split": config.split.name if config.split else "",

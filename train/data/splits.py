@@ -24,6 +24,7 @@ class About:
     """The fields of `dataset.json` that are read. Other fields are allowed."""
 
     note: str = ""
+    disclaimer: str = ""
     domains: Domains = field(default_factory=dict)
 
 
@@ -112,6 +113,7 @@ class Dataset:
     val: Split
     test: Split | None
     note: str
+    disclaimer: str = ""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -139,7 +141,7 @@ def read_dataset(folder: Path) -> Dataset:
             val/ or test/ that train/ lacks, or an invalid dataset.json.
     """
     need_folder(folder)
-    note = read_about(folder).note
+    about = read_about(folder)
     read_domains(folder)  # needed only after training; errors must come before it
     if not (folder / "train").is_dir():
         raise LesionliteError(
@@ -157,7 +159,7 @@ def read_dataset(folder: Path) -> Dataset:
         for name in ("val", "test")
         if (folder / name).is_dir() or name == "val"
     }
-    return Dataset(train, others["val"], others.get("test"), note)
+    return Dataset(train, others["val"], others.get("test"), about.note, about.disclaimer)
 
 
 def read_about(folder: Path) -> About:

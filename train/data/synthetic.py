@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from lesionlite.console import track
+from lesionlite.contract import MEDICAL
 from lesionlite.documents import read_json
 from lesionlite.errors import LesionliteError
 from lesionlite.files import replacing, write_json
@@ -242,7 +243,14 @@ def draw_dataset(folder: Path, images: int, seed: int = 0) -> Path:
     Raises:
         LesionliteError: if `folder` holds something else.
     """
-    record = {"labels": list(CLASSES), "note": NOTE, "images": images, "seed": seed, "version": 2}
+    record = {
+        "labels": list(CLASSES),
+        "note": NOTE,
+        "disclaimer": MEDICAL,
+        "images": images,
+        "seed": seed,
+        "version": 2,
+    }
     if read_json(folder / DATASET) == record:
         return folder
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):

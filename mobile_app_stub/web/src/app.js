@@ -84,6 +84,7 @@ async function choose(key) {
   say("Loading the model …");
   await attempt(async () => {
     const loaded = await client.ask("load");
+    part("warning").textContent = loaded.disclaimer;
     part("note").textContent = loaded.note && `Trained on ${loaded.note}.`;
     model = loaded;
     const verdict = recall(key, model);

@@ -17,6 +17,7 @@ const INTERPOLATIONS = ["nearest", "bilinear", "bicubic", "area"];
  * @property {boolean} antialias whether the filter widens when the image shrinks
  * @property {number} unsure_below if the largest probability is below it, the page says "not sure"
  * @property {string} note a sentence to show with every result; may be empty
+ * @property {string} disclaimer a sentence that the page always shows; may be empty
  */
 
 /**

@@ -51,7 +51,8 @@ class Engine {
     } catch (error) {
       throw new Problem(`This browser cannot run ${found} (${firstLine(error)}).`);
     }
-    return { name: found, sha256: this.entry.sha256, threads, note: this.contract.note };
+    const { note, disclaimer } = this.contract;
+    return { name: found, sha256: this.entry.sha256, threads, note, disclaimer };
   }
 
   /** Classify a photo, and measure the time in milliseconds: in total, and of the model alone. */

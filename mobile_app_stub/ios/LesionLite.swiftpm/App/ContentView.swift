@@ -24,7 +24,11 @@ struct ContentView: View {
             }
             .navigationTitle("Classify a photo")
             .navigationBarTitleDisplayMode(.inline)
-            .safeAreaInset(edge: .top) { Disclaimer(note: session.contract?.note ?? "") }
+            .safeAreaInset(edge: .top) {
+                Disclaimer(
+                    disclaimer: session.contract?.disclaimer ?? "",
+                    note: session.contract?.note ?? "")
+            }
             .safeAreaInset(edge: .bottom) { buttons }
         }
         .task { await session.start() }

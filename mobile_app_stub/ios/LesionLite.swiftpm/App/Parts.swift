@@ -3,11 +3,13 @@ import SwiftUI
 
 /// Always visible.
 struct Disclaimer: View {
+    let disclaimer: String
     let note: String
 
     var body: some View {
         VStack(alignment: .leading) {
-            Text("Not a medical device: no answer is a diagnosis. Photos stay on this device.")
+            if !disclaimer.isEmpty { Text(disclaimer) }
+            Text("Photos stay on this device.")
             if !note.isEmpty { Text(note) }
         }
         .font(.footnote)

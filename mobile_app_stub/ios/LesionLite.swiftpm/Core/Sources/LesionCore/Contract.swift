@@ -24,6 +24,8 @@ public struct Contract: Decodable, Equatable, Sendable {
     public let unsureBelow: Double
     /// A sentence to show with every result; may be empty.
     public let note: String
+    /// A sentence that the app always shows; may be empty.
+    public let disclaimer: String
 
     /// Reads contract.json and refuses what this app cannot honour.
     ///
@@ -55,6 +57,7 @@ public struct Contract: Decodable, Equatable, Sendable {
         }
         unsureBelow = try fields.threshold()
         note = (try? fields.decode(String.self, forKey: .note)) ?? ""
+        disclaimer = (try? fields.decode(String.self, forKey: .disclaimer)) ?? ""
     }
 }
 
@@ -68,7 +71,7 @@ private struct Fault: Error {
 }
 
 private enum Field: String, CodingKey {
-    case version, labels, side, resize, interpolation, antialias, note
+    case version, labels, side, resize, interpolation, antialias, note, disclaimer
     case resizeSide = "resize_side"
     case unsureBelow = "unsure_below"
 }

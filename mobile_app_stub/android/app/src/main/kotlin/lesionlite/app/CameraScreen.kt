@@ -30,10 +30,16 @@ import androidx.compose.ui.unit.dp
 import androidx.compose.ui.viewinterop.AndroidView
 import androidx.lifecycle.compose.LocalLifecycleOwner
 import java.io.ByteArrayOutputStream
+import lesionlite.core.Contract
 
 /** The camera's preview and a button that takes a photo. It needs the camera permission. */
 @Composable
-fun CameraScreen(onTaken: (ByteArray) -> Unit, onFailed: () -> Unit, onBack: () -> Unit) {
+fun CameraScreen(
+    contract: Contract?,
+    onTaken: (ByteArray) -> Unit,
+    onFailed: () -> Unit,
+    onBack: () -> Unit
+) {
     val context = LocalContext.current
     val owner = LocalLifecycleOwner.current
     val camera =
@@ -64,7 +70,7 @@ fun CameraScreen(onTaken: (ByteArray) -> Unit, onFailed: () -> Unit, onBack: () 
                 enabled = !taking
             ) { Text(stringResource(R.string.release)) }
         }
-        NotMedical()
+        Disclaimer(contract)
     }
 }
 

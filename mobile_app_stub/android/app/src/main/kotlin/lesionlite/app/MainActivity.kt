@@ -47,6 +47,7 @@ private fun App(viewModel: MainViewModel = viewModel()) {
         }
     if (inCamera) {
         CameraScreen(
+            state.contract,
             onTaken = { jpeg ->
                 inCamera = false
                 viewModel.classify(ImageDecoder.createSource(ByteBuffer.wrap(jpeg)))

@@ -46,7 +46,7 @@ fun MainScreen(
     onTake: () -> Unit,
     onAccelerator: (Accelerator?) -> Unit
 ) {
-    Scaffold(bottomBar = { NotMedical() }) { padding ->
+    Scaffold(bottomBar = { Disclaimer(state.contract) }) { padding ->
         Column(
             Modifier
                 .fillMaxSize()
@@ -88,10 +88,12 @@ fun MainScreen(
 
 /** Shown on every screen. */
 @Composable
-fun NotMedical() {
+fun Disclaimer(contract: Contract?) {
+    val sentence = contract?.disclaimer.orEmpty()
+    if (sentence.isEmpty()) return
     Surface(color = MaterialTheme.colorScheme.secondaryContainer) {
         Text(
-            stringResource(R.string.not_medical),
+            sentence,
             Modifier
                 .fillMaxWidth()
                 .navigationBarsPadding()

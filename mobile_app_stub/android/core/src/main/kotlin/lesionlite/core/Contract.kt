@@ -20,6 +20,7 @@ enum class Interpolation { NEAREST, BILINEAR, BICUBIC, AREA }
  *   centre of that
  * @property unsureBelow if the largest probability is below it, the app says "not sure"
  * @property note a sentence to show with every result
+ * @property disclaimer a sentence that the app always shows
  */
 data class Contract(
     val labels: List<String>,
@@ -28,7 +29,8 @@ data class Contract(
     val resizeSide: Int,
     val interpolation: Interpolation,
     val unsureBelow: Double,
-    val note: String
+    val note: String,
+    val disclaimer: String
 ) {
     /** For images that already have the input's size. */
     fun withoutResizing(): Contract = copy(resize = Resize.SQUASH, resizeSide = side)
@@ -66,7 +68,8 @@ private class ContractReader(private val json: JSONObject) {
             resizeSide = resizeSide,
             interpolation = interpolation(),
             unsureBelow = unsureBelow(),
-            note = json.opt("note") as? String ?: ""
+            note = json.opt("note") as? String ?: "",
+            disclaimer = json.opt("disclaimer") as? String ?: ""
         )
     }
 
