@@ -48,6 +48,7 @@ def to_pte(form: "nn.Module", contract: Contract, metadata: Metadata) -> bytes:
     with torch.no_grad():
         program = torch.export.export(form.eval(), (example(contract),))
     _separate_dequantizers(program)
+    _keep_padding_in_float(program)
     lowered = to_edge_transform_and_lower(
         program,
         partitioner=[XnnpackPartitioner()],
@@ -79,6 +80,31 @@ def _separate_dequantizers(program: Any) -> None:
         for user in list(node.users)[1:]:
             with graph.inserting_before(user):
                 user.replace_input_with(node, graph.node_copy(node))
+    program.graph_module.recompile()
+
+
+def _keep_padding_in_float(program: Any) -> None:
+    """Multiply by 1 between a dequantize node and the padding before a float convolution.
+
+    XNNPACK's backend (executorch 1.4.1, InsertPadQDQPass) puts a quantize and a dequantize node
+    behind every padding of a dequantized tensor, also before a convolution in float. Lowering then
+    fails with "Weight and Input should both be quantized". This can go when that pass looks at what
+    reads the padding.
+    """
+    import torch
+
+    library = torch.ops.quantized_decomposed
+    graph = program.graph
+    for node in list(graph.nodes):
+        if not str(node.target).startswith(("aten.pad.", "aten.constant_pad_nd.")):
+            continue
+        quantized = node.args[0].target == library.dequantize_per_tensor.default
+        readers = [reader for user in node.users for reader in user.all_input_nodes]
+        if quantized and not any("quantize" in str(one.target) for one in (*readers, *node.users)):
+            with graph.inserting_before(node):
+                same = graph.call_function(torch.ops.aten.mul.Scalar, (node.args[0], 1.0))
+                same.meta["val"] = node.args[0].meta["val"]
+            node.replace_input_with(node.args[0], same)
     program.graph_module.recompile()
 
 
