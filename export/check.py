@@ -151,6 +151,10 @@ def _untrained(model: str, side: int) -> "tuple[Source, list[Pixels], list[NDArr
     contract = TrainConfig(model=model, side=side).contract(labels)
     torch.manual_seed(0)
     network = build_network(model, CLASSES, side=contract.side)
+    with torch.no_grad():  # biases and scales begin as zeros and ones, which converters drop
+        for values in network.parameters():
+            if values.numel() == max(values.shape):
+                values.add_(torch.randn(values.shape), alpha=0.1)
     rng = np.random.default_rng(0)
     images = np.stack(
         [

@@ -67,6 +67,7 @@ class Writer:
         self.graph = fx.Graph()
         self.modules: dict[str, nn.Module] = {}
         self.constants: dict[str, Tensor] = {}
+        self.affine: dict[fx.Node, Any] = {}  # scale and shift that the next layer computes
 
     def write(self, program: Any) -> Captured:
         """Write a whole program."""

@@ -25,6 +25,15 @@ def fold_affine(norm: nn.GroupNorm, conv: nn.Conv2d) -> nn.Conv2d:
     return with_weights(conv, conv.weight * norm.weight[None, :, None, None], bias)
 
 
+def fold_scale_and_shift(scale: Tensor, shift: Tensor | None, linear: nn.Linear) -> None:
+    """Let a linear layer compute scale [I] * x + shift [I] of its input, too; see `fold_affine`."""
+    if shift is not None:
+        bias = linear.weight.data @ shift
+        bias = bias if linear.bias is None else bias + linear.bias.data
+        linear.bias = nn.Parameter(bias, requires_grad=False)
+    linear.weight.data = linear.weight.data * scale
+
+
 def with_weights(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     """A convolution with the settings of `conv` and the given weights."""
     new = nn.Conv2d(

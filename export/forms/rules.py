@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 
 from lesionlite.errors import LesionliteError
 from lesionlite.export.forms.capture import Rule, Writer
-from lesionlite.export.forms.fold import fold_batchnorm, with_weights
+from lesionlite.export.forms.fold import fold_batchnorm, fold_scale_and_shift, with_weights
 from lesionlite.export.forms.units import Add, Concatenate, GlobalMean, Multiply
 
 OUTSIDE = "network"  # the name of the network itself, for what no layer of it does
@@ -45,7 +45,23 @@ def linear(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     layer.weight = nn.Parameter(weight.clone(), requires_grad=False)
     if bias is not None:
         layer.bias = nn.Parameter(bias.clone(), requires_grad=False)
+    if x in writer.affine:
+        scale, shift = writer.affine.pop(x)
+        fold_scale_and_shift(scale, shift, layer)
     return writer.module(path(node), layer, x)
+
+
+def layernorm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """LayerNorm; if only a linear layer reads it, that computes the scale and the shift."""
+    defaults: list[Any] = [None, None, 1e-5]
+    x, shape, weight, bias, eps = (args + defaults[len(args) - 2 :])[:5]
+    (reader,) = node.users if len(node.users) == 1 else (None,)
+    of_linear = reader is not None and str(reader.target) == "aten.linear.default"
+    if not (of_linear and isinstance(weight, Tensor) and len(shape) == 1):
+        return writer.call(node.target, *args)
+    made = writer.call(node.target, x, shape, None, None, eps)
+    writer.affine[made] = weight, bias
+    return made
 
 
 def batchnorm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
@@ -116,14 +132,45 @@ def clipping(low: float = -1.0, high: float = 1.0) -> nn.Module:
 
 
 def combining(module: type[nn.Module]) -> Rule:
-    """The rule of a sum or product: of two tensors a module, with a constant a function."""
+    """The rule of a sum or product: of two tensors a module, with a constant a function.
+
+    A constant for each channel is folded into the layer before it.
+    """
 
     def rule(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+        at = 1 if isinstance(args[0], Tensor) else 0  # of the tensor that is no constant
+        if _folds_into_layer(writer, node, args, at, module is Multiply):
+            return args[at]
         if len(args) == 2 and all(isinstance(value, fx.Node) for value in args):
             return writer.module(below(node, module.__name__.lower()), module(), *args)
         return writer.call(node.target, *args)
 
     return rule
+
+
+def _folds_into_layer(
+    writer: Writer, node: fx.Node, args: list[Any], at: int, scales: bool
+) -> bool:
+    """Fold a constant for each channel into the layer that makes the other argument, if any."""
+    if len(args) != 2:
+        return False
+    x, value = args[at], args[1 - at]
+    layer: Any = writer.made_by(x)
+    if not isinstance(layer, nn.Conv2d | nn.Linear) or not isinstance(value, Tensor):
+        return False
+    channels, tail = len(layer.weight), 2 if isinstance(layer, nn.Conv2d) else 0
+    shape = (channels, *[1] * tail)
+    if len(node.args[at].users) > 1:  # type: ignore[union-attr]
+        return False
+    if value.shape[-len(shape) :] != shape or value.numel() != channels:
+        return False
+    flat = value.flatten()
+    bias = torch.zeros_like(flat) if layer.bias is None else layer.bias.data
+    if scales:
+        layer.weight.data = layer.weight.data * flat.reshape(-1, *[1] * (layer.weight.dim() - 1))
+    if layer.bias is not None or not scales:
+        layer.bias = nn.Parameter(bias * flat if scales else bias + flat, requires_grad=False)
+    return True
 
 
 def concatenate(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
@@ -176,6 +223,7 @@ RULES: dict[str, Rule] = {
     "conv2d": convolution,
     "linear": linear,
     "_native_batch_norm_legit_no_training": batchnorm,
+    "layer_norm": layernorm,
     "getitem": getitem,
     **dict.fromkeys(("clone", "detach", "contiguous", "dropout", "alias", "lift_fresh_copy"), same),
     "_assert_tensor_metadata": nothing,

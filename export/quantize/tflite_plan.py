@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite.export.quantize.plan import Plan
-from lesionlite.export.quantize.quant_params import QuantParams
+from lesionlite.export.quantize.quant_params import LEVELS, QuantParams
 from lesionlite.export.quantize.quantized_form import SIGMOID
-from lesionlite.export.quantize.wiring import Wiring
+from lesionlite.export.quantize.wiring import Node, Wiring
 from lesionlite.export.tflite_file import constant, operator_names, pack, parse
 
 PASSING = ("PAD", "MAX_POOL_2D")  # they leave values on their grid
@@ -71,12 +71,15 @@ class FloatModel:
     def add_to_bias(self, operator: Any, shift: NDArray[np.float32]) -> None:
         """Add `shift`, float32 [O], to the operator's bias.
 
-        The bias is copied first, because layers without a bias share a tensor of zeros.
+        The bias is copied first, because layers without a bias share a tensor of zeros, or have -1
+        in its place.
         """
         old = operator.inputs[2]
-        tensor = deepcopy(self.graph.tensors[old])
+        tensor = deepcopy(self.graph.tensors[operator.inputs[1] if old < 0 else old])
+        tensor.shape = [len(shift)]
         buffer = deepcopy(self.model.buffers[tensor.buffer])
-        buffer.data = np.frombuffer((self.values(old) + shift).tobytes(), np.uint8)
+        bias = shift if old < 0 else self.values(old) + shift
+        buffer.data = np.frombuffer(bias.astype(np.float32).tobytes(), np.uint8)
         tensor.buffer = len(self.model.buffers)
         tensor.name = f"t{len(self.graph.tensors)}".encode()
         self.model.buffers.append(buffer)
@@ -143,7 +146,7 @@ class Recipe:
             model.add_to_bias(operator, np.array(self._plan.corrections[name], np.float32))
         source = operator.inputs[0]
         self._on_grid(source, grids[node.input])
-        self._on_grid(operator.outputs[0], grids[node.output])
+        self._on_grid(operator.outputs[0], self._output(node))
         before = model.writer.get(source)
         while before is not None and model.code(before) in PASSING:
             self._on_grid(before.inputs[0], grids[node.input])
@@ -158,6 +161,17 @@ class Recipe:
             )
             self.compute(sigmoid, 8)
             self.compute(product, 8)
+
+    def _output(self, node: Node) -> QuantParams:
+        """The grid of what a layer's operator writes.
+
+        The converter writes a hard sigmoid as ReLU6(x + 3) / 6, and lets the layer before it
+        compute the ReLU6.
+        """
+        after = self._wiring.activations.get(node.activation)
+        if after is not None and after.kind == "Hardsigmoid":
+            return QuantParams(6 / LEVELS, 0)
+        return self._plan.grids[node.output]
 
     def _on_grid(self, tensor: int, grid: QuantParams) -> None:
         self.bound(tensor, grid.low, grid.high)
