@@ -16,7 +16,7 @@ from lesionlite.export.quantize.wiring import trace
 from lesionlite.train.model import predict_logits
 from lesionlite.train.networks import build_network
 
-NETWORKS = {  # one of each kind of trouble; benchmark/networks.py tries all that docs/ lists
+NETWORKS = {  # one of each kind of trouble, and the side
     "mobilevitv2_050": 64,  # patches, GroupNorm, odd sides
     "mobilevit_xxs": 64,  # layers on patches: two sizes that depend on the number of images
     "fastvit_t8": 64,  # branches that timm merges

@@ -1,0 +1,100 @@
+"""w8a8 of networks that have the plain form: files answer as the plan's simulation."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lesionlite.export.check import _untrained
+from lesionlite.export.formats import FORMATS
+from lesionlite.export.forms.attention import NHWC
+from lesionlite.export.forms.table import mobile_form
+from lesionlite.export.quantize.plan import Plan
+from lesionlite.export.quantize.quantized_form import quantize
+from lesionlite.export.quantize.ranges import choose_grids, observe
+from lesionlite.export.quantize.tflite_plan import FloatModel, Recipe
+from lesionlite.export.quantize.wiring import Wiring, trace
+from lesionlite.export.quiet import quiet
+from lesionlite.export.source import Source, example
+from lesionlite.export.to_tflite import _float_model
+
+SIDE = 64
+
+
+def planned(model: str) -> tuple[Any, Wiring, Plan, Any]:
+    """A network with random weights, and a plan that has every layer but the last in 8 bits."""
+    source, images, _ = _untrained(model, SIDE)
+    form = mobile_form(source.network, source.contract)
+    wiring = trace(form, example(source.contract))
+    layers = tuple(name for name in wiring.layers if name not in wiring.heads)
+    plan = Plan(
+        layers=layers,
+        activations=tuple(wiring.silus()),
+        grids=choose_grids(wiring, observe(wiring, np.stack(images), 0), "min-max"),
+        corrections={n: (0.0,) * len(form.get_submodule(n).weight) for n in layers},
+        sensitivity={},
+        macs={name: node.macs for name, node in wiring.layers.items()},
+    )
+    return source, wiring, plan, images
+
+
+def apart(source: Source, wiring: Wiring, plan: Plan, images: Any, name: str, path: Path) -> float:
+    """The largest |difference of probability| between a file and the plan's simulation."""
+    row = FORMATS[name]
+    row.toolchain().convert(
+        Source(source.network, source.contract, source.metadata, plan), {"w8a8": path}
+    )
+    runner = row.toolchain().load(path, 2)
+    form = mobile_form(source.network, source.contract)
+    with torch.no_grad():
+        expected = quantize(form, plan, wiring)(torch.from_numpy(np.stack(images))).numpy()
+    found = np.stack([runner.classify(image) for image in images])
+    return float(np.abs(found - expected).max())
+
+
+def test_hard_sigmoids_and_clippings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, wiring, plan, images = planned("mobilenetv3_small_050")
+    kinds = {node.kind for node in wiring.activations.values()}
+    assert {"Hardsigmoid", "Hardswish"} <= kinds
+    clipped = [name for name, node in wiring.layers.items() if node.clipping]
+    assert clipped and all(plan.grids[wiring.layers[name].output].low == 0 for name in clipped)
+    for name in ("tflite", "torchscript", "onnx"):
+        path = tmp_path / f"right{FORMATS[name].suffix}"
+        assert apart(source, wiring, plan, images, name, path) < 0.02, name
+    right = apart(source, wiring, plan, images, "tflite", tmp_path / "right.tflite")
+    monkeypatch.setattr(Recipe, "_output", lambda recipe, node: recipe._plan.grids[node.output])
+    wrong = apart(source, wiring, plan, images, "tflite", tmp_path / "wrong.tflite")
+    assert wrong > 3 * right  # the grid of what comes before the hard sigmoid
+
+
+def test_padding_between_8_bits_and_float(tmp_path: Path) -> None:
+    source, wiring, plan, images = planned("tf_efficientnet_lite0")
+    padded = [name for name, node in wiring.layers.items() if node.passed]
+    assert len(padded) == 5
+    before = {wiring.layers[name].input for name in padded}
+    layers = tuple(name for name in plan.layers if wiring.layers[name].output in before)
+    some = Plan(
+        **{
+            **vars(plan),
+            "layers": layers,
+            "corrections": {name: plan.corrections[name] for name in layers},
+        }
+    )
+    for name in ("executorch", "tflite"):
+        path = tmp_path / f"some{FORMATS[name].suffix}"
+        assert apart(source, wiring, some, images, name, path) < 0.02, name
+
+
+@pytest.mark.parametrize("model", ["mobilevit_xxs", "edgenext_xx_small"])
+def test_every_layer_is_in_the_tflite_file(model: str) -> None:
+    source, _, _ = _untrained(model, SIDE)
+    form = mobile_form(source.network, source.contract, NHWC)
+    wiring = trace(form, example(source.contract))
+    with quiet():
+        file = FloatModel(_float_model(form, example(source.contract)))
+    for name in wiring.layers:
+        layer: Any = form.get_submodule(name)
+        operator = file.find(layer.weight.numpy())
+        assert layer.bias is None or operator.inputs[2] >= 0, name
