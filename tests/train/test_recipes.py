@@ -15,11 +15,13 @@ from lesionlite.train.recipes import RECIPES, recipe
 def test_the_papers_settings() -> None:
     paper = recipe("paper")
     assert paper == TrainConfig()
-    assert (paper.side, paper.batch, paper.lr, paper.epochs) == (256, 100, 3e-3, 60)
+    assert (paper.batch, paper.lr, paper.epochs) == (100, 3e-3, 60)
+    assert paper.contract(("a", "b")).side == 256
     assert paper.imbalance == "dual" and paper.beta == 0.999 and paper.clip > 0
     authors = recipe("authors")
     assert (authors.lr, authors.batch, authors.weight_decay) == (3e-4, 32, 0.05)
-    assert (authors.resize, authors.resize_side, authors.side) == ("shortest", 292, 256)
+    own = authors.contract(("a", "b"))
+    assert (own.resize, own.resize_side, own.side) == ("shortest", 292, 256)
     assert (authors.draws, authors.crop, authors.rotation) == (1.5, 0.7, 15)
 
 
