@@ -68,6 +68,12 @@ class FloatModel:
                     return operator
         raise KeyError(f"no operator has weights of shape {weight.shape}")
 
+    def reshaped(self, tensor: int) -> Any | None:
+        """The RESHAPE that alone reads a tensor, or None."""
+        readers = self.readers.get(tensor, [])
+        alone = len(readers) == 1 and self.code(readers[0]) == "RESHAPE"
+        return readers[0] if alone else None
+
     def add_to_bias(self, operator: Any, shift: NDArray[np.float32]) -> None:
         """Add `shift`, float32 [O], to the operator's bias.
 
@@ -154,7 +160,12 @@ class Recipe:
             before = model.writer.get(before.inputs[0])
         self.compute(operator, 8)
         if node.activation in self._plan.activations:
-            sigmoid, product = _silu(model, operator.outputs[0])
+            tensor = operator.outputs[0]
+            while (moved := model.reshaped(tensor)) is not None:
+                self._on_grid(moved.outputs[0], self._output(node))
+                self.compute(moved, 8)
+                tensor = moved.outputs[0]
+            sigmoid, product = _silu(model, tensor)
             self._on_grid(sigmoid.outputs[0], SIGMOID)
             self._on_grid(
                 product.outputs[0], grids[self._wiring.activations[node.activation].output]

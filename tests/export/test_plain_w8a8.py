@@ -14,7 +14,7 @@ from lesionlite.export.forms.table import mobile_form
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quantized_form import quantize
 from lesionlite.export.quantize.ranges import choose_grids, observe
-from lesionlite.export.quantize.tflite_plan import FloatModel, Recipe
+from lesionlite.export.quantize.tflite_plan import FloatModel, Recipe, _silu
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
@@ -98,3 +98,8 @@ def test_every_layer_is_in_the_tflite_file(model: str) -> None:
         layer: Any = form.get_submodule(name)
         operator = file.find(layer.weight.numpy())
         assert layer.bias is None or operator.inputs[2] >= 0, name
+        if wiring.layers[name].activation in wiring.silus():
+            tensor = operator.outputs[0]
+            while (moved := file.reshaped(tensor)) is not None:
+                tensor = moved.outputs[0]
+            assert file.code(_silu(file, tensor)[0]) == "LOGISTIC", name
