@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 CLASSES, IMAGES, THREADS = 14, 4, 2
 PRECISION = "fp32"
+PASSING = {  # operations that move values, and compute none
+    *("Identity", "reshape", "permute", "transpose", "flatten", "getitem", "getattr", "to"),
+    *("clone", "unbind", "split", "expand", "squeeze", "unsqueeze", "cat", "pad", "Concatenate"),
+}
 RIGHT, WRONG, REFUSED, ABSENT = "right", "wrong", "refused", "not installed"
 
 
@@ -223,20 +227,3 @@ def _kinds(wiring: Any) -> dict[str, int]:
         if kind not in PASSING:
             counts[kind] = counts.get(kind, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: -item[1]))
-
-
-# They move values, and compute none.
-PASSING = {
-    *(
-        "Identity",
-        "reshape",
-        "permute",
-        "transpose",
-        "flatten",
-        "getitem",
-        "getattr",
-        "to",
-        "clone",
-    ),
-    *("unbind", "split", "expand", "squeeze", "unsqueeze", "cat", "pad", "Concatenate"),
-}

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lesionlite.contract import Contract
-from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.errors import LesionliteError, first_line, unknown_choice
 from lesionlite.export.format import Format, Runner
 
 GROUP = "lesionlite.formats"
@@ -242,8 +242,3 @@ def _refuse_missing_toolchain(row: Format, error: Exception) -> None:
     missing = any(isinstance(e, ModuleNotFoundError) for e in (error, error.__cause__))
     if missing and (line := install_line([row.name])):
         raise LesionliteError(line) from error
-
-
-def first_line(error: object) -> str:
-    """The first line of an error message, because toolchains' messages may have many lines."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -18,3 +18,8 @@ def unknown_choice(what: str, given: object, choices: Iterable[str]) -> Lesionli
     close = get_close_matches(str(given), names, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return LesionliteError(f"there is no {what} {given!r}{hint}; choose from: {', '.join(names)}")
+
+
+def first_line(error: object) -> str:
+    """The first line of an error message, because toolchains' messages may have many lines."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

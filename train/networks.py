@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lesionlite.errors import LesionliteError
+from lesionlite.errors import LesionliteError, first_line
 
 _declared: list[torch.library.Library] = []
 
@@ -126,7 +126,7 @@ def _refuse_unfit(network: nn.Module, name: str, classes: int, side: int) -> Non
         if not problem and found.shape != (1, classes):
             problem = f"it gives numbers of the shape {list(found.shape)}"
     except Exception as error:  # of the network's own code
-        problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        problem = first_line(error)
     network.train(training)
     if problem:
         raise LesionliteError(

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lesionlite.errors import LesionliteError
+from lesionlite.errors import LesionliteError, first_line
 from lesionlite.train import cvnets
 
 AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema")
@@ -89,7 +89,7 @@ def _load(file: Path) -> Any:
                 + CONVERT.format(file=file.name)
             ) from error
         raise LesionliteError(
-            f"{file} is damaged or no weights file ({_first_line(error)})"
+            f"{file} is damaged or no weights file ({first_line(error)})"
         ) from error
 
 
@@ -97,10 +97,6 @@ def _is_torch_file(file: Path) -> bool:
     """Whether a file starts like one of torch.save: as a ZIP archive or a pickle."""
     with file.open("rb") as stream:
         return stream.read(2)[:1] in (b"P", b"\x80")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _find_state_dict(document: Any, average: bool) -> tuple[list[str], dict[str, Any]]:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lesionlite.console import track
-from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import first_line
+from lesionlite.errors import LesionliteError, first_line
 
 FOLDER = PurePosixPath("/data/local/tmp/lesionlite")  # adb may execute files there
 NUMBER = r"([0-9.]+(?:e[+-]?[0-9]+)?)"

@@ -16,10 +16,10 @@ import numpy as np
 
 from lesionlite.benchmark.elsewhere.machine import other_machine
 from lesionlite.benchmark.protocol import Opener
-from lesionlite.errors import LesionliteError
+from lesionlite.errors import LesionliteError, first_line
 from lesionlite.export.execute.predictor import Predictor
 from lesionlite.export.format import Runner
-from lesionlite.export.formats import first_line, read_contract
+from lesionlite.export.formats import read_contract
 from lesionlite.train.data.images import Pixels
 
 DRIVERS = "VK_DRIVER_FILES", "VK_ICD_FILENAMES"  # the Vulkan loader's variables, new and old

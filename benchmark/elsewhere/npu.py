@@ -13,9 +13,9 @@ from lesionlite.benchmark.protocol import Opener
 from lesionlite.benchmark.targets.hexagon import NO_FALLBACK, open_session, provider
 from lesionlite.benchmark.targets.snapdragon import Snapdragon, find_snapdragon
 from lesionlite.benchmark.targets.tflite_on_hexagon import compile_for, only_binary
-from lesionlite.errors import LesionliteError
+from lesionlite.errors import LesionliteError, first_line
 from lesionlite.export.execute.predictor import Predictor
-from lesionlite.export.formats import first_line, read_contract
+from lesionlite.export.formats import read_contract
 from lesionlite.export.manifest import COMPILED, find_compiled
 from lesionlite.export.tflite_file import parse
 from lesionlite.files import sha256_file

@@ -16,10 +16,10 @@ from lesionlite.benchmark.candidate import OURS
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.contract import Contract
-from lesionlite.errors import LesionliteError
+from lesionlite.errors import LesionliteError, first_line
 from lesionlite.export.execute.predictor import Predictor
 from lesionlite.export.format import Format, Runner, named_function
-from lesionlite.export.formats import FORMATS, first_line, format_of, read_contract
+from lesionlite.export.formats import FORMATS, format_of, read_contract
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 from lesionlite.train.data.images import Pixels

@@ -9,8 +9,7 @@ import numpy as np
 
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.benchmark.subject import Timed
-from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import first_line
+from lesionlite.errors import LesionliteError, first_line
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 

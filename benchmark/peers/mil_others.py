@@ -25,7 +25,7 @@ from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.command import Json, Outcome
 from lesionlite.console import respond, say, track
 from lesionlite.contract import Contract
-from lesionlite.export.formats import first_line
+from lesionlite.errors import first_line
 from lesionlite.export.quiet import quiet
 from lesionlite.flags import read_flags
 from lesionlite.settings import refuse_settings, refuse_types

@@ -21,9 +21,9 @@ from lesionlite.benchmark.peers.rounds import File, Query, counts, time_round
 from lesionlite.benchmark.report.record import machine
 from lesionlite.console import progress
 from lesionlite.contract import Contract
-from lesionlite.errors import LesionliteError, unknown_choice
+from lesionlite.errors import LesionliteError, first_line, unknown_choice
 from lesionlite.export.format import named_function
-from lesionlite.export.formats import FORMATS, first_line
+from lesionlite.export.formats import FORMATS
 from lesionlite.export.manifest import CALIBRATION, MANIFEST, Manifest, read_manifest
 from lesionlite.export.mil.count import Work
 from lesionlite.export.precision import PRECISIONS

@@ -12,9 +12,9 @@ from lesionlite.benchmark.targets.table import TARGETS, Target, find_targets
 from lesionlite.benchmark.targets.verdict import Verdict
 from lesionlite.console import progress
 from lesionlite.documents import as_record
-from lesionlite.errors import LesionliteError
+from lesionlite.errors import LesionliteError, first_line
 from lesionlite.export.format import named_function
-from lesionlite.export.formats import artifact_folder, first_line
+from lesionlite.export.formats import artifact_folder
 from lesionlite.export.manifest import read_manifest, refuse_changed
 from lesionlite.files import write_json
 from lesionlite.outputs import refuse_foreign, writing_into

@@ -6,8 +6,7 @@ from pathlib import Path
 from lesionlite.benchmark.targets.hexagon import NO_FALLBACK, open_session, refuse_no_npu
 from lesionlite.benchmark.targets.snapdragon import find_snapdragon
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
-from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import first_line
+from lesionlite.errors import LesionliteError, first_line
 from lesionlite.export.to_onnx import casts_of_pixels
 
 RECORD = "session.record_ep_graph_assignment_info"

@@ -9,14 +9,13 @@ once, and sizes are plain numbers, except for the number of images, which stays 
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
-from lesionlite.errors import LesionliteError
+from lesionlite.errors import LesionliteError, first_line
 from lesionlite.export.quiet import quiet
 
 
@@ -50,6 +49,11 @@ class Captured:
 
 # fx's own type of it has no plain values in, so that mypy would refuse every use.
 _aggregate: Any = map_aggregate
+
+# Operations that change no value, and those that fold into the layer before them.
+COPIES = ("clone", "detach", "contiguous", "dropout", "alias", "lift_fresh_copy")
+BATCHNORM = "_native_batch_norm_legit_no_training"
+ALIASES = (*COPIES, BATCHNORM, "getitem")
 
 Rule = Callable[["Writer", fx.Node, list[Any]], Any]
 
@@ -98,7 +102,7 @@ class Writer:
 
     def call(self, function: Any, *args: Any, **given: Any) -> fx.Node:
         """Write a call of a function; tensors among the arguments become constants."""
-        args, given = _aggregate((args, given), self._argument)
+        args, given = _aggregate((args, given), self.node_of)
         return self.graph.call_function(function, args, given)
 
     def module(self, name: str, module: nn.Module, *args: Any) -> fx.Node:
@@ -108,20 +112,17 @@ class Writer:
         return self.graph.call_module(name, tuple(self.node_of(value) for value in args))
 
     def node_of(self, value: Any) -> Any:
-        """The node that gives a value; a tensor becomes a constant."""
-        return self._argument(value)
-
-    def made_by(self, value: Any) -> nn.Module | None:
-        """The module that makes a value, or None if a function makes it."""
-        is_call = isinstance(value, fx.Node) and value.op == "call_module"
-        return self.modules[str(value.target)] if is_call else None
-
-    def _argument(self, value: Any) -> Any:
+        """The node that gives a value: a tensor becomes a constant; numbers stay what they are."""
         if isinstance(value, Tensor):
             name = f"constant_{len(self.constants)}"
             self.constants[name] = value.detach()
             return self.graph.get_attr(name)
         return -1 if isinstance(value, Batch) else value
+
+    def made_by(self, value: Any) -> nn.Module | None:
+        """The module that makes a value, or None if a function makes it."""
+        is_call = isinstance(value, fx.Node) and value.op == "call_module"
+        return self.modules[str(value.target)] if is_call else None
 
     def _free(self, name: str) -> str:
         """A name that is not in use, nor that of a module which would then be inside another."""
@@ -153,9 +154,9 @@ def capture(network: nn.Module, side: int, rules: dict[str, Rule]) -> Captured:
             program = torch.export.export(network, (image,), dynamic_shapes=free)
             program = program.run_decompositions({})
     except Exception as error:  # of the network's own code, too
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise LesionliteError(
-            f"torch.export cannot trace the network at side {side} ({said}); choose another network"
+            f"torch.export cannot trace the network at side {side} ({first_line(error)}); choose "
+            "another network"
         ) from error
     return Writer(rules).write(program)
 
@@ -187,10 +188,19 @@ def _depends(values: list[Any]) -> bool:
 def _compute(target: Any, args: list[Any], given: dict[str, Any]) -> Any:
     """Compute what does not depend on the image, for one image: sums and products broadcast it."""
     if target in (operator.mul, operator.getitem):
-        return reduce(target, args)
+        return target(*args)
     args, given = _aggregate((args, given), lambda v: v.factor if isinstance(v, Batch) else v)
     with torch.no_grad():
         return target(*args, **given)
+
+
+def is_read_once(node: Any) -> bool:
+    """Whether one operation alone reads what a layer gives, directly or through copies of it."""
+    while len(node.users) == 1:
+        if _name(node.target) not in ALIASES:
+            return True
+        node = node.args[0]
+    return False
 
 
 def pads_zeros(node: fx.Node) -> bool:

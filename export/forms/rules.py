@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from lesionlite.errors import LesionliteError
-from lesionlite.export.forms.capture import Rule, Writer
+from lesionlite.export.forms.capture import BATCHNORM, COPIES, Rule, Writer, is_read_once
 from lesionlite.export.forms.fold import fold_batchnorm, fold_scale_and_shift, with_weights
 from lesionlite.export.forms.units import Add, Concatenate, GlobalMean, Multiply
 
@@ -76,11 +76,11 @@ def batchnorm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
         eps=eps,
     )
     before = writer.made_by(x)
-    if isinstance(before, nn.Conv2d) and len(node.args[0].users) == 1:  # type: ignore[union-attr]
+    if isinstance(before, nn.Conv2d) and is_read_once(node.args[0]):
         writer.modules[str(x.target)] = fold_batchnorm(before, norm)
         return (x,)
     channels = len(var)
-    if x.meta.get("rank", 4) == 4 and node.args[0].meta["val"].dim() == 4:  # type: ignore[union-attr]
+    if node.args[0].meta["val"].dim() == 4:  # type: ignore[union-attr]
         plain = nn.Conv2d(channels, channels, 1, groups=channels, bias=False, dtype=var.dtype)
         plain.weight = nn.Parameter(ones[:, None, None, None], requires_grad=False)
         return (writer.module(path(node), fold_batchnorm(plain, norm), x),)
@@ -160,7 +160,7 @@ def _folds_into_layer(
         return False
     channels, tail = len(layer.weight), 2 if isinstance(layer, nn.Conv2d) else 0
     shape = (channels, *[1] * tail)
-    if len(node.args[at].users) > 1:  # type: ignore[union-attr]
+    if not is_read_once(node.args[at]):
         return False
     if value.shape[-len(shape) :] != shape or value.numel() != channels:
         return False
@@ -222,10 +222,10 @@ def attention(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
 RULES: dict[str, Rule] = {
     "conv2d": convolution,
     "linear": linear,
-    "_native_batch_norm_legit_no_training": batchnorm,
+    BATCHNORM: batchnorm,
     "layer_norm": layernorm,
     "getitem": getitem,
-    **dict.fromkeys(("clone", "detach", "contiguous", "dropout", "alias", "lift_fresh_copy"), same),
+    **dict.fromkeys(COPIES, same),
     "_assert_tensor_metadata": nothing,
     **dict.fromkeys(("view", "_unsafe_view", "reshape"), reshape),
     "relu": activation(nn.ReLU),

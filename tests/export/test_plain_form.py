@@ -120,6 +120,8 @@ class Small(nn.Module):
         lambda x: nn.functional.avg_pool2d(x, 2),
         lambda x: nn.functional.elu(x),
         lambda x: torch.cat([x, x.flip(2)], 2),
+        lambda x: x * torch.full((4, 1, 1), 3.0, dtype=x.dtype),
+        lambda x: x.clone() * torch.full((4, 1, 1), 3.0, dtype=x.dtype) + x,
         lambda x: x.reshape(x.shape[0] * 2, 2, *x.shape[2:]).reshape(x.shape) * x.shape[2],
     ],
 )
