@@ -56,6 +56,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "lesionlite.benchmark.commands",
         "Prove on labelled images that artifacts predict as PyTorch does, and time them.",
     ),
+    "compare": (
+        "lesionlite.benchmark.compare.command",
+        "Compare networks, or values of one setting: scores over seeds, latency and size of files.",
+    ),
     "peers": (
         "lesionlite.benchmark.commands",
         "Time artifacts beside each toolchain's default export of the same network, in one run.",

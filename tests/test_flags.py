@@ -11,7 +11,7 @@ from lesionlite.benchmark.elsewhere import browser
 from lesionlite.benchmark.peers import mil_others
 from lesionlite.benchmark.peers import run as peers
 from lesionlite.flags import read_flags
-from lesionlite.train.trials import compare, survival
+from lesionlite.train.trials import survival
 
 
 def told(capsys: pytest.CaptureFixture[str], line: str) -> str:
@@ -69,8 +69,6 @@ def test_a_wrong_line_is_told_in_one_sentence(
     [
         (survival, survival.Survival, "--kils 3", "did you mean --kills?"),
         (survival, survival.Survival, "x --kills -1", "--kills is -1"),
-        (compare, compare.Compare, "x --out y --vary lr --values", "--values is empty"),
-        (compare, compare.Compare, "x --out y --vary lr --values 1 --jobs 0", "--jobs is 0"),
         (browser, browser.Browser, "a b --run c --data d --seconds nan", "--seconds is NaN"),
         (mil_others, mil_others.Networks, "--side 5000", "--side is 5000"),
         (peers, None, "a --run b --threads 0", "--threads is 0"),

@@ -84,7 +84,7 @@ def test_every_line_is_understood(
         "lesionlite export RUN --formts onnx --out OUT",
         "torchrun --nproc-per-node 2 -m lesionlite train DATA",
         "python -m lesionlite.benchmark.survival DATA --step nothing",
-        "python -m lesionlite.train.trials.compare DATA --vary imbalance",
+        "lesionlite compare DATA --models",
     ],
 )
 def test_a_wrong_line_is_found(line: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ def html(document: Document) -> str:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
-        loader=PackageLoader("lesionlite.benchmark.report", ""),
+        loader=PackageLoader("lesionlite.benchmark", ""),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -28,7 +28,7 @@ def html(document: Document) -> str:
     shown = [("PyTorch", document["reference"])]
     if worst is not None:
         shown.append((worst["artifact"], worst))
-    return environment.get_template("report.html").render(
+    return environment.get_template("report/report.html").render(
         report=document,
         verdict=verdict(document),
         failures=failures(document),

@@ -1,1 +1,1 @@
-"""Developers' trials of training: settings compared, rates measured, runs killed and resumed."""
+"""Developers' trials of training: rates measured, runs killed and resumed."""
