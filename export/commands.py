@@ -8,7 +8,6 @@ from tyro.conf import OmitArgPrefixes, Positional
 from lesionlite.command import Json, Outcome
 from lesionlite.console import say
 from lesionlite.export.config import FORMATS_BY_DEFAULT, RARE_FLAGS, ExportConfig
-from lesionlite.export.formats import find_format
 from lesionlite.settings import THREADS, are_threads, refuse_settings, refuse_types
 from lesionlite.train.commands import named_images
 from lesionlite.train.config import TrainConfig
@@ -50,8 +49,8 @@ class Export:
 class Check:
     """Say what a network gives on phones before it is trained: formats, layers, sizes.
 
-    It converts the network with random weights to fp32 files and compares their answers with
-    PyTorch's. Exits with 1 if a format refuses it or answers wrongly.
+    It converts the network with random weights and compares the files' answers with PyTorch's.
+    Exits with 1 if a format refuses it or answers wrongly.
     """
 
     model: Positional[str]
@@ -60,6 +59,9 @@ class Check:
     """Side of its square input in pixels; 0 means the network's own."""
     formats: tuple[str, ...] = FORMATS_BY_DEFAULT
     """Formats to try."""
+    precisions: tuple[str, ...] = ("fp32",)
+    """Precisions to try, in each format that has them. For w8a8, a quick plan takes a minute or
+    more."""
     json: Json = False
 
     def __post_init__(self) -> None:
@@ -70,38 +72,16 @@ class Check:
         """
         refuse_types(self)
         TrainConfig(side=self.side)  # whose rule for the side holds here, too
-        for name in self.formats:
-            find_format(name)
+        ExportConfig(self.formats, self.precisions)  # and whose for the names
 
     def run(self) -> Outcome:
-        """Check, and print a row for each format."""
+        """Check, and print a row for each file."""
         from lesionlite.export.check import check_network
-        from lesionlite.tables import terminal_table
+        from lesionlite.export.check_words import check_words
 
-        found = check_network(self.model, self.side, self.formats)
-        share = sum(found.layers.values()) / max(1, found.macs)
-        say(
-            f"{found.model} at {found.side} x {found.side} pixels: {found.parameters / 1e6:.2f} M "
-            f"parameters, {found.macs / 1e6:.0f} M multiply-adds"
-        )
-        say(f"w8a8 may take {len(found.layers)} layers ({share:.1%} of the multiply-adds)")
-        if found.floats:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in found.floats.items())
-            say(f"w8a8 leaves in float: {kinds}")
-        rows = [
-            [
-                row.format,
-                row.outcome,
-                "" if row.max_dp is None else f"{row.max_dp:.1e}",
-                "" if row.size_bytes is None else f"{row.size_bytes / 1e6:.1f}",
-                f"{row.seconds:.0f}",
-            ]
-            for row in found.formats
-        ]
-        say(terminal_table(["format", "fp32", "max |Δp|", "MB", "seconds"], rows, words=2))
-        for row in found.formats:
-            if row.sentence:
-                say(f"{row.format}: {row.sentence}")
+        found = check_network(self.model, self.side, self.formats, self.precisions)
+        for words in check_words(found):
+            say(words)
         say(f"next: lesionlite build DATA --model {self.model} --out dist/{self.model}")
         return {**asdict(found), "passed": found.passed}, 0 if found.passed else 1
 

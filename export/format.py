@@ -81,6 +81,8 @@ class Format:
         unproven: what the reference executor cannot prove.
         work: `module:function` that counts the work of a file, for a format that `lesionlite peers`
             cannot time.
+        partitions: `module:function` that counts the pieces a runtime splits a file into, and
+            returns `Partitions`; empty if nothing counts them.
         by_default: whether `export` writes it without being asked.
     """
 
@@ -98,6 +100,7 @@ class Format:
     reference: str = ""
     unproven: str = "a phone's arithmetic"
     work: str = ""
+    partitions: str = ""
     by_default: bool = True
 
     def toolchain(self) -> Toolchain:

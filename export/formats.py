@@ -65,6 +65,7 @@ _OURS = (
         ".pte",
         ("fp32", "w8a8"),
         ("executorch",),
+        partitions="lesionlite.export.execute.partitions:partitions",
         why_not_arm="ExecuTorch's aarch64 wheel needs torch, whose aarch64 wheel needs CUDA's "
         "libraries",
     ),

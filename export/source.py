@@ -1,6 +1,7 @@
 """The input of every converter: the network, its contract, its description and its plan."""
 
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lesionlite.contract import Contract
@@ -34,6 +35,9 @@ class Source:
     quantization: Plan | None = None
     images: "Pixels | None" = None
     integers: Plan | None = None
+    _forms: "dict[Variant, nn.Module]" = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def plan(self) -> Plan:
@@ -58,14 +62,20 @@ class Source:
         return self.integers, self.images
 
     def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
-        """The mobile form in a runtime's variant, quantized if the precision is calibrated."""
+        """The mobile form in a runtime's variant, quantized if the precision is calibrated.
+
+        Each call returns a new copy, which the caller may change. The form itself is traced once
+        for each variant, because that takes seconds.
+        """
         from lesionlite.export.forms.table import mobile_form
         from lesionlite.export.quantize.quantized_form import quantize
         from lesionlite.export.quantize.wiring import trace
 
-        form: nn.Module = mobile_form(self.network, self.contract, variant)
+        if variant not in self._forms:
+            self._forms[variant] = mobile_form(self.network, self.contract, variant)
+        form = self._forms[variant]
         if not PRECISIONS[precision].calibrated:
-            return form
+            return deepcopy(form)
         return quantize(form, self.plan, trace(form, example(self.contract)), variant.signed)
 
 

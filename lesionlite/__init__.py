@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lesionlite.api import benchmark as benchmark
     from lesionlite.api import build as build
+    from lesionlite.api import check as check
     from lesionlite.api import embed as embed
     from lesionlite.api import evaluate as evaluate
     from lesionlite.api import export as export
@@ -31,7 +32,7 @@ _PUBLIC = {  # name: the module that defines it
     "ExportConfig": "lesionlite.export.config",
     "LesionliteError": "lesionlite.errors",
     "TrainConfig": "lesionlite.train.config",
-    **dict.fromkeys(("build", "embed", "evaluate", "load", "verify"), "lesionlite.api"),
+    **dict.fromkeys(("build", "check", "embed", "evaluate", "load", "verify"), "lesionlite.api"),
     **dict.fromkeys(("ens_weights", "sampling_weights"), "lesionlite.train.imbalance"),
     "recipe": "lesionlite.train.recipes",
 }

@@ -3,17 +3,19 @@
 The functions import torch and the toolchains when they need them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.errors import LesionliteError
-from lesionlite.export.config import ExportConfig
+from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
 from lesionlite.settings import named_path
 from lesionlite.train.config import TrainConfig
 
 if TYPE_CHECKING:
     from lesionlite.benchmark.report.record import Report
+    from lesionlite.export.check import NetworkCheck
     from lesionlite.export.execute.predictor import Predictor
     from lesionlite.export.manifest import Artifact
     from lesionlite.export.verify import Verification
@@ -47,6 +49,25 @@ def evaluate(path: Path | str, folder: Path | str) -> "Scores":
     from lesionlite.export.execute.evaluate import evaluate as score_folder
 
     return score_folder(named_path(path, "path"), named_path(folder, "folder"))[0]
+
+
+def check(
+    model: str,
+    side: int = 0,
+    formats: Sequence[str] = FORMATS_BY_DEFAULT,
+    precisions: Sequence[str] = ("fp32",),
+) -> "NetworkCheck":
+    """Convert a network of timm with random weights to files, and compare them with PyTorch.
+
+    See `.passed` and `.formats`.
+
+    Raises:
+        LesionliteError: timm has no such network, it cannot take images of this side or cannot be
+            traced, or there is no such format or precision.
+    """
+    from lesionlite.export.check import check_network
+
+    return check_network(model, side, formats, precisions)
 
 
 def export(

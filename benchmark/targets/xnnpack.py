@@ -1,11 +1,11 @@
 """What XNNPACK, the runtimes' library of fast CPU kernels, takes of a file."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from lesionlite.benchmark.targets.tflite_layers import operators
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
+from lesionlite.export.execute.partitions import partitions
 from lesionlite.export.quiet import quiet
 from lesionlite.export.tflite_file import parse
 
@@ -59,19 +59,7 @@ def judge_executorch(path: Path, target: str) -> Verdict:
         path: A `.pte` file.
         target: Name of the target, for the verdict.
     """
-    with quiet():
-        from executorch.exir._serialize._program import deserialize_pte_binary
-        from executorch.exir.schema import DelegateCall, KernelCall
-
-        plans = deserialize_pte_binary(path.read_bytes()).program.execution_plan
-    plan = next(plan for plan in plans if plan.name == "forward")
-    calls: Counter[str] = Counter()
-    left: list[Left] = []
-    for instruction in plan.chains[0].instructions:
-        what = instruction.instr_args
-        if isinstance(what, DelegateCall):
-            calls[plan.delegates[what.delegate_index].id] += 1
-        elif isinstance(what, KernelCall):
-            left.append(Left(plan.operators[what.op_index].name))
-    pieces = calls.total()
+    found = partitions(path)
+    left = [Left(name) for name in found.kernels]
+    pieces = len(found.operators)
     return from_pieces(path.name, target, pieces, pieces + len(left), left)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lesionlite
 from lesionlite import cli
 from lesionlite.benchmark.build import build
 from lesionlite.errors import LesionliteError
@@ -28,6 +29,32 @@ def test_a_network_is_converted_and_compared() -> None:
         assert row.size_bytes is not None and row.size_bytes > 4 * 0.9 * found.parameters
     assert 0.9 < sum(found.layers.values()) / found.macs < 1  # all but the last layer
     assert found.floats["Hardswish"] > 10 and "classifier" not in found.layers
+
+
+def test_precisions_and_what_xnnpack_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = lesionlite.check(MODEL, 64, ("onnx", "executorch"), ("w8", "w8a8"))
+    rows = {(row.format, row.precision): row for row in found.formats}
+    assert list(rows) == [("onnx", "w8"), ("onnx", "w8a8"), ("executorch", "w8a8")]
+    assert found.passed and rows["onnx", "w8"].simulated is None
+    for (_, precision), row in rows.items():
+        assert row.images == 16 and row.kept is not None and row.kept > 8
+        assert row.max_dp is not None and 1e-4 < row.max_dp < 0.1
+        assert precision == "w8" or (row.simulated is not None and row.simulated < 0.05)
+    split = rows["executorch", "w8a8"].partitions
+    assert split is not None and split.delegate == "XnnpackBackend"
+    assert len(split.operators) == 1 and split.operators[0] > len(found.layers)
+    assert "dim_order_ops::_to_dim_order_copy" in split.kernels  # pixels become floats
+    assert rows["onnx", "w8a8"].partitions is None
+
+    def never(*_: Any) -> Runner:
+        return Runner(lambda image: np.full(14, np.nan, np.float32), "broken")
+
+    monkeypatch.setattr(to_onnx, "load", never)
+    flags = ["--side", "64", "--formats", "onnx", "--precisions", "w8"]
+    assert cli.main(["check", MODEL, *flags]) == 1
+    assert "onnx w8: an answer is not finite" in capsys.readouterr().out
 
 
 def test_a_wrong_file_and_a_refusal_show(
@@ -74,6 +101,8 @@ def test_build_says_the_same_before_training(
         (["mobilenetv9"], "timm has no model 'mobilenetv9'"),
         ([MODEL, "--side", "8"], "--side is 8; it must be 0, or from 32"),
         ([MODEL, "--formats", "onx"], "did you mean 'onnx'"),
+        ([MODEL, "--precisions", "int8"], "choose w8 (weights) or w8a8"),
+        ([MODEL, "--formats", "onnx", "--precisions", "w4"], "nothing to make for"),
         (["inception_v4", "--side", "32"], "cannot classify RGB images of 32 x 32"),
     ],
 )

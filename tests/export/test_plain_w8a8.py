@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from lesionlite.export.check import _untrained
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.attention import NHWC
 from lesionlite.export.forms.table import mobile_form
@@ -19,20 +18,21 @@ from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
 from lesionlite.export.to_tflite import _float_model
+from lesionlite.export.untrained import untrained
 
 SIDE = 64
 
 
 def planned(model: str) -> tuple[Any, Wiring, Plan, Any]:
     """A network with random weights, and a plan that has every layer but the last in 8 bits."""
-    source, images, _ = _untrained(model, SIDE)
+    source, images, _ = untrained(model, SIDE)
     form = mobile_form(source.network, source.contract)
     wiring = trace(form, example(source.contract))
     layers = tuple(name for name in wiring.layers if name not in wiring.heads)
     plan = Plan(
         layers=layers,
         activations=tuple(wiring.silus()),
-        grids=choose_grids(wiring, observe(wiring, np.stack(images), 0), "min-max"),
+        grids=choose_grids(wiring, observe(wiring, images, 0), "min-max"),
         corrections={n: (0.0,) * len(form.get_submodule(n).weight) for n in layers},
         sensitivity={},
         macs={name: node.macs for name, node in wiring.layers.items()},
@@ -49,7 +49,7 @@ def apart(source: Source, wiring: Wiring, plan: Plan, images: Any, name: str, pa
     runner = row.toolchain().load(path, 2)
     form = mobile_form(source.network, source.contract)
     with torch.no_grad():
-        expected = quantize(form, plan, wiring)(torch.from_numpy(np.stack(images))).numpy()
+        expected = quantize(form, plan, wiring)(torch.from_numpy(images)).numpy()
     found = np.stack([runner.classify(image) for image in images])
     return float(np.abs(found - expected).max())
 
@@ -89,7 +89,7 @@ def test_padding_between_8_bits_and_float(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", ["mobilevit_xxs", "edgenext_xx_small"])
 def test_every_layer_is_in_the_tflite_file(model: str) -> None:
-    source, _, _ = _untrained(model, SIDE)
+    source, _, _ = untrained(model, SIDE)
     form = mobile_form(source.network, source.contract, NHWC)
     wiring = trace(form, example(source.contract))
     with quiet():

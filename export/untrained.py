@@ -1,0 +1,69 @@
+"""A network with random weights, whose answers show the faults of a file."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lesionlite.contract import Contract
+from lesionlite.export.metadata import Metadata
+from lesionlite.export.source import Source
+from lesionlite.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lesionlite.train.data.images import Pixels
+
+CLASSES, IMAGES = 14, 16
+
+
+def untrained(model: str, side: int = 0) -> "tuple[Source, Pixels, NDArray[np.float32]]":
+    """A network with random weights, drawn images, and PyTorch's answers to them.
+
+    The norms are fitted to the images and the temperature to the logits. Without this, all answers
+    would be nearly equal, and no fault of a file would show.
+
+    Args:
+        model: timm's name.
+        side: of its input in pixels; 0 means its own.
+
+    Returns:
+        The network; images, uint8 [16, S, S, 3]; probabilities, float32 [16, 14].
+
+    Raises:
+        LesionliteError: timm has no such network, or it cannot take images of this side.
+    """
+    import torch
+
+    from lesionlite.train.model import all_logits, predict_logits
+    from lesionlite.train.networks import build_network
+
+    labels = tuple(f"class {index}" for index in range(CLASSES))
+    contract = TrainConfig(model=model, side=side).contract(labels)
+    torch.manual_seed(0)
+    network = build_network(model, CLASSES, side=contract.side)
+    with torch.no_grad():  # biases and scales begin as zeros and ones, which converters drop
+        for values in network.parameters():
+            if values.numel() == max(values.shape):
+                values.add_(torch.randn(values.shape), alpha=0.1)
+    images = drawn_images(IMAGES, contract.side, seed=0)
+    batch = torch.from_numpy(images).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        for _ in range(2):
+            predict_logits(network.train(), batch, contract)
+    network.eval().requires_grad_(False)
+    logits = all_logits(network, images, contract)
+    spread = float(np.ptp(logits, axis=1).mean()) or 1.0
+    # The likeliest class then has a probability of 0.2 to 0.8.
+    answers = torch.from_numpy(logits * 4 / spread).softmax(1).numpy()
+    described = Contract(**{**vars(contract), "temperature": spread / 4})
+    return Source(network, described, Metadata()), images, answers
+
+
+def drawn_images(count: int, side: int, seed: int) -> "Pixels":
+    """Drawn images of all classes in turn, uint8 [count, side, side, 3]."""
+    from lesionlite.train.data.synthetic import DRAWN, draw
+
+    rng = np.random.default_rng(seed)
+    drawn = [draw(index % len(DRAWN), rng, side) for index in range(count)]
+    return np.stack([np.asarray(image, np.uint8) for image in drawn])
