@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,15 +35,15 @@ class Made:
 
     Attributes:
         folder: With artifacts/ and report.json.
-        parameters: Number of weights.
-        macs: Multiply-adds for one image.
-        report: The content of report.json; None if no file was made.
+        parameters: Number of weights; None if no file was made.
+        macs: Multiply-adds for one image; None likewise.
+        report: The content of report.json; None likewise.
         failed: A sentence for each thing that could not be made.
     """
 
     folder: Path
-    parameters: int
-    macs: int
+    parameters: int | None
+    macs: int | None
     report: dict[str, Any] | None
     failed: tuple[str, ...] = ()
 
@@ -78,12 +79,14 @@ def check_networks(trials: list[Trial], config: CompareConfig, out: Path) -> dic
 
 def _check(model: str, side: int, formats: tuple[str, ...]) -> list[str]:
     """In its process: "FORMAT: reason" for each format that cannot be made."""
-    from lesionlite.export.check import REFUSED, WRONG, check_network
+    from lesionlite.export.attempt import REFUSED, WRONG
+    from lesionlite.export.check import check_network
     from lesionlite.export.forms.table import find_form
 
     if find_form(model).proven:
         return []
-    rows = check_network(model, side, formats).formats
+    with redirect_stderr(StringIO()):  # the command shows its own progress
+        rows = check_network(model, side, formats).formats
     return [f"{row.format}: {row.sentence}" for row in rows if row.outcome in (WRONG, REFUSED)]
 
 
@@ -117,8 +120,7 @@ def make_files(
             found = _apart(_make, data, run, folder, exporting, config, log)
             failed = tuple(refused[value])
         except (LesionliteError, BrokenProcessPool) as error:
-            parameters, macs = _apart(_counts, run)
-            found = Made(folder, parameters, macs, None)
+            found = Made(folder, None, None, None)
             failed = (*refused[value], f"{first_line(error)}; {log} has more")
         made[value] = replace(found, failed=failed)
     return made

@@ -31,6 +31,8 @@ def draw_comparison(document: dict[str, Any], file: Path) -> None:
         axes = figure.add_subplot(rows, min(ACROSS, len(formats)), index + 1)
         axes.set(title=name, xscale="log", xlabel="median latency, ms")
         axes.set_ylabel(as_is(VALIDATION))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
         axes.grid(alpha=0.3, which="both")
         for number, entry in enumerate(entries):
             for one in entry["files"]:

@@ -105,13 +105,17 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
+def _millions(value: int | None, form: str) -> str:
+    return "" if value is None else format(value / 1e6, form)
+
+
 def scores_table(document: Document) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the scores, best on validation first."""
     entries = sorted(
         document["entries"], key=lambda e: e["scores"][VALIDATION]["mean"], reverse=True
     )
     names = list(entries[0]["scores"])
-    counted = entries[0]["parameters"] is not None
+    counted = any(entry["parameters"] for entry in entries)
     columns = [document["setting"], "side", "seeds", *names]
     columns += ["parameters, M", "mult.-adds, M"] * counted
     rows = []
@@ -122,7 +126,7 @@ def scores_table(document: Document) -> tuple[list[str], list[list[str]]]:
             spread = "" if score["spread"] is None else f" ± {score['spread']:.3f}"
             row.append(_number(score["mean"], ".3f") + spread)
         if counted:
-            row += [f"{entry['parameters'] / 1e6:.1f}", f"{entry['macs'] / 1e6:.0f}"]
+            row += [_millions(entry["parameters"], ".1f"), _millions(entry["macs"], ".0f")]
         rows.append(row)
     return columns, rows
 

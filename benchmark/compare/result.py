@@ -68,7 +68,7 @@ class Entry:
         seeds: Number of trainings.
         scores: By measure.
         run: Folder name of the run that the files are made of, which has the best validation score.
-        parameters: Number of weights; None if no files were asked for.
+        parameters: Number of weights; None if no files were made.
         macs: Multiply-adds for one image; None likewise.
         files: Made of it.
         failed: A sentence for each thing that could not be made.

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,9 +84,9 @@ def test_one_network_that_fails_does_not_stop_the_others(
     out = tmp_path / "out"
     out.mkdir()
     made = make_files(drawn, {"broken": broken, "good": good}, config, refused, out)
-    assert made["broken"].report is None and "broken.log has more" in made["broken"].failed[0]
+    assert made["broken"].report is None
+    assert "not finite" in made["broken"].failed[0] and "broken.log" in made["broken"].failed[0]
     report = made["good"].report
     assert report and [row["format"] for row in report["rows"]] == ["onnx"]
     assert made["good"].failed == ("tflite: planted",)
-    assert made["good"].parameters == made["broken"].parameters > 1_000_000
-    assert replace(made["good"], failed=()).folder == out / "files" / "good"
+    assert (made["good"].parameters or 0) > 1_000_000
