@@ -21,7 +21,6 @@ from lesionlite.export.run import export
 from lesionlite.files import replacing, sha256_file, write_json
 from lesionlite.outputs import writing_into
 from lesionlite.train.data.images import Pixels
-from lesionlite.train.data.synthetic import DRAWN, draw
 
 IMAGES, THREADS = 8, 2
 HOW_TO = (
@@ -69,10 +68,26 @@ def add_golden(folder: Path) -> None:
 
 
 def draw_golden(side: int) -> Pixels:
-    """The images, uint8 [8, side, side, 3]; every call draws the same ones."""
+    """The images, uint8 [8, side, side, 3]; every call draws the same ones.
+
+    They are smooth random colours. They show nothing, so they suit a network of any kind of image.
+    """
     generator = np.random.default_rng(0)
-    labels = [index * len(DRAWN) // IMAGES for index in range(IMAGES)]
-    return np.stack([np.asarray(draw(label, generator, side), np.uint8) for label in labels])
+    return np.stack([_colours(generator, side) for _ in range(IMAGES)])
+
+
+def _colours(generator: np.random.Generator, side: int) -> Pixels:
+    """One image: random colours on a coarse mesh, and half as strong on each finer one."""
+    from PIL import Image
+
+    layers = [
+        Image.fromarray(generator.integers(0, 256, (cells, cells, 3), np.uint8)).resize(
+            (side, side), Image.Resampling.BICUBIC
+        )
+        for cells in (3, 6, 12)
+    ]
+    mixed = np.average([np.asarray(layer) for layer in layers], axis=0, weights=(4, 2, 1))
+    return np.asarray(mixed.round(), np.uint8)
 
 
 def _save_png(path: Path, image: Pixels) -> None:
