@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from lesionlite.api import benchmark as benchmark
     from lesionlite.api import build as build
     from lesionlite.api import check as check
+    from lesionlite.api import compare as compare
     from lesionlite.api import embed as embed
     from lesionlite.api import evaluate as evaluate
     from lesionlite.api import export as export
     from lesionlite.api import load as load
     from lesionlite.api import train as train
     from lesionlite.api import verify as verify
+    from lesionlite.benchmark.compare.config import CompareConfig as CompareConfig
     from lesionlite.benchmark.config import BenchmarkConfig as BenchmarkConfig
     from lesionlite.contract import Contract as Contract
     from lesionlite.errors import LesionliteError as LesionliteError
@@ -28,11 +30,14 @@ if TYPE_CHECKING:
 
 _PUBLIC = {  # name: the module that defines it
     "BenchmarkConfig": "lesionlite.benchmark.config",
+    "CompareConfig": "lesionlite.benchmark.compare.config",
     "Contract": "lesionlite.contract",
     "ExportConfig": "lesionlite.export.config",
     "LesionliteError": "lesionlite.errors",
     "TrainConfig": "lesionlite.train.config",
-    **dict.fromkeys(("build", "check", "embed", "evaluate", "load", "verify"), "lesionlite.api"),
+    **dict.fromkeys(
+        ("build", "check", "compare", "embed", "evaluate", "load", "verify"), "lesionlite.api"
+    ),
     **dict.fromkeys(("ens_weights", "sampling_weights"), "lesionlite.train.imbalance"),
     "recipe": "lesionlite.train.recipes",
 }

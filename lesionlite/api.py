@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lesionlite.benchmark.compare.config import CompareConfig
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
@@ -158,6 +159,33 @@ def build(
         training and _settings(training, TrainConfig),
         exporting and _settings(exporting, ExportConfig),
         benchmarking and _settings(benchmarking, BenchmarkConfig),
+    )
+
+
+def compare(
+    data: Path | str,
+    out: Path | str,
+    config: CompareConfig,
+    training: TrainConfig | None = None,
+) -> dict[str, Any]:
+    """Compare networks, or values of one setting; returns the content of `out`/compare.json.
+
+    Args:
+        data: Data folder.
+        out: Folder of the runs, files and pages. What an earlier call finished in it is kept.
+        config: What to compare, such as `CompareConfig(models=("resnet18", "fastvit_t8"))`.
+        training: The settings that all trainings share.
+
+    Raises:
+        LesionliteError: from any step, or the comparison would be unfair.
+    """
+    from lesionlite.benchmark.compare.run import compare as run_steps
+
+    return run_steps(
+        named_path(data, "data"),
+        named_path(out, "out"),
+        _settings(config, CompareConfig),
+        _settings(training, TrainConfig),
     )
 
 
