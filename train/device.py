@@ -1,6 +1,9 @@
 """Choose the device to train on, and the precision."""
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesionlite.errors import LesionliteError
@@ -60,3 +63,54 @@ def spare_bf16(network: nn.Module) -> None:
     for module in network.modules():
         if type(module) is nn.Conv2d and module.groups > 1 and max(module.stride) > 1:
             module.__class__ = Float32Conv
+
+
+def suit_cpu(network: nn.Module, bf16: bool) -> None:
+    """Replace, in place, the convolutions that are unsafe or slow when a CPU trains them."""
+    for module in network.modules():
+        if type(module) is nn.Conv2d and overruns(
+            module.weight, module.stride, module.padding, module.groups
+        ):
+            module.__class__ = ThinningConv
+    if bf16:
+        spare_bf16(network)
+
+
+def overruns(weight: Tensor, stride: Any, padding: Any, groups: int) -> bool:
+    """Whether the gradient of a convolution's weight or bias may write outside its memory.
+
+    oneDNN's 1x1 kernels for strides (float32 and bfloat16; AVX2 and AVX-512) write past their
+    workspace if pixels have channels last and fewer channels than a block, 16 at most: the process
+    dies or the gradients are wrong (torch 2.13.0 with oneDNN 3.12.0; uxlfoundation/oneDNN#6035,
+    open). Can be removed, with `Thinning` and `ThinningConv`, when torch has an oneDNN that mends
+    it: then the test that expects the crash fails.
+
+    Args:
+        weight: [D, C / groups, kh, kw].
+        stride: pair of integers.
+        padding: pair of integers, or "valid".
+        groups: grouped convolutions have another kernel, which is safe.
+    """
+    small = weight.dim() == 4 and weight.shape[1] < 16 and tuple(weight.shape[2:]) == (1, 1)
+    return small and groups == 1 and max(stride) > 1 and padding in ((0, 0), "valid")
+
+
+class Thinning(nn.Module):
+    """Keeps the pixels that a strided 1x1 convolution reads."""
+
+    def __init__(self, stride: Any) -> None:
+        super().__init__()
+        self.rows, self.columns = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, ceil(H / rows), ceil(W / columns)]."""
+        return x[:, :, :: self.rows, :: self.columns]
+
+
+class ThinningConv(nn.Conv2d):
+    """A strided 1x1 convolution without padding; it thins the pixels, then has no stride."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve [B, C, H, W]."""
+        rows, columns = self.stride
+        return F.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)

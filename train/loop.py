@@ -25,7 +25,7 @@ from lesionlite.train.confidence import Confidence, fit_confidence
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Dataset
-from lesionlite.train.device import pick_device, spare_bf16, use_bf16
+from lesionlite.train.device import pick_device, suit_cpu, use_bf16
 from lesionlite.train.figures import draw_curves
 from lesionlite.train.history import write_history
 from lesionlite.train.imbalance import ens_weights
@@ -72,8 +72,8 @@ class Trainer:
         self.device = attempt(ranks, lambda: device_of_rank(ranks, pick_device(config.device)))
         self.bf16 = use_bf16(config.bf16, self.device)
         network = self._starting_network()
-        if self.bf16 and self.device.type == "cpu":
-            spare_bf16(network)
+        if self.device.type == "cpu":
+            suit_cpu(network, self.bf16)
         self.layout = torch.channels_last
         self.network = network.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.parallel = data_parallel(self.network, ranks)

@@ -19,6 +19,7 @@ from lesionlite.export.quantize.quant_params import LEVELS, QuantParams
 from lesionlite.export.quantize.quantized_form import FakeQuantize, quantize
 from lesionlite.export.quantize.ranges import BATCH
 from lesionlite.export.quantize.wiring import Wiring
+from lesionlite.train.device import Thinning, overruns
 
 # Adam's initial learning rates, for the logarithm of a scale and for a bias. Rates in units of each
 # layer's scale were tried on real images: the divergence was larger by a third or more.
@@ -105,6 +106,16 @@ def _batches(images: int, seed: int) -> Iterator[Tensor]:
         yield from order.split(BATCH)[: max(1, images // BATCH)]
 
 
+def _thin(layer: Any) -> None:
+    """Make the gradient of a layer's bias safe on a CPU, in place; see `overruns`."""
+    if layer.window is None:
+        return
+    stride, padding, dilation, groups = layer.window
+    if overruns(layer.weight, stride, padding, groups):
+        layer.source = nn.Sequential(layer.source, Thinning(stride))
+        layer.window = ((1, 1), padding, dilation, groups)
+
+
 def _connect(model: nn.Module, wiring: Wiring, plan: Plan) -> dict[str, LearnedFakeQuantize]:
     """Replace each FakeQuantize by a learned one, and return these by tensor name.
 
@@ -123,6 +134,7 @@ def _connect(model: nn.Module, wiring: Wiring, plan: Plan) -> dict[str, LearnedF
         layer: Any = model.get_submodule(name)
         layer.source = replaced(layer.source, wiring.layers[name].input)
         layer.result = replaced(layer.result, wiring.layers[name].output)
+        _thin(layer)
     for name in plan.activations:
         silu: Any = model.get_submodule(name)
         silu.result = replaced(silu.result, wiring.activations[name].output)
