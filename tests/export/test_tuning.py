@@ -11,10 +11,11 @@ from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.quantize import search
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import QuantParams
+from lesionlite.export.quantize.quantized_form import QuantizedLayer
 from lesionlite.export.quantize.ranges import choose_grids, observe
 from lesionlite.export.quantize.search import logits
 from lesionlite.export.quantize.sensitivity import bias_corrections
-from lesionlite.export.quantize.tuning import LearnedFakeQuantize, tune
+from lesionlite.export.quantize.tuning import LearnedFakeQuantize, _thin, tune
 from lesionlite.export.quantize.wiring import Wiring
 
 
@@ -98,3 +99,16 @@ def test_a_learned_rounding_rounds_as_the_fixed_one_does() -> None:
     torch.testing.assert_close(LearnedFakeQuantize(grid)(x), grid.round(x))
     assert LearnedFakeQuantize(grid).learned().zero_point == 100
     assert LearnedFakeQuantize(grid).learned().scale == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("side", [7, 8])
+def test_a_strided_convolution_of_few_channels_is_computed_in_a_safe_way(side: int) -> None:
+    layer = QuantizedLayer(torch.nn.Conv2d(3, 8, 1, 2), torch.nn.Identity(), torch.nn.Identity())
+    x = torch.randn(2, 3, side, side)
+    before = layer(x)
+    _thin(layer)
+    assert layer.window[0] == (1, 1)
+    torch.testing.assert_close(layer(x), before)
+    other = QuantizedLayer(torch.nn.Conv2d(3, 8, 3, 2), torch.nn.Identity(), torch.nn.Identity())
+    _thin(other)
+    assert other.window[0] == (2, 2)
