@@ -60,13 +60,13 @@ PRECISIONS = {
         Precision(
             "w6",
             "weights as 6-bit indices, float arithmetic",
-            *(6, False, 0.01, 0.98, 0.01),
+            *(6, False, 0.01, 0.9, 0.02),
             learned=True,
         ),
         Precision(
             "w4",
             "weights as 4-bit indices, float arithmetic",
-            *(4, False, 0.01, 0.95, 0.03),
+            *(4, False, 0.01, 0.9, 0.05),
             learned=True,
         ),
         Precision("w8a8", "weights and activations in 8-bit integers", 8, True, 0.01, 0.97, 0.03),

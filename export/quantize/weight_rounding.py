@@ -20,7 +20,7 @@ POSITIONS = 64  # of each image, at which a layer's inputs are sampled
 WIDE = 8192  # layers that sum more inputs keep no covariance, only variances
 # The smallest tensors have more bits, because they cause most of the error and need few bytes:
 # those with this share of the weights 8 bits, and in w4 the next, up to the second share, 6 bits.
-SHARE_8, SHARE_6 = 0.04, 0.15
+SHARE_8, SHARE_6 = 0.03, 0.11
 
 
 class WeightRounder:
@@ -149,11 +149,15 @@ class _Inputs:
         self.groups = getattr(layer, "groups", 1)
         self.wide = layer.weight[0].numel() > WIDE
         self.products, self.sums = torch.zeros(()), torch.zeros(())
+        self.origin: Tensor | None = None  # near the mean, so that no digits cancel out
 
     def add(self, given: Tensor, generator: torch.Generator) -> None:
         """Add the inputs of one batch."""
         rows = torch.cat([*self._rows(given.float(), generator)])
         rows = rows.reshape(len(rows), self.groups, -1).transpose(0, 1)  # [G, N, K]
+        if self.origin is None:
+            self.origin = rows.mean(1, keepdim=True)
+        rows = rows - self.origin
         squares = rows.square().sum(1) if self.wide else rows.transpose(1, 2) @ rows
         self.products, self.sums = self.products + squares, self.sums + rows.sum(1)
         self.count += rows.shape[1]
