@@ -84,7 +84,9 @@ def remove_older_artifacts(folder: Path, config: ExportConfig) -> None:
     if manifest.compiled:
         kept.add(COMPILED)
     if config.calibrates():
-        kept |= {CALIBRATION, PLAN, PLAN_FIGURE}
+        kept.add(CALIBRATION)
+    if config.plans():
+        kept |= {PLAN, PLAN_FIGURE}
     if config.has_integers():
         kept.add(INTEGER_PLAN)
     for name in remove_ours(folder, kept):

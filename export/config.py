@@ -39,7 +39,7 @@ class ExportConfig:
     """Precisions to write, in each format that has them. There is also w8a8-int, for NPUs that
     compute no floats."""
     calibration: int = 300
-    """How many training images set the ranges of w8a8."""
+    """How many training images set the ranges of w8a8, and the weights of w6 and w4."""
     calibration_seed: int = 0
     """Seed of the choice of calibration images."""
     ranges: str = "mse"
@@ -117,6 +117,10 @@ class ExportConfig:
 
     def calibrates(self) -> bool:
         """Whether any of the files needs calibration images."""
+        return any(PRECISIONS[precision].needs_images for _, precision in self.pairs())
+
+    def plans(self) -> bool:
+        """Whether any of the files follows a quantization plan."""
         return any(PRECISIONS[precision].calibrated for _, precision in self.pairs())
 
 

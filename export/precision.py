@@ -22,6 +22,7 @@ class Precision:
         max_mean_dp: largest mean, over the images, of an image's largest |difference of
             probability|, by default. It catches changes of confidence that change no answer.
         by_default: whether `export` writes it without being asked.
+        learned: whether calibration images decide how weights are rounded.
     """
 
     name: str
@@ -32,6 +33,12 @@ class Precision:
     min_agreement: float
     max_mean_dp: float
     by_default: bool = True
+    learned: bool = False
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether it needs calibration images."""
+        return self.calibrated or self.learned
 
     @property
     def tolerance(self) -> float:
@@ -50,8 +57,18 @@ PRECISIONS = {
         Precision("fp32", "weights and arithmetic in 32-bit float", 32, False, 0.002, 0.999, 0.001),
         Precision("fp16", "weights in 16-bit float", 16, False, 0.002, 0.995, 0.005),
         Precision("w8", "weights in 8-bit integers, float arithmetic", 8, False, 0.01, 0.98, 0.01),
-        Precision("w6", "weights as 6-bit indices, float arithmetic", 6, False, 0.01, 0.9, 0.02),
-        Precision("w4", "weights as 4-bit indices, float arithmetic", 4, False, 0.01, 0.9, 0.05),
+        Precision(
+            "w6",
+            "weights as 6-bit indices, float arithmetic",
+            *(6, False, 0.01, 0.9, 0.02),
+            learned=True,
+        ),
+        Precision(
+            "w4",
+            "weights as 4-bit indices, float arithmetic",
+            *(4, False, 0.01, 0.9, 0.05),
+            learned=True,
+        ),
         Precision("w8a8", "weights and activations in 8-bit integers", 8, True, 0.01, 0.97, 0.03),
         Precision(
             INTEGERS,

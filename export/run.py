@@ -47,14 +47,14 @@ def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None)
         run: run folder.
         out: folder to write to; artifacts of the same names are replaced.
         config: the formats, precisions and settings.
-        data: data folder, whose train/ has the calibration images of w8a8.
+        data: data folder, whose train/ has the calibration images of w8a8, w6 and w4.
 
     Returns:
         The manifest's rows for the artifacts.
 
     Raises:
         LesionliteError: there is no run, its network has no mobile form or gives numbers that are
-            not finite, a toolchain is not installed, or w8a8 has no calibration images.
+            not finite, a toolchain is not installed, or there are no calibration images.
     """
     with writing_into(out, RUN=run, DATA=data):
         return _export(run, out, config, data)
@@ -76,13 +76,13 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
 
         probes = torch.from_numpy(calibration[:PROBES]).permute(0, 3, 1, 2)
         refuse_infinite(network, probes, contract, run)
-    plan = None if calibration is None else _plan(network, contract, calibration, config)
+    plan = _plan(network, contract, calibration, config)
     integers = _integer_plan(network, contract, plan, calibration, config)
     source = Source(network, contract, config.metadata(contract), plan, calibration, integers)
     made = _convert_all(source, config, stem)
     listing = "".join(f"{file}\n" for file in files)
     precisions = {row.precision for row in made}
-    if plan is not None:
+    if calibration is not None:
         write_text(out / CALIBRATION, listing)
     if plan is not None and precisions & FOLLOW_THE_PLAN:
         plan.write(out / PLAN)
@@ -112,7 +112,8 @@ class _RunSettings:
 def _names(stem: Path, config: ExportConfig) -> list[str]:
     """The names of all files that an export may write into its folder."""
     artifacts = [_named(stem, row, precision).name for row, precision in config.pairs()]
-    planned = [CALIBRATION, PLAN, PLAN_FIGURE] if config.calibrates() else []
+    planned = [CALIBRATION] if config.calibrates() else []
+    planned += [PLAN, PLAN_FIGURE] if config.plans() else []
     planned += [INTEGER_PLAN] if config.has_integers() else []
     return [*artifacts, *planned, CONTRACT, MANIFEST, GOLDEN]
 
@@ -186,9 +187,14 @@ def _integer_plan(
     return make_integer_plan(mobile_form(network, contract), plan, calibration, config)
 
 
-def _plan(network: Any, contract: Contract, calibration: Pixels, config: ExportConfig) -> Plan:
+def _plan(
+    network: Any, contract: Contract, calibration: Pixels | None, config: ExportConfig
+) -> Plan | None:
+    """The plan of w8a8 and w8a8-int, if one of them is asked for."""
     from lesionlite.export.quantize.search import make_plan
 
+    if calibration is None or not config.plans():
+        return None
     plan = make_plan(mobile_form(network, contract), calibration, config)
     say(
         f"plan: {len(plan.layers)} of {len(plan.macs)} layers in 8 bits "

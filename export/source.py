@@ -57,9 +57,20 @@ class Source:
         Raises:
             ValueError: there are none; `export` always makes them for that precision.
         """
-        if self.integers is None or self.images is None:
-            raise ValueError("w8a8-int needs a quantization plan and calibration images")
-        return self.integers, self.images
+        if self.integers is None:
+            raise ValueError("w8a8-int needs a quantization plan")
+        return self.integers, self.calibration
+
+    @property
+    def calibration(self) -> "Pixels":
+        """The calibration images, uint8 [N, S, S, 3].
+
+        Raises:
+            ValueError: there are none; `export` always reads them for precisions that need them.
+        """
+        if self.images is None:
+            raise ValueError("this precision needs calibration images")
+        return self.images
 
     def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
         """The mobile form in a runtime's variant, quantized if the precision is calibrated.

@@ -12,6 +12,7 @@ from lesionlite.export.format import Runner
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
 from lesionlite.export.mlpackage import make_reproducible, model_file
+from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source
@@ -30,10 +31,15 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
 
         from lesionlite.export.forms.attention import NCHW
 
-        contract, traced = source.contract, None
+        contract, traced, rounder = source.contract, None, None
         for precision, path in paths.items():
             if precision == "w8a8":
                 program = _export(source.form(NCHW, precision), contract)
+            elif PRECISIONS[precision].learned:
+                from lesionlite.export.quantize.weight_rounding import WeightRounder
+
+                rounder = rounder or WeightRounder(source.form(NCHW), source.calibration)
+                program = _trace(rounder.round(PRECISIONS[precision].weight_bits), contract)
             else:
                 program = traced = traced or _trace(source.form(NCHW), contract)
             model = _mlprogram(program, contract, precision)
@@ -94,12 +100,10 @@ def _export(form: "nn.Module", contract: Contract) -> Any:
 
 
 def _compress(ct: Any, model: Any, precision: str) -> Any:
-    """Compress the weights to 8-bit integers (w8), or to indices into a palette (w6, w4).
+    """Store the weights as 8-bit integers (w8), or as indices into palettes (w6, w4).
 
-    Each tensor has a palette of its own, of 64 or 16 values.
+    Each tensor has a palette of its own: one for each group of output channels would need iOS 18.
     """
-    from threadpoolctl import threadpool_limits
-
     tools = ct.optimize.coreml
     if precision == "w8":
         recipe = tools.OpLinearQuantizerConfig(
@@ -107,30 +111,32 @@ def _compress(ct: Any, model: Any, precision: str) -> Any:
         )
         config = tools.OptimizationConfig(global_config=recipe)
         return tools.linear_quantize_weights(model, config)
-    if precision in ("w6", "w4"):
-        # The rounding of k-means depends on the number of threads; one gives the same bytes.
-        with threadpool_limits(1):
-            return tools.palettize_weights(model, _palettes(tools, model, int(precision[1])))
+    if PRECISIONS[precision].learned:
+        recipe = tools.OpPalettizerConfig(
+            mode="custom", lut_function=_indices, weight_threshold=FEW_WEIGHTS
+        )
+        return tools.palettize_weights(model, tools.OptimizationConfig(global_config=recipe))
     return model
 
 
-def _palettes(tools: Any, model: Any, bits: int) -> Any:
-    """The palettes: `bits` bits, but 8 bits for tensors with less than 1/256 of the weights.
+def _indices(weight: Any) -> tuple[Any, Any]:
+    """The palette of a weight, and the index of each value in it, uint8 [weight.size].
 
-    The small tensors are the early layers. In 4 bits, these would cause most of the error and save
-    few bytes.
+    Learned weights are on a palette of 16, 64 or 256 values already, and stay exactly as they are.
+    Others are none of a layer, such as embeddings of positions: they go to the nearest of 256.
     """
+    from lesionlite.export.quantize.palettes import nearest_of_256
 
-    def palette(bits: int) -> Any:
-        return tools.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=FEW_WEIGHTS)
-
-    stored = tools.get_weights_metadata(model, weight_threshold=FEW_WEIGHTS)
-    small = sum(weight.val.size for weight in stored.values()) / 256
-    config = tools.OptimizationConfig(global_config=palette(bits))
-    for name, weight in stored.items():
-        if weight.val.size < small:
-            config.set_op_name(name, palette(8))
-    return config
+    # Not in fp16: NumPy 2.4.6 sorts large fp16 arrays wrongly on processors with AVX512-FP16, so
+    # its `unique` repeats values, and so does coremltools' mode "unique". Can go when mended.
+    exact = weight.astype(np.float32).flatten()
+    values = np.unique(exact)
+    if len(values) > 256:
+        exact = nearest_of_256(exact)
+        values = np.unique(exact)
+    size = next(size for size in (16, 64, 256) if len(values) <= size)
+    palette = np.pad(values, (0, size - len(values)), mode="edge").astype(weight.dtype)
+    return palette, np.searchsorted(values, exact).astype(np.uint8)
 
 
 def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:

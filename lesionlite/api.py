@@ -77,12 +77,12 @@ def export(
     config: ExportConfig | None = None,
     data: Path | str | None = None,
 ) -> "list[Artifact]":
-    """Convert a run to phone formats in `out`; w8a8 calibrates on `data`/train.
+    """Convert a run to phone formats in `out`; w8a8, w6 and w4 calibrate on `data`/train.
 
     Golden vectors are written beside them: drawn images with each file's probabilities.
 
     Raises:
-        LesionliteError: there is no run, or w8a8 has no images to calibrate on.
+        LesionliteError: there is no run, or there are no images to calibrate on.
     """
     from lesionlite.export.execute.golden import export_with_golden
 

@@ -1,4 +1,4 @@
-"""Choose the training images that set the ranges of w8a8."""
+"""Choose the training images that w8a8, w6 and w4 are quantized with."""
 
 import random
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lesionlite.train.data.images import Pixels, find_bad, load_inputs
 from lesionlite.train.data.splits import Split, read_split
 
 FEWEST = 10  # images; ranges from fewer would not fit other images
-WITHOUT = "or leave w8a8 out with --precisions fp32 fp16 w8"
+WITHOUT = "or leave these precisions out with --precisions fp32 fp16 w8"
 
 
 def choose(split: Split, images: int, seed: int) -> list[Path]:
@@ -74,7 +74,8 @@ def calibration_files(config: ExportConfig, labels: Sequence[str], data: Path | 
     """
     if data is None:
         raise LesionliteError(
-            "w8a8 needs images to calibrate on: add --data FOLDER (with train/ in it), " + WITHOUT
+            "w8a8, w6 and w4 need images to calibrate on: add --data FOLDER (with train/ in it), "
+            + WITHOUT
         )
     split = read_split(data / "train", labels)
     files = choose(split, config.calibration, config.calibration_seed)
@@ -85,7 +86,7 @@ def calibration_files(config: ExportConfig, labels: Sequence[str], data: Path | 
     if len(files) < FEWEST:
         asked = "--calibration asks for" if config.calibration < FEWEST else "train/ has only"
         raise LesionliteError(
-            f"{asked} {len(files)} images that w8a8 can be calibrated on, which say too little "
+            f"{asked} {len(files)} images to calibrate w8a8, w6 and w4 on, which say too little "
             f"about others: give {FEWEST} or more (300 are usual), {WITHOUT}"
         )
     _refuse_test_images(files, data)
@@ -105,6 +106,6 @@ def _refuse_test_images(files: list[Path], data: Path) -> None:
         for other in judged.get(file.stat().st_size, []):
             if cmp(file, other, shallow=False):
                 raise LesionliteError(
-                    f"{file} would calibrate w8a8, but it is the same image as {other}, which "
-                    "judges it: remove it from one of train/ and test/"
+                    f"{file} would calibrate files, but it is the same image as {other}, which "
+                    "judges them: remove it from one of train/ and test/"
                 )

@@ -38,12 +38,12 @@ from lesionlite.train.data.images import Pixels
 SENSITIVITY_IMAGES, SEARCH_IMAGES = 48, 100
 # Rough cost of keeping one value of a SiLU, or one weight, in float; in multiply-adds.
 SILU_COST, WEIGHT_COST = 100, 500
-THREADS = 2  # as on phones; planning could be faster with more, but see `_pinned_threads`
+THREADS = 2  # as on phones; planning could be faster with more, but see `pinned_threads`
 TUNING_GAIN = 2  # tuning divides the divergence by about 2; measured on real images
 
 
 @contextmanager
-def _pinned_threads() -> Iterator[None]:
+def pinned_threads() -> Iterator[None]:
     """Use the same number of threads on every machine.
 
     PyTorch splits sums among its threads, so their number changes how results are rounded. Without
@@ -58,7 +58,7 @@ def _pinned_threads() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@_pinned_threads()
+@pinned_threads()
 def make_plan(form: FromPixels, calibration: Pixels, config: ExportConfig) -> Plan:
     """Make the plan for w8a8.
 

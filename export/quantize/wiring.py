@@ -83,14 +83,14 @@ class Wiring:
         return {node.input: node.kind for node in self.activations.values()}
 
 
-Hook = Callable[[nn.Module, tuple[Tensor], Tensor], None]
+Hook = Callable[[nn.Module, tuple[Tensor], Tensor], Tensor | None]
 
 
 @contextmanager
 def watching(network: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
     """Inside the block, call a hook (module, inputs, output) after a module has run.
 
-    Gradients are off inside the block.
+    A tensor that the hook returns replaces the output. Gradients are off inside the block.
 
     Args:
         network: has the modules.

@@ -1,0 +1,184 @@
+"""Round all weights of a mobile form to palettes, such that its answers stay (w6 and w4)."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lesionlite.console import track
+from lesionlite.export.quantize.palettes import to_palette
+from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
+from lesionlite.export.quantize.ranges import BATCH
+from lesionlite.export.quantize.search import pinned_threads
+from lesionlite.export.quantize.wiring import LAYERS, Hook, watching
+from lesionlite.train.data.images import Pixels
+
+POSITIONS = 64  # of each image, at which a layer's inputs are sampled
+WIDE = 8192  # layers that sum more inputs keep no covariance, only variances
+# The smallest tensors have more bits, because they cause most of the error and need few bytes:
+# those with this share of the weights 8 bits, and in w4 the next, up to the second share, 6 bits.
+SHARE_8, SHARE_6 = 0.03, 0.11
+
+
+class WeightRounder:
+    """Rounds the weights of a form to palettes, for any number of bits."""
+
+    def __init__(self, form: nn.Module, calibration: Pixels) -> None:
+        """Run the calibration images once.
+
+        Args:
+            form: the float mobile form, channels first; it is not changed.
+            calibration: images, uint8 [N, S, S, 3].
+        """
+        form = deepcopy(form).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.form = form
+        self.batches = torch.from_numpy(calibration).split(BATCH)
+        layers: dict[str, Any] = {
+            name: module for name, module in form.named_modules() if isinstance(module, LAYERS)
+        }
+        self.inputs = {
+            name: _Inputs(layer)
+            for name, layer in layers.items()
+            if layer.weight.numel() > FEW_WEIGHTS
+        }
+        self.means: list[dict[str, list[Tensor]]] = []  # of outputs; by batch, layer and call
+        with pinned_threads():
+            self._observe(list(layers))
+
+    def _observe(self, layers: list[str]) -> None:
+        generator = torch.Generator().manual_seed(0)
+
+        def watch(name: str) -> Hook:
+            def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
+                self.means[-1].setdefault(name, []).append(_channel_means(module, made))
+                if name in self.inputs:
+                    self.inputs[name].add(given[0], generator)
+
+            return hook
+
+        with watching(self.form, {name: watch(name) for name in layers}):
+            for batch in track(self.batches, "inputs of each layer", len(self.batches)):
+                self.means.append({})
+                self.form(batch)
+
+    def round(self, bits: int) -> nn.Module:
+        """A copy of the form whose weights lie on palettes, with biases that correct the means.
+
+        Tensors with at most `FEW_WEIGHTS` weights, and layers that do not run, keep their weights.
+
+        Args:
+            bits: 4 or 6; small tensors get more.
+        """
+        rounded = deepcopy(self.form)
+        used = {name: inputs for name, inputs in self.inputs.items() if inputs.count}
+        sizes = {name: inputs.layer.weight.numel() for name, inputs in used.items()}
+        planned = bits_of(sizes, bits)
+        with pinned_threads(), torch.no_grad():
+            for name, inputs in track(used.items(), f"weights in {bits} bits", len(used)):
+                layer: Any = rounded.get_submodule(name)
+                weight = to_palette(layer.weight.float(), inputs.covariance(), planned[name])
+                layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+            self._correct(rounded)
+        return rounded
+
+    def _correct(self, rounded: nn.Module) -> None:
+        """Correct the biases so that each output channel has the mean that it has in the form.
+
+        Nagel et al. 2019, arXiv 1906.04721, section 4.2, with means measured on images. Layers are
+        corrected in the order of execution: each sees its inputs as they are once those before it
+        are corrected.
+        """
+        images = sum(map(len, self.batches))
+        sums: dict[str, Tensor] = {}
+        for batch, means in zip(self.batches, self.means, strict=True):
+            for name, shift in _shifts(rounded, batch, means).items():
+                sums[name] = sums.get(name, torch.zeros(())) + shift * (len(batch) / images)
+        for name, shift in sums.items():
+            layer: Any = rounded.get_submodule(name)
+            bias = shift if layer.bias is None else layer.bias + shift
+            layer.bias = nn.Parameter(bias, requires_grad=False)
+
+
+def _shifts(rounded: nn.Module, batch: Tensor, means: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+    """What the output channels of each layer lack on one batch, by layer."""
+    wanted = {name: iter(calls) for name, calls in means.items()}
+    shifts: dict[str, Tensor] = {}
+
+    def watch(name: str) -> Hook:
+        def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> Tensor:
+            shift = next(wanted[name]) - _channel_means(module, made)
+            shifts[name] = shifts.get(name, torch.zeros(())) + shift / len(means[name])
+            return made + (shift[:, None, None] if isinstance(module, nn.Conv2d) else shift)
+
+        return hook
+
+    with watching(rounded, {name: watch(name) for name in means}):
+        rounded(batch)
+    return shifts
+
+
+def _channel_means(layer: nn.Module, made: Tensor) -> Tensor:
+    """The mean of each output channel of a layer: [O]."""
+    channel = 1 if isinstance(layer, nn.Conv2d) else made.dim() - 1
+    return made.mean([axis for axis in range(made.dim()) if axis != channel])
+
+
+def bits_of(sizes: dict[str, int], bits: int) -> dict[str, int]:
+    """The bits of each tensor, by name; see `SHARE_8` and `SHARE_6`.
+
+    Args:
+        sizes: number of weights by name.
+        bits: of the large tensors: 4 or 6.
+    """
+    total, before, found = sum(sizes.values()), 0, {}
+    for name in sorted(sizes, key=lambda name: sizes[name]):
+        before += sizes[name]
+        small = before <= (SHARE_8 if bits < 6 else SHARE_6) * total
+        found[name] = 8 if small else max(bits, 6) if before <= SHARE_6 * total else bits
+    return found
+
+
+class _Inputs:
+    """The second moments of what the output channels of a layer sum, from some positions."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer, self.count = layer, 0
+        self.groups = getattr(layer, "groups", 1)
+        self.wide = layer.weight[0].numel() > WIDE
+        self.products, self.sums = torch.zeros(()), torch.zeros(())
+        self.origin: Tensor | None = None  # near the mean, so that no digits cancel out
+
+    def add(self, given: Tensor, generator: torch.Generator) -> None:
+        """Add the inputs of one batch."""
+        rows = torch.cat([*self._rows(given.float(), generator)])
+        rows = rows.reshape(len(rows), self.groups, -1).transpose(0, 1)  # [G, N, K]
+        if self.origin is None:
+            self.origin = rows.mean(1, keepdim=True)
+        rows = rows - self.origin
+        squares = rows.square().sum(1) if self.wide else rows.transpose(1, 2) @ rows
+        self.products, self.sums = self.products + squares, self.sums + rows.sum(1)
+        self.count += rows.shape[1]
+
+    def _rows(self, given: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
+        """By image, [N, G * K]: the inputs at some of the positions."""
+        for image in given:
+            if isinstance(self.layer, nn.Linear):
+                rows = image.reshape(-1, image.shape[-1])
+            else:
+                # Not `kernel_size`, which the plain form leaves at 1.
+                kernel, layer = self.layer.weight.shape[2:], self.layer
+                window = layer.dilation, layer.padding, layer.stride
+                rows = F.unfold(image[None], kernel, *window)[0].T
+            if len(rows) > POSITIONS:
+                rows = rows[torch.randperm(len(rows), generator=generator)[:POSITIONS]]
+            yield rows
+
+    def covariance(self) -> Tensor:
+        """[G, K, K]; for wide layers the variances [G, K]."""
+        mean = self.sums / self.count
+        if self.wide:
+            return self.products / self.count - mean.square()
+        return self.products / self.count - mean[:, :, None] * mean[:, None, :]
