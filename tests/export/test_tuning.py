@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.export.forms.table import mobile_form
 from lesionlite.export.quantize import search
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import QuantParams
@@ -15,7 +16,8 @@ from lesionlite.export.quantize.ranges import choose_grids, observe
 from lesionlite.export.quantize.search import logits
 from lesionlite.export.quantize.sensitivity import bias_corrections
 from lesionlite.export.quantize.tuning import LearnedFakeQuantize, tune
-from lesionlite.export.quantize.wiring import Wiring
+from lesionlite.export.quantize.wiring import Wiring, trace
+from lesionlite.export.untrained import untrained
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +100,29 @@ def test_a_learned_rounding_rounds_as_the_fixed_one_does() -> None:
     torch.testing.assert_close(LearnedFakeQuantize(grid)(x), grid.round(x))
     assert LearnedFakeQuantize(grid).learned().zero_point == 100
     assert LearnedFakeQuantize(grid).learned().scale == pytest.approx(0.1)
+
+
+def test_a_grid_that_clips_like_relu6_ends_at_6(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, images, _ = untrained("tf_efficientnet_lite0", 64)
+    form: Any = mobile_form(source.network, source.contract)
+    pixels = torch.from_numpy(images)
+    wiring = trace(form, pixels[:1])
+    clipped = [name for name, node in wiring.layers.items() if node.clipping]
+    six = {wiring.layers[name].output: QuantParams(6 / 255, 0) for name in clipped}
+    grids = {**choose_grids(wiring, observe(wiring, images, 0), "min-max"), **six}
+    plan = Plan(
+        layers=tuple(clipped),
+        activations=(),
+        grids=grids,
+        corrections={n: (0.0,) * len(form.get_submodule(n).weight) for n in clipped},
+        sensitivity={},
+        macs={name: node.macs for name, node in wiring.layers.items()},
+    )
+
+    def highest() -> float:
+        tuned = tune(form, wiring, plan, pixels, logits(form, pixels), 3)
+        return max(tuned.grids[tensor].high for tensor in six)
+
+    assert len(six) > 20 and highest() < 6 + 1e-5
+    monkeypatch.setattr(LearnedFakeQuantize, "cap", lambda grid: None)
+    assert highest() > 6.05
