@@ -23,7 +23,7 @@ from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
 from lesionlite.files import inside, write_json
 from lesionlite.flags import read_flags
 from lesionlite.outputs import writing_into
-from lesionlite.settings import refuse_settings, refuse_types
+from lesionlite.settings import refuse_types
 from lesionlite.train.config import TrainConfig
 
 COMMAND = (sys.executable, "-m", "lesionlite", "check")
@@ -56,9 +56,10 @@ class Networks:
             LesionliteError: names the flag, its value, and the values it may have.
         """
         refuse_types(self)
-        refuse_settings(self, [("models", bool(self.models), "one or more networks")])
         TrainConfig(side=self.side)
-        ExportConfig(self.formats, self.precisions)
+        ExportConfig(self.formats, self.precisions)  # refuses networks that follow --formats
+        if not self.models:
+            raise LesionliteError("name one or more networks of timm, before any flag")
 
     def run(self) -> Outcome:
         """Check the networks, and write the tables after each."""

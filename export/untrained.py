@@ -21,7 +21,8 @@ def untrained(model: str, side: int = 0) -> "tuple[Source, Pixels, NDArray[np.fl
     """A network with random weights, drawn images, and PyTorch's answers to them.
 
     The norms are fitted to the images and the temperature to the logits. Without this, all answers
-    would be nearly equal, and no fault of a file would show.
+    would be nearly equal, and no fault of a file would show; and values would grow from layer to
+    layer, beyond what float16 holds, as those of no trained network do.
 
     Args:
         model: timm's name.
@@ -48,9 +49,13 @@ def untrained(model: str, side: int = 0) -> "tuple[Source, Pixels, NDArray[np.fl
                 values.add_(torch.randn(values.shape), alpha=0.1)
     images = drawn_images(IMAGES, contract.side, seed=0)
     batch = torch.from_numpy(images).permute(0, 3, 1, 2)
+    for norm in network.modules():
+        if isinstance(norm, torch.nn.modules.batchnorm._BatchNorm):
+            norm.momentum = (
+                None  # what the images have, not a moving average that begins at 0 and 1
+            )
     with torch.no_grad():
-        for _ in range(2):
-            predict_logits(network.train(), batch, contract)
+        predict_logits(network.train(), batch, contract)
     network.eval().requires_grad_(False)
     logits = all_logits(network, images, contract)
     spread = float(np.ptp(logits, axis=1).mean()) or 1.0

@@ -6,7 +6,6 @@ failure of that network; the others go on.
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -18,7 +17,7 @@ from lesionlite.benchmark.compare.config import CompareConfig
 from lesionlite.benchmark.compare.trials import Trial
 from lesionlite.console import track
 from lesionlite.documents import read_json, read_record
-from lesionlite.errors import LesionliteError, first_line
+from lesionlite.errors import first_line
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.toolchains import versions
 from lesionlite.files import fingerprint, write_json
@@ -119,7 +118,7 @@ def make_files(
             exporting = replace(config.exporting(), formats=formats)
             found = _apart(_make, data, run, folder, exporting, config, log)
             failed = tuple(refused[value])
-        except (LesionliteError, BrokenProcessPool) as error:
+        except Exception as error:  # toolchains raise all kinds, or end the process
             found = Made(folder, None, None, None)
             failed = (*refused[value], f"{first_line(error)}; {log} has more")
         made[value] = replace(found, failed=failed)

@@ -5,6 +5,7 @@ Gradients pass through the rounding as in learned step size quantization (Esser 
 1902.08153, eq. 3 and 5). Weights are not tuned, so the plan stays a small file.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -31,8 +32,10 @@ class LearnedFakeQuantize(nn.Module):
 
     zero_point: Tensor
 
-    def __init__(self, grid: QuantParams) -> None:
+    def __init__(self, grid: QuantParams, highest: float = math.inf) -> None:
+        """Start at a grid; its largest value may become `highest`."""
         super().__init__()
+        self.most = math.log(highest / max(1, LEVELS - grid.zero_point))
         self.log_scale = nn.Parameter(torch.tensor([grid.scale]).log())
         self.register_buffer("zero_point", torch.tensor([float(grid.zero_point)]))
 
@@ -43,6 +46,11 @@ class LearnedFakeQuantize(nn.Module):
             x, self.log_scale.exp(), self.zero_point, 0, LEVELS, gradient
         )
         return rounded
+
+    @torch.no_grad()
+    def cap(self) -> None:
+        """Return from beyond the highest value that is allowed."""
+        self.log_scale.clamp_(max=self.most)
 
     def learned(self) -> QuantParams:
         """The scale as it is now, and the zero point."""
@@ -71,7 +79,7 @@ def tune(
         rate: factor on both learning rates.
     """
     model: Any = quantize(form, plan, wiring)
-    grids = _connect(model, wiring, plan)
+    grids = _connect(model, form, wiring, plan)
     biases = [model.get_submodule(name).bias.requires_grad_() for name in plan.layers]
     scales = [grid.log_scale for grid in grids.values()]
     optimizer = torch.optim.Adam(
@@ -90,6 +98,8 @@ def tune(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        for grid in grids.values():
+            grid.cap()
         schedule.step()
     return replace(
         plan,
@@ -116,19 +126,29 @@ def _thin(layer: Any) -> None:
         layer.window = ((1, 1), padding, dilation, groups)
 
 
-def _connect(model: nn.Module, wiring: Wiring, plan: Plan) -> dict[str, LearnedFakeQuantize]:
+def _connect(
+    model: nn.Module, form: nn.Module, wiring: Wiring, plan: Plan
+) -> dict[str, LearnedFakeQuantize]:
     """Replace each FakeQuantize by a learned one, and return these by tensor name.
 
     Modules that quantize the same tensor share one.
     """
     learned: dict[str, LearnedFakeQuantize] = {}
+    sixes = {  # the range of what such a layer writes does the clipping, too
+        node.output
+        for name, node in wiring.layers.items()
+        if name in plan.layers
+        and node.clipping
+        and isinstance(form.get_submodule(node.clipping), nn.ReLU6)
+    }
 
     def replaced(fixed: nn.Module, tensor: str) -> nn.Module:
         if not isinstance(
             fixed, FakeQuantize
         ):  # an Identity: the layer before quantizes this tensor
             return fixed
-        return learned.setdefault(tensor, LearnedFakeQuantize(plan.grids[tensor]))
+        highest = 6.0 if tensor in sixes else math.inf
+        return learned.setdefault(tensor, LearnedFakeQuantize(plan.grids[tensor], highest))
 
     for name in plan.layers:
         layer: Any = model.get_submodule(name)

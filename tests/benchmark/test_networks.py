@@ -85,3 +85,5 @@ def test_a_network_that_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["mobilenetv9", "--out", str(out)]) == 2
     assert "timm has no model 'mobilenetv9'" in capsys.readouterr().err
     assert not out.exists()
+    assert main(["--out", str(out)]) == 2
+    assert "name one or more networks" in capsys.readouterr().err

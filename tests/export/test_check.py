@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import lesionlite
 from lesionlite import cli
@@ -15,6 +16,8 @@ from lesionlite.export import to_onnx
 from lesionlite.export.check import check_network, refuse_unfit
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.format import Runner
+from lesionlite.export.forms.table import mobile_form
+from lesionlite.export.untrained import untrained
 from lesionlite.train.config import TrainConfig
 
 MODEL = "mobilenetv3_small_050"
@@ -111,3 +114,17 @@ def test_wrong_choices_get_a_sentence(
 ) -> None:
     assert cli.main(["check", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["mobileone_s0", "repvit_m0_9"])
+def test_values_stay_as_small_as_those_of_trained_networks(model: str) -> None:
+    source, images, _ = untrained(model, 64)
+    form: Any = mobile_form(source.network, source.contract)
+    largest: dict[str, float] = {}
+    for name, layer in form.named_modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(
+                lambda _, __, out, name=name: largest.update({name: float(out.abs().max())})
+            )
+    form(torch.from_numpy(images))
+    assert len(largest) > 20 and max(largest.values()) < 1000  # float16 ends at 65,504

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.export.forms.table import mobile_form
 from lesionlite.export.quantize import search
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import QuantParams
@@ -16,7 +17,8 @@ from lesionlite.export.quantize.ranges import choose_grids, observe
 from lesionlite.export.quantize.search import logits
 from lesionlite.export.quantize.sensitivity import bias_corrections
 from lesionlite.export.quantize.tuning import LearnedFakeQuantize, _thin, tune
-from lesionlite.export.quantize.wiring import Wiring
+from lesionlite.export.quantize.wiring import Wiring, trace
+from lesionlite.export.untrained import untrained
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +114,29 @@ def test_a_strided_convolution_of_few_channels_is_computed_in_a_safe_way(side: i
     other = QuantizedLayer(torch.nn.Conv2d(3, 8, 3, 2), torch.nn.Identity(), torch.nn.Identity())
     _thin(other)
     assert other.window[0] == (2, 2)
+
+
+def test_a_grid_that_clips_like_relu6_ends_at_6(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, images, _ = untrained("tf_efficientnet_lite0", 64)
+    form: Any = mobile_form(source.network, source.contract)
+    pixels = torch.from_numpy(images)
+    wiring = trace(form, pixels[:1])
+    clipped = [name for name, node in wiring.layers.items() if node.clipping]
+    six = {wiring.layers[name].output: QuantParams(6 / 255, 0) for name in clipped}
+    grids = {**choose_grids(wiring, observe(wiring, images, 0), "min-max"), **six}
+    plan = Plan(
+        layers=tuple(clipped),
+        activations=(),
+        grids=grids,
+        corrections={n: (0.0,) * len(form.get_submodule(n).weight) for n in clipped},
+        sensitivity={},
+        macs={name: node.macs for name, node in wiring.layers.items()},
+    )
+
+    def highest() -> float:
+        tuned = tune(form, wiring, plan, pixels, logits(form, pixels), 3)
+        return max(tuned.grids[tensor].high for tensor in six)
+
+    assert len(six) > 20 and highest() < 6 + 1e-5
+    monkeypatch.setattr(LearnedFakeQuantize, "cap", lambda grid: None)
+    assert highest() > 6.05
