@@ -49,6 +49,7 @@ def to_pte(form: "nn.Module", contract: Contract, metadata: Metadata) -> bytes:
         program = torch.export.export(form.eval(), (example(contract),))
     _separate_dequantizers(program)
     _keep_padding_in_float(program)
+    _softmax_in_three_axes(program)
     lowered = to_edge_transform_and_lower(
         program,
         partitioner=[XnnpackPartitioner()],
@@ -105,6 +106,33 @@ def _keep_padding_in_float(program: Any) -> None:
                 same = graph.call_function(torch.ops.aten.mul.Scalar, (node.args[0], 1.0))
                 same.meta["val"] = node.args[0].meta["val"]
             node.replace_input_with(node.args[0], same)
+    program.graph_module.recompile()
+
+
+def _softmax_in_three_axes(program: Any) -> None:
+    """Compute each softmax over the last of four axes on a tensor of three.
+
+    XNNPACK's backend (executorch 1.4.1, ChannelsLastTaggedReshapePass) leaves what a convolution
+    writes with channels last, also for a softmax, which XNNPACK computes over the last axis in
+    memory: over the channels. This can go when that pass has softmax among its operations for NCHW.
+    """
+    import torch
+
+    aten, graph = torch.ops.aten, program.graph
+    for node in list(graph.nodes):
+        value = node.meta.get("val")
+        if node.target != aten.softmax.int or value.dim() != 4 or node.args[1] not in (-1, 3):
+            continue
+        source, shape = node.args[0], list(value.shape)
+        with graph.inserting_before(node):
+            flat = graph.call_function(aten.reshape.default, (source, [-1, *shape[2:]]))
+        flat.meta["val"] = source.meta["val"].flatten(0, 1)
+        node.args = (flat, -1, *node.args[2:])
+        node.meta["val"] = value.flatten(0, 1)
+        with graph.inserting_after(node):
+            back = graph.call_function(aten.reshape.default, (node, shape))
+        back.meta["val"] = value
+        node.replace_all_uses_with(back, lambda user, back=back: user is not back)
     program.graph_module.recompile()
 
 

@@ -30,8 +30,9 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     form, image = source.form(NHWC), example(source.contract)
     with quiet():
         model = _float_model(form, image)
-        layers = [layer_of(tensor.name.decode()) for tensor in parse(model).subgraphs[0].tensors]
+        wiring, layers = trace(form, image), _layers(model)
         for precision, path in paths.items():
+            written = model
             if precision == "fp32":
                 path.write_bytes(model)
             elif precision == "fp16":
@@ -39,15 +40,39 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             elif precision == "w8":
                 path.write_bytes(_shrink(model, 8, "min_max_uniform_quantize", FEW_WEIGHTS + 1))
             elif precision == "w8a8":
-                path.write_bytes(quantize(model, form, source.plan, trace(form, image)))
+                path.write_bytes(quantize(model, form, source.plan, wiring))
             else:
                 plan, images = source.integer_plan
-                path.write_bytes(quantize_wholly(model, form, plan, trace(form, image), images))
+                written = _without_hard_swish(source.form(NHWC), image) or model
+                path.write_bytes(quantize_wholly(written, form, plan, wiring, images))
+            layers = layers if written is model else _layers(written)
             tree = parse(path.read_bytes())
             dequantize_pixels(tree, precision == INTEGERS)
             name_by_layer(tree, layers)
             path.write_bytes(pack(tree))
             _attach(path, source.contract, source.metadata)
+
+
+def _layers(model: bytes) -> list[str]:
+    """The layer of each tensor of a float file."""
+    return [layer_of(tensor.name.decode()) for tensor in parse(model).subgraphs[0].tensors]
+
+
+def _without_hard_swish(form: "nn.Module", image: Any) -> bytes:
+    """The float model of a form that has hard swishes, with sums and products in their place.
+
+    TFLite's HARD_SWISH takes 8 bits or float, not 16 bits (LiteRT 2.3; ai-edge-quantizer refuses
+    it). This can go when it does. Without hard swishes, there is nothing to convert: b"".
+    """
+    from torch import nn
+
+    from lesionlite.export.forms.units import HardSwish
+    from lesionlite.export.quantize.quantized_form import swap
+
+    names = [name for name, module in form.named_modules() if isinstance(module, nn.Hardswish)]
+    for name in names:
+        swap(form, name, HardSwish())
+    return _float_model(form, image) if names else b""
 
 
 def _float_model(form: "nn.Module", image: Any) -> bytes:

@@ -1,6 +1,7 @@
 """Operations as modules, so that a quantization plan can name them and replace them."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -38,3 +39,14 @@ class GlobalMean(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, 1, 1]."""
         return x.mean((2, 3), keepdim=True)
+
+
+class HardSwish(nn.Module):
+    """A hard swish of sums and products, for a runtime that lacks it in some precision.
+
+    relu(x + 3) - relu(x - 3) is relu6(x + 3), of which converters would make a hard swish again.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any float shape -> the same."""
+        return x * ((F.relu(x + 3) - F.relu(x - 3)) * (1 / 6))

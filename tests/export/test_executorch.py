@@ -153,3 +153,33 @@ def test_an_8_bit_tensor_may_have_two_consumers(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(to_executorch, "_separate_dequantizers", lambda program: None)
     with pytest.raises(Exception, match="dependency cycles"), quiet():
         to_pte(Quantized(), CONTRACT, Metadata())
+
+
+class TalkingHeads(nn.Module):
+    """A softmax over rows between two convolutions, as in EfficientFormerV2's attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.before, self.after = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.before(image.permute(0, 3, 1, 2).to(torch.float32) / 25)
+        return 64 * self.after(x.softmax(-1)).amax((2, 3))  # type: ignore[no-any-return]
+
+
+def test_a_softmax_between_convolutions_is_over_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from executorch.runtime import Runtime
+
+    form = TalkingHeads().eval().requires_grad_(False)
+    image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+
+    def apart() -> float:
+        with quiet():
+            program = Runtime.get().load_program(to_pte(form, CONTRACT, Metadata()))
+            found = program.load_method("forward").execute([image])[0]
+        return float((found - form(image)).abs().max())
+
+    assert apart() < 1e-4
+    monkeypatch.setattr(to_executorch, "_softmax_in_three_axes", lambda program: None)
+    assert apart() > 0.1
