@@ -2,10 +2,11 @@
 
 import base64
 import csv
+from collections.abc import Sequence
 from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lesionlite.benchmark.compare.config import CompareConfig
 from lesionlite.benchmark.compare.figure import draw_comparison
@@ -18,6 +19,9 @@ from lesionlite.files import write_json, write_text
 from lesionlite.outputs import refuse_foreign
 from lesionlite.tables import markdown_lines, terminal_table
 from lesionlite.train.data.splits import Dataset
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 PAGES = ("compare.html", "compare.md", "compare.csv", "compare.json", "compare.png")
 HTML, MARKDOWN, CSV, JSON, FIGURE = PAGES
@@ -132,7 +136,7 @@ def scores_table(document: Document) -> tuple[list[str], list[list[str]]]:
 
 
 FILE_COLUMNS = (
-    *("file", "format", "status", "weighted F1", "answers kept", "MB", "ms"),
+    *("of", "file", "format", "status", "weighted F1", "answers kept", "MB", "ms"),
     "best for",
 )
 
@@ -141,6 +145,7 @@ def file_rows(document: Document) -> list[list[str]]:
     """One row per file, in the order of `FILE_COLUMNS`."""
     return [
         [
+            entry["value"],
             file["artifact"],
             f"{file['format']} {file['precision']}",
             file["status"],
@@ -163,7 +168,7 @@ def markdown(document: Document) -> str:
         lines += ["## What does not pass", "", *(f"- {one}" for one in document["failures"]), ""]
     lines += ["## Scores", "", *markdown_lines(columns, rows), ""]
     if files := file_rows(document):
-        lines += ["## Files", "", *markdown_lines(FILE_COLUMNS, files, words=3), ""]
+        lines += ["## Files", "", *markdown_lines(FILE_COLUMNS, files, words=4), ""]
         lines += [
             "*best for*: no passing file of this format scores more on validation and is as fast "
             "(time) or as small (size).",
@@ -234,10 +239,38 @@ def write_pages(document: Document, out: Path) -> None:
     write_text(out / HTML, html(document, picture))
 
 
+# What fits into 80 columns, and the names there.
+OF_SCORES = {
+    "seeds": "seeds",
+    VALIDATION: "F1, validation",
+    "weighted F1, test": "F1, test",
+    "macro F1, test": "macro F1, test",
+}
+OF_FILES = {
+    "of": "of",
+    "format": "format",
+    "status": "status",
+    "weighted F1": "F1",
+    "answers kept": "kept",
+    "MB": "MB",
+    "ms": "ms",
+}
+
+
 def show(document: Document) -> None:
-    """Print the scores, the failures and the recommendation."""
-    say(terminal_table(*scores_table(document)))
+    """Print the scores, the failures and the recommendation, in 80 columns."""
+    columns, rows = scores_table(document)
+    say(_narrow(columns, rows, {columns[0]: columns[0], **OF_SCORES}, words=1))
     if files := file_rows(document):
-        say(terminal_table(FILE_COLUMNS, files, words=3))
+        say(_narrow(FILE_COLUMNS, files, OF_FILES, words=3))
     for sentence in (*document["failures"], *document["recommendation"]):
         say(sentence)
+
+
+def _narrow(
+    columns: Sequence[str], rows: list[list[str]], names: dict[str, str], words: int
+) -> "RichTable":
+    """A table of some of the columns, with other names."""
+    kept = [at for at, name in enumerate(columns) if name in names]
+    cells = [[row[at] for at in kept] for row in rows]
+    return terminal_table([names[columns[at]] for at in kept], cells, words)

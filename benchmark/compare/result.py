@@ -9,6 +9,7 @@ from typing import Any
 from lesionlite.benchmark.compare.trials import VALIDATION, Measures
 
 Z = 2.0  # standard errors: smaller differences may be chance
+ALIKE = 1.1  # times the latency of another: about as fast
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,9 @@ def _cost(entry: Entry) -> float:
 def recommend(entries: Sequence[Entry], images: int) -> list[str]:
     """Which value to take, in words.
 
-    The fastest one is recommended among those whose score on validation cannot be told from the
-    best one's. A faster one that scores less is named beside it.
+    Among those whose score on validation cannot be told from the best one's, the fastest one is
+    recommended; or, of several that are about as fast, the one that scores most. A faster one that
+    scores less is named beside it.
 
     Args:
         entries: The values.
@@ -158,7 +160,9 @@ def recommend(entries: Sequence[Entry], images: int) -> list[str]:
         return ["Take none: no file passes."]
     best = max(usable, key=lambda entry: entry.chosen_by.mean)
     tied = [e for e in usable if best.chosen_by.mean - e.chosen_by.mean <= margin(e, best, images)]
-    taken = min(tied, key=lambda entry: (_cost(entry), -entry.chosen_by.mean))
+    least = min(map(_cost, tied))
+    quick = [entry for entry in tied if _cost(entry) <= ALIKE * least]
+    taken = max(quick, key=lambda entry: entry.chosen_by.mean)
     words = [f"Take {taken.value}: {_score(taken)} on validation{_speed(taken)}."]
     if taken is not best:
         words.append(
@@ -167,10 +171,10 @@ def recommend(entries: Sequence[Entry], images: int) -> list[str]:
         )
     faster = [e for e in usable if _cost(e) < _cost(taken) and e not in tied]
     if faster:
-        quick = max(faster, key=lambda entry: entry.chosen_by.mean)
+        other = max(faster, key=lambda entry: entry.chosen_by.mean)
         words.append(
-            f"Where speed counts more, {quick.value} is {_cost(taken) / _cost(quick):.1f} times as "
-            f"fast, with {_score(quick)}{_speed(quick)}."
+            f"Where speed counts more, {other.value} is {_cost(taken) / _cost(other):.1f} times as "
+            f"fast, with {_score(other)}{_speed(other)}."
         )
     if taken.seeds == 1:
         words.append("With one seed, nobody knows how much another training would differ.")

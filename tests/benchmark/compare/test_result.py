@@ -75,6 +75,8 @@ def test_the_fastest_of_those_that_cannot_be_told_apart_is_recommended() -> None
     assert words[1].startswith("best scores more") and "below 0.016" in words[1]
     assert words[2].startswith("Where speed counts more, far is 3.0 times as fast")
     assert recommend([best, far], 900)[0].startswith("Take best")
+    alike = entry("alike", 0.785, 0.01, 2.9)
+    assert recommend([best, alike, near], 900)[0].startswith("Take near")
 
 
 def test_what_does_not_pass_is_not_recommended() -> None:
