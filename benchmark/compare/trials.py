@@ -22,7 +22,8 @@ from lesionlite.train.memory import Memory, is_finished_with, other_settings, re
 from lesionlite.train.networks import expected
 
 Measures = dict[str, float]
-APART = ("seed", "device", "workers", "cache")  # --seeds sets one, and the others change no result
+# --seeds sets one, each recipe changes many, and the others change no result.
+APART = ("seed", "recipe", "device", "workers", "cache")
 PIXELS = ("side", "resize", "resize_side")
 
 
