@@ -24,7 +24,6 @@ from lesionlite.train.networks import expected
 Measures = dict[str, float]
 # --seeds sets one, each recipe changes many, and the others change no result.
 APART = ("seed", "recipe", "device", "workers", "cache")
-PIXELS = ("side", "resize", "resize_side")
 
 
 @dataclass(frozen=True)
