@@ -172,7 +172,7 @@ def test_wrong_choices_list_the_right_ones(flags: dict[str, object], words: str)
 
 def test_w8a8_without_images_fails_instead_of_falling_back(run: Path, tmp_path: Path) -> None:
     config = ExportConfig(formats=("onnx",), precisions=("w8a8",))
-    with pytest.raises(LesionliteError, match="w8a8 needs images"):
+    with pytest.raises(LesionliteError, match="w8a8, w6 and w4 need images"):
         export(run, tmp_path / "out", config)
     assert not (tmp_path / "out").exists()
 

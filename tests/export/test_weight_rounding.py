@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from lesionlite.export import to_coreml
-from lesionlite.export.check import _untrained
 from lesionlite.export.forms.attention import NCHW
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.mil.execute import read_function
@@ -20,6 +19,7 @@ from lesionlite.export.quantize.search import logits
 from lesionlite.export.quantize.sensitivity import divergence
 from lesionlite.export.quantize.weight_rounding import WeightRounder, bits_of
 from lesionlite.export.source import Source
+from lesionlite.export.untrained import untrained
 
 
 def drawn_layer(groups: int) -> tuple[Tensor, Tensor]:
@@ -109,7 +109,7 @@ def differing(path: Path, rounded: Any) -> list[str]:
 def test_a_file_holds_exactly_the_learned_weights(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, drawn, _ = _untrained(model, 64)
+    made, drawn, _ = untrained(model, 64)
     images = np.stack(drawn)
     source = Source(made.network, made.contract, made.metadata, images=images)
     rounded = WeightRounder(source.form(NCHW), images).round(4)
