@@ -26,6 +26,10 @@ HTTP_PORT = 80  # browsers omit it from the address
 class Server(ThreadingHTTPServer):
     """Ignores broken connections, because browsers often close them."""
 
+    # Python's 5 are fewer than a browser opens at once. If this machine is slow to accept them, the
+    # system drops the others, and tries again only after seconds.
+    request_queue_size = 128
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print every other error."""
         if not isinstance(sys.exception(), OSError):
