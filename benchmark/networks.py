@@ -26,7 +26,7 @@ from lesionlite.outputs import writing_into
 from lesionlite.settings import refuse_types
 from lesionlite.train.config import TrainConfig
 
-COMMAND = (sys.executable, "-m", "lesionlite", "check")
+COMMAND = (sys.executable, "-P", "-m", "lesionlite", "check")
 FOLDER = "checks"  # of the networks' own JSON files
 
 

@@ -67,6 +67,11 @@ class Converted:
     partitions: Partitions | None = None
     sentence: str = ""
 
+    @property
+    def failed(self) -> bool:
+        """Whether there is no file, or a wrong one, for another reason than a missing toolchain."""
+        return self.outcome not in (RIGHT, ABSENT)
+
 
 @dataclass(frozen=True)
 class Task:

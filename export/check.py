@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lesionlite.console import track
 from lesionlite.errors import LesionliteError
-from lesionlite.export.attempt import ABSENT, REFUSED, RIGHT, WRONG, Converted, Task, attempt
+from lesionlite.export.attempt import Converted, Task, attempt
 from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
 from lesionlite.export.format import Format
 from lesionlite.export.precision import INTEGERS, PRECISIONS
@@ -53,7 +53,7 @@ class NetworkCheck:
     @property
     def passed(self) -> bool:
         """Whether no format refuses the network or predicts something else."""
-        return all(row.outcome in (RIGHT, ABSENT) for row in self.formats)
+        return not any(row.failed for row in self.formats)
 
 
 def check_network(
@@ -81,9 +81,10 @@ def check_network(
 
     pairs = ExportConfig(tuple(formats), tuple(precisions)).pairs()
     source, images, expected = untrained(model, side)
-    wiring = trace(mobile_form(source.network, source.contract), example(source.contract))
+    form = mobile_form(source.network, source.contract)
+    wiring = trace(form, example(source.contract))
     macs = {name: node.macs for name, node in wiring.layers.items()}
-    task = _task(source, images, expected, {precision for _, precision in pairs})
+    task = _task(source, form, images, expected, {precision for _, precision in pairs})
     return NetworkCheck(
         model=model,
         side=source.contract.side,
@@ -102,7 +103,7 @@ def refuse_unfit(model: str, side: int, formats: Sequence[str]) -> None:
         LesionliteError: as `check_network`; or naming the format and its reason.
     """
     for row in check_network(model, side, formats).formats:
-        if row.outcome in (WRONG, REFUSED):
+        if row.failed:
             rest = " ".join(name for name in formats if name != row.format)
             raise LesionliteError(
                 f"{model} cannot be exported to {row.format}: {row.sentence}; train another "
@@ -120,17 +121,19 @@ def _attempts(task: Task, pairs: Sequence[tuple[Format, str]]) -> list[Converted
 
 
 def _task(
-    source: Source, images: "Pixels", expected: "NDArray[np.float32]", precisions: set[str]
+    source: Source,
+    form: Any,
+    images: "Pixels",
+    expected: "NDArray[np.float32]",
+    precisions: set[str],
 ) -> Task:
     """The task, with a plan for each calibrated precision, and the answers of its simulation."""
-    from lesionlite.export.forms.table import mobile_form
     from lesionlite.export.quantize.search import make_integer_plan, make_plan
 
     if not any(PRECISIONS[name].calibrated for name in precisions):
         return Task(source, images, expected, {})
     calibration = drawn_images(CALIBRATION, source.contract.side, seed=1)
     quick = ExportConfig(tuning_steps=0)
-    form = mobile_form(source.network, source.contract)
     plan, integers = make_plan(form, calibration, quick), None
     simulated = {"w8a8": _simulate(form, plan, images)}
     if INTEGERS in precisions:

@@ -30,7 +30,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     form, image = source.form(NHWC), example(source.contract)
     with quiet():
         model = _float_model(form, image)
-        wiring, layers = trace(form, image), _layers(model)
+        layers = _layers(model)
         for precision, path in paths.items():
             written = model
             if precision == "fp32":
@@ -40,10 +40,11 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             elif precision == "w8":
                 path.write_bytes(_shrink(model, 8, "min_max_uniform_quantize", FEW_WEIGHTS + 1))
             elif precision == "w8a8":
-                path.write_bytes(quantize(model, form, source.plan, wiring))
+                path.write_bytes(quantize(model, form, source.plan, trace(form, image)))
             else:
                 plan, images = source.integer_plan
                 written = _without_hard_swish(source.form(NHWC), image) or model
+                wiring = trace(form, image)
                 path.write_bytes(quantize_wholly(written, form, plan, wiring, images))
             layers = layers if written is model else _layers(written)
             tree = parse(path.read_bytes())

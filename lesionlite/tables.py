@@ -84,6 +84,11 @@ def terminal_table(
     return table
 
 
+def number(value: float | None, form: str) -> str:
+    """A number in the format `form`; "" for what is not known."""
+    return "" if value is None else format(value, form)
+
+
 def _shown(value: Any) -> str:
     if value is None:
         return ""

@@ -6,22 +6,22 @@ failure of that network; the others go on.
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
-from io import StringIO
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lesionlite.benchmark.compare.config import CompareConfig
-from lesionlite.benchmark.compare.trials import Trial
+from lesionlite.benchmark.compare.logs import claim_log, log_of, writing_log
+from lesionlite.benchmark.compare.trials import Trial, folder_name
+from lesionlite.benchmark.networks import check_apart
 from lesionlite.console import track
 from lesionlite.documents import read_json, read_record
 from lesionlite.errors import first_line
 from lesionlite.export.config import ExportConfig
+from lesionlite.export.forms.table import find_form
 from lesionlite.export.toolchains import versions
 from lesionlite.files import fingerprint, write_json
-from lesionlite.outputs import list_as_ours, refuse_foreign
 
 CHECKS = "checks.json"
 
@@ -70,23 +70,18 @@ def check_networks(trials: list[Trial], config: CompareConfig, out: Path) -> dic
     for value, settings in track(first.items(), "checking the networks", len(first)):
         key = fingerprint([settings.model, settings.side, sorted(config.formats), versions()])
         if key not in known:
-            known[key] = _apart(_check, settings.model, settings.side, config.formats)
+            known[key] = _refusals(settings.model, settings.side, config.formats)
             write_json(out / CHECKS, known)
         refused[value] = known[key]
     return refused
 
 
-def _check(model: str, side: int, formats: tuple[str, ...]) -> list[str]:
-    """In its process: "FORMAT: reason" for each format that cannot be made."""
-    from lesionlite.export.attempt import REFUSED, WRONG
-    from lesionlite.export.check import check_network
-    from lesionlite.export.forms.table import find_form
-
+def _refusals(model: str, side: int, formats: tuple[str, ...]) -> list[str]:
+    """A sentence, "FORMAT: reason", for each format that cannot be made."""
     if find_form(model).proven:
         return []
-    with redirect_stderr(StringIO()):  # the command shows its own progress
-        rows = check_network(model, side, formats).formats
-    return [f"{row.format}: {row.sentence}" for row in rows if row.outcome in (WRONG, REFUSED)]
+    rows = check_apart(model, side, [(name, "fp32") for name in formats]).formats
+    return [f"{row.format}: {row.sentence}" for row in rows if row.failed]
 
 
 def make_files(
@@ -107,35 +102,29 @@ def make_files(
     """
     made = {}
     for value, run in track(runs.items(), "making files", len(runs)):
-        folder = out / "files" / run.name.rpartition("-")[0]
+        folder = out / "files" / folder_name(value)
         folder.parent.mkdir(exist_ok=True)
-        log = folder.with_name(folder.name + ".log")
-        refuse_foreign(log)
-        list_as_ours(log)
+        claim_log(folder)
         without = {sentence.split(":")[0] for sentence in refused[value]}
         formats = tuple(name for name in config.formats if name not in without)
         try:
             exporting = replace(config.exporting(), formats=formats)
-            found = _apart(_make, data, run, folder, exporting, config, log)
+            found = _apart(_make, data, run, folder, exporting, config)
             failed = tuple(refused[value])
         except Exception as error:  # toolchains raise all kinds, or end the process
             found = Made(folder, None, None, None)
-            failed = (*refused[value], f"{first_line(error)}; {log} has more")
+            failed = (*refused[value], f"{first_line(error)}; {log_of(folder)} has more")
         made[value] = replace(found, failed=failed)
     return made
 
 
 def _make(
-    data: Path, run: Path, folder: Path, exporting: ExportConfig, config: CompareConfig, log: Path
+    data: Path, run: Path, folder: Path, exporting: ExportConfig, config: CompareConfig
 ) -> Made:
     """In its process: export and judge; the output goes to the log file."""
     from lesionlite.benchmark.build import build
 
-    with (
-        log.open("w", encoding="utf-8", errors="backslashreplace") as stream,
-        redirect_stdout(stream),
-        redirect_stderr(stream),
-    ):
+    with writing_log(folder):
         benchmarking = config.benchmarking()
         report = build(folder, data, run, None, exporting, benchmarking)
         return Made(folder, *_counts(run), report)

@@ -12,12 +12,13 @@ from lesionlite.benchmark.compare.config import CompareConfig
 from lesionlite.benchmark.compare.figure import draw_comparison
 from lesionlite.benchmark.compare.result import Entry, recommend
 from lesionlite.benchmark.compare.trials import VALIDATION
+from lesionlite.benchmark.report.html import render
 from lesionlite.benchmark.report.record import machine
 from lesionlite.console import say
 from lesionlite.export.toolchains import versions
 from lesionlite.files import write_json, write_text
 from lesionlite.outputs import refuse_foreign
-from lesionlite.tables import markdown_lines, terminal_table
+from lesionlite.tables import markdown_lines, number, terminal_table
 from lesionlite.train.data.splits import Dataset
 
 if TYPE_CHECKING:
@@ -105,12 +106,8 @@ def _failures(entries: list[Entry]) -> list[str]:
     ]
 
 
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
 def _millions(value: int | None, form: str) -> str:
-    return "" if value is None else format(value / 1e6, form)
+    return number(None if value is None else value / 1e6, form)
 
 
 def scores_table(document: Document) -> tuple[list[str], list[list[str]]]:
@@ -128,7 +125,7 @@ def scores_table(document: Document) -> tuple[list[str], list[list[str]]]:
         for name in names:
             score = entry["scores"].get(name, {"mean": None, "spread": None})
             spread = "" if score["spread"] is None else f" ± {score['spread']:.3f}"
-            row.append(_number(score["mean"], ".3f") + spread)
+            row.append(number(score["mean"], ".3f") + spread)
         if counted:
             row += [_millions(entry["parameters"], ".1f"), _millions(entry["macs"], ".0f")]
         rows.append(row)
@@ -149,10 +146,10 @@ def file_rows(document: Document) -> list[list[str]]:
             file["artifact"],
             f"{file['format']} {file['precision']}",
             file["status"],
-            _number(file["weighted_f1"], ".3f"),
-            _number(file["agreement"], ".1%"),
+            number(file["weighted_f1"], ".3f"),
+            number(file["agreement"], ".1%"),
             f"{file['size_bytes'] / 1e6:.1f}",
-            _number(file["ms"], ".2f"),
+            number(file["ms"], ".2f"),
             " and ".join(w for w in ("time", "size") if file[f"best_for_{w}"]),
         ]
         for entry in document["entries"]
@@ -208,16 +205,9 @@ def html(document: Document, picture: bytes | None) -> str:
         document: The contents of compare.json.
         picture: A PNG, or None.
     """
-    from jinja2 import Environment, PackageLoader
-
-    environment = Environment(
-        loader=PackageLoader("lesionlite.benchmark", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     columns, rows = scores_table(document)
-    return environment.get_template("compare/compare.html").render(
+    return render(
+        "compare/compare.html",
         document=document,
         columns=columns,
         rows=rows,

@@ -1,7 +1,7 @@
 """The result of a comparison: scores over seeds, files, the best trade-offs, the recommendation."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any
@@ -116,6 +116,37 @@ def front(points: Sequence[tuple[float, float]]) -> list[bool]:
         not any(c <= cost and s >= score and (c, s) != (cost, score) for c, s in points)
         for cost, score in points
     ]
+
+
+def with_fronts(entries: Sequence[Entry]) -> list[Entry]:
+    """The values, with the passing files marked that are Pareto-optimal in their format."""
+    fast = _optimal(entries, lambda file: file.ms)
+    small = _optimal(entries, lambda file: file.size_bytes)
+
+    def marked(value: str, file: File) -> File:
+        key = value, file.artifact
+        return replace(file, best_for_time=key in fast, best_for_size=key in small)
+
+    return [replace(e, files=tuple(marked(e.value, file) for file in e.files)) for e in entries]
+
+
+def _optimal(
+    entries: Sequence[Entry], cost: Callable[[File], float | None]
+) -> set[tuple[str, str]]:
+    """The value and the name of each file on the front of its format; a cost may be unknown."""
+    points: dict[str, list[tuple[float, float, tuple[str, str]]]] = {}
+    for entry in entries:
+        for file in entry.files:
+            spent = cost(file)
+            if file.status == "pass" and spent is not None:
+                key = entry.value, file.artifact
+                points.setdefault(file.format, []).append((spent, entry.chosen_by.mean, key))
+    return {
+        key
+        for own in points.values()
+        for (_, _, key), good in zip(own, front([point[:2] for point in own]), strict=True)
+        if good
+    }
 
 
 def margin(a: Entry, b: Entry, images: int) -> float:

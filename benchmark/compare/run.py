@@ -7,7 +7,7 @@ from typing import Any
 from lesionlite.benchmark.compare.artifacts import Made, check_networks, make_files
 from lesionlite.benchmark.compare.config import CompareConfig
 from lesionlite.benchmark.compare.page import document_of, refuse_pages, write_pages
-from lesionlite.benchmark.compare.result import Entry, File, files_of, front, over_seeds
+from lesionlite.benchmark.compare.result import Entry, files_of, over_seeds, with_fronts
 from lesionlite.benchmark.compare.timing import time_files
 from lesionlite.benchmark.compare.trials import (
     VALIDATION,
@@ -64,7 +64,7 @@ def compare(data: Path, out: Path, config: CompareConfig, training: TrainConfig)
             _entry(value, trials, measures, best, made.get(value), times.get(value, {}))
             for value in config.setting()[1]
         ]
-        document = document_of(_with_fronts(entries), dataset, config)
+        document = document_of(with_fronts(entries), dataset, config)
         write_pages(document, out)
     return document
 
@@ -102,28 +102,3 @@ def _entry(
     files = files_of(made.report, times)
     counts = made.parameters, made.macs
     return replace(entry, parameters=counts[0], macs=counts[1], files=files, failed=made.failed)
-
-
-def _with_fronts(entries: list[Entry]) -> list[Entry]:
-    """The values, with the Pareto front of each format marked on their files."""
-    marks: dict[tuple[str, str], set[str]] = {}
-    rows = [(e, f) for e in entries for f in e.files if f.status == "pass"]
-    for name in dict.fromkeys(file.format for _, file in rows):
-        for mark in ("best_for_time", "best_for_size"):
-            own = [(e, f, _cost(f, mark)) for e, f in rows if f.format == name]
-            points = [(e, f, cost) for e, f, cost in own if cost is not None]
-            optimal = front([(cost, e.chosen_by.mean) for e, _, cost in points])
-            for (e, f, _), good in zip(points, optimal, strict=True):
-                if good:
-                    marks.setdefault((e.value, f.artifact), set()).add(mark)
-
-    def marked(entry: Entry, file: File) -> File:
-        own = marks.get((entry.value, file.artifact), set())
-        time, size = "best_for_time" in own, "best_for_size" in own
-        return replace(file, best_for_time=time, best_for_size=size)
-
-    return [replace(e, files=tuple(marked(e, file) for file in e.files)) for e in entries]
-
-
-def _cost(file: File, mark: str) -> float | None:
-    return file.ms if mark == "best_for_time" else float(file.size_bytes)

@@ -20,6 +20,7 @@ from lesionlite.contract import Contract
 from lesionlite.documents import read_json, read_record
 from lesionlite.export.manifest import MANIFEST
 from lesionlite.export.toolchains import versions
+from lesionlite.export.untrained import drawn_images
 from lesionlite.files import fingerprint, sha256_file, write_json
 
 LATENCY = "latency.json"
@@ -96,10 +97,7 @@ def _take_turns(files: list[tuple[str, Path]], config: CompareConfig, name: str)
 
 def _image(contract: Contract, folder: Path) -> Path:
     """A .npy file with one drawn image, uint8 [1, S, S, 3]."""
-    from lesionlite.train.data.synthetic import draw
-
     file = folder / f"{contract.side}.npy"
     if not file.exists():
-        rng = np.random.default_rng(0)
-        np.save(file, np.asarray(draw(0, rng, contract.side), np.uint8)[None])
+        np.save(file, drawn_images(1, contract.side, seed=0))
     return file

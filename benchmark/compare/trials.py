@@ -3,18 +3,17 @@
 import os
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, field, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 from lesionlite.benchmark.compare.config import CompareConfig
+from lesionlite.benchmark.compare.logs import claim_log, writing_log
 from lesionlite.console import track
 from lesionlite.documents import read_json, read_record
 from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.flags import read_flags
 from lesionlite.layout import SCORES, is_run, read_settings
-from lesionlite.outputs import list_as_ours, refuse_foreign
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.audit import decode_all
 from lesionlite.train.data.splits import Dataset, read_dataset
@@ -39,11 +38,6 @@ class Trial:
     value: str
     folder: Path
     config: TrainConfig
-
-    @property
-    def log(self) -> Path:
-        """The file that its output goes to, beside its folder."""
-        return self.folder.with_name(self.folder.name + ".log")
 
 
 def folder_name(value: str) -> str:
@@ -147,8 +141,7 @@ def train_trials(data: Path, trials: list[Trial], jobs: int) -> Dataset:
         memory = remember(dataset, data)
     missing = [trial for trial in trials if not _is_finished(trial, memory, dataset)]
     for trial in missing:  # in this process, which alone has the list
-        refuse_foreign(trial.log)
-        list_as_ours(trial.log)
+        claim_log(trial.folder)
     _train_all(data, missing, jobs)
     return dataset
 
@@ -190,11 +183,7 @@ def _train_one(data: Path, trial: Trial, threads: int) -> None:
     from lesionlite.train.results import train_and_test
 
     torch.set_num_threads(threads)
-    with (
-        trial.log.open("w", encoding="utf-8", errors="backslashreplace") as log,
-        redirect_stdout(log),
-        redirect_stderr(log),
-    ):
+    with writing_log(trial.folder):
         train_and_test(data, trial.folder, trial.config, resume=True)
 
 

@@ -7,7 +7,7 @@ from lesionlite.benchmark.peers.comparison import Document
 from lesionlite.console import say
 from lesionlite.files import write_json, write_text
 from lesionlite.outputs import writing_into
-from lesionlite.tables import markdown_lines, terminal_table
+from lesionlite.tables import markdown_lines, number, terminal_table
 from lesionlite.verdicts import PEERS_JSON, PEERS_MD
 
 BUSY = 1.3  # above this `Limit.unrest`, another program used the processor
@@ -20,10 +20,6 @@ def write(document: Document, folder: Path) -> None:
         write_text(folder / PEERS_MD, markdown(document))
 
 
-def _word(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
 def _cells(row: Document) -> list[str]:
     """The cells of a row in the table."""
     sizes = [row["size_bytes"], row["default_size_bytes"]]
@@ -31,11 +27,11 @@ def _cells(row: Document) -> list[str]:
     return [
         f"{row['format']} {row['precision']}",
         row["default"],
-        _word(row["ours_ms"], ".2f"),
-        _word(row["default_ms"], ".2f"),
-        _word(row["ratio"], ".2f"),
+        number(row["ours_ms"], ".2f"),
+        number(row["default_ms"], ".2f"),
+        number(row["ratio"], ".2f"),
         f"{spread[0]:.2f}-{spread[1]:.2f}" if spread else "",
-        _word(row["limit_ratio"], ".1f"),
+        number(row["limit_ratio"], ".1f"),
         "/".join("-" if size is None else f"{size / 1e6:.1f}" for size in sizes),
     ]
 

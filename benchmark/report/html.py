@@ -11,8 +11,13 @@ from lesionlite.export.precision import PRECISIONS
 Document = dict[str, Any]
 
 
-def html(document: Document) -> str:
-    """The HTML of a report's document."""
+def render(template: str, **values: Any) -> str:
+    """The text of a page.
+
+    Args:
+        template: Its path in the package `lesionlite.benchmark`.
+        values: What it shows.
+    """
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
@@ -21,6 +26,11 @@ def html(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template(template).render(**values)
+
+
+def html(document: Document) -> str:
+    """The HTML of a report's document."""
     rows = [row for row in document["rows"] if row["weighted_f1"] is not None]
     worst = min(
         rows, key=lambda row: (row["delta_weighted_f1"], row["top1_agreement"]), default=None
@@ -28,7 +38,8 @@ def html(document: Document) -> str:
     shown = [("PyTorch", document["reference"])]
     if worst is not None:
         shown.append((worst["artifact"], worst))
-    return environment.get_template("report/report.html").render(
+    return render(
+        "report/report.html",
         report=document,
         verdict=verdict(document),
         failures=failures(document),

@@ -120,6 +120,20 @@ def sensitivities(
     return found
 
 
+def channel_means(layer: nn.Module, made: Tensor) -> Tensor:
+    """The mean of each output channel of a convolution or linear layer.
+
+    Args:
+        layer: that wrote it.
+        made: [N, O, H, W] of a convolution, [..., O] of a linear layer.
+
+    Returns:
+        [O].
+    """
+    channel = 1 if isinstance(layer, nn.Conv2d) else made.dim() - 1
+    return made.mean([axis for axis in range(made.dim()) if axis != channel])
+
+
 def bias_corrections(
     form: FromPixels,
     wiring: Wiring,
@@ -155,9 +169,7 @@ def bias_corrections(
 
     def watch(name: str) -> Hook:
         def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-            error = made - rounded[name](given[0])
-            channel = 1 if isinstance(module, nn.Conv2d) else error.dim() - 1
-            shift = error.mean([axis for axis in range(error.dim()) if axis != channel])
+            shift = channel_means(module, made - rounded[name](given[0]))
             sums[name] = sums.get(name, torch.zeros_like(shift)) + shift * len(made)
             counts[name] = counts.get(name, 0) + len(made)
 

@@ -13,6 +13,7 @@ from lesionlite.export.quantize.palettes import to_palette
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quantize.ranges import BATCH
 from lesionlite.export.quantize.search import pinned_threads
+from lesionlite.export.quantize.sensitivity import channel_means
 from lesionlite.export.quantize.wiring import LAYERS, Hook, watching
 from lesionlite.train.data.images import Pixels
 
@@ -53,7 +54,7 @@ class WeightRounder:
 
         def watch(name: str) -> Hook:
             def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-                self.means[-1].setdefault(name, []).append(_channel_means(module, made))
+                self.means[-1].setdefault(name, []).append(channel_means(module, made))
                 if name in self.inputs:
                     self.inputs[name].add(given[0], generator)
 
@@ -109,7 +110,7 @@ def _shifts(rounded: nn.Module, batch: Tensor, means: dict[str, list[Tensor]]) -
 
     def watch(name: str) -> Hook:
         def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> Tensor:
-            shift = next(wanted[name]) - _channel_means(module, made)
+            shift = next(wanted[name]) - channel_means(module, made)
             shifts[name] = shifts.get(name, torch.zeros(())) + shift / len(means[name])
             return made + (shift[:, None, None] if isinstance(module, nn.Conv2d) else shift)
 
@@ -118,12 +119,6 @@ def _shifts(rounded: nn.Module, batch: Tensor, means: dict[str, list[Tensor]]) -
     with watching(rounded, {name: watch(name) for name in means}):
         rounded(batch)
     return shifts
-
-
-def _channel_means(layer: nn.Module, made: Tensor) -> Tensor:
-    """The mean of each output channel of a layer: [O]."""
-    channel = 1 if isinstance(layer, nn.Conv2d) else made.dim() - 1
-    return made.mean([axis for axis in range(made.dim()) if axis != channel])
 
 
 def bits_of(sizes: dict[str, int], bits: int) -> dict[str, int]:

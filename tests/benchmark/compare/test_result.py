@@ -8,8 +8,8 @@ from lesionlite.benchmark.compare.result import (
     margin,
     over_seeds,
     recommend,
+    with_fronts,
 )
-from lesionlite.benchmark.compare.run import _with_fronts
 from lesionlite.benchmark.compare.trials import VALIDATION
 
 
@@ -38,7 +38,7 @@ def test_the_front_has_no_dominated_point() -> None:
 
 
 def test_fronts_are_marked_per_format_and_only_on_passing_files() -> None:
-    marked = _with_fronts(
+    marked = with_fronts(
         [
             entry("slow", 0.8, None, 9.0),
             entry("fast", 0.7, None, 1.0),
