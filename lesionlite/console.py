@@ -1,11 +1,13 @@
 """What commands print: lines for people and, with --json, one document for programs."""
 
+import _thread
 import codecs
 import errno
 import json
 import logging
 import os
 import sys
+import threading
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -89,7 +91,7 @@ def respond(arguments: "Sequence[str]", parse: "Callable[[], Command]") -> int:
         for Ctrl-C. It is also 2 if standard output cannot be written, unless its reader closed it.
     """
     words_to_stderr("--json" in arguments)
-    with lenient_streams() as (out, _), _silent_libraries():
+    with lenient_streams() as (out, _), _silent_libraries(), _ctrl_c_is_never_lost():
         try:
             code, problem = _run(arguments, parse, out)
         finally:
@@ -166,6 +168,28 @@ def _silent_libraries() -> "Iterator[None]":
             yield
         finally:
             logging.disable(disabled)
+
+
+@contextmanager
+def _ctrl_c_is_never_lost() -> "Iterator[None]":
+    """Raise KeyboardInterrupt again if Python dropped it.
+
+    Python drops an exception that a weak reference's callback or a destructor raises, and Ctrl-C
+    can come while one runs: torch has many. The command then went on as if nobody had asked.
+    """
+    before = sys.unraisablehook
+
+    def again(dropped: "sys.UnraisableHookArgs") -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            threading.Timer(0.1, _thread.interrupt_main).start()  # once the callback has returned
+        else:
+            before(dropped)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def storage_problem(error: OSError) -> str:

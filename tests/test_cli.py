@@ -169,7 +169,7 @@ def test_ctrl_c_stops_in_a_sentence_and_resumes(tmp_path: Path) -> None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "Stopped" in errors and "--resume" in errors and "Traceback" not in errors
     assert not list((tmp_path / "run").glob(".tmp*"))
     done = len((tmp_path / "run" / METRICS).read_text().splitlines())

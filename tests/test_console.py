@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -160,6 +162,20 @@ def test_failures_are_sentences(
     assert respond([], lambda: Act(fail)) == (130 if isinstance(error, KeyboardInterrupt) else 2)
     told = capsys.readouterr().err
     assert words in told and "Errno" not in told and told.count("\n") == 1
+
+
+def test_ctrl_c_is_not_lost_in_a_destructor() -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def lose_it() -> None:
+        kept = [Interrupted()]
+        kept.clear()  # Python drops what a destructor raises
+        for _ in range(100):
+            time.sleep(0.05)
+
+    assert respond([], lambda: Act(lose_it)) == 130
 
 
 def test_a_fault_of_ours_stays_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
