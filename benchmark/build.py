@@ -26,7 +26,7 @@ from lesionlite.console import say
 from lesionlite.contract import Contract
 from lesionlite.documents import read_json, read_record
 from lesionlite.errors import LesionliteError
-from lesionlite.export.check import refuse_unfit
+from lesionlite.export.check.network import refuse_unfit
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.execute.golden import export_with_golden
 from lesionlite.export.formats import artifact_name, refuse_missing_packages

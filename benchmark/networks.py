@@ -17,8 +17,8 @@ from lesionlite.command import Json, Outcome
 from lesionlite.console import respond, say, track
 from lesionlite.documents import as_record, parse_json, read_record
 from lesionlite.errors import LesionliteError
-from lesionlite.export.attempt import CRASHED, RIGHT, Converted
-from lesionlite.export.check import PRECISIONS_BY_DEFAULT, NetworkCheck
+from lesionlite.export.check.attempt import CRASHED, RIGHT, Converted
+from lesionlite.export.check.network import PRECISIONS_BY_DEFAULT, NetworkCheck
 from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
 from lesionlite.files import inside, write_json
 from lesionlite.flags import read_flags

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from lesionlite.export.attempt import RIGHT, Converted
-from lesionlite.export.check import NetworkCheck
+from lesionlite.export.check.attempt import RIGHT, Converted
+from lesionlite.export.check.network import NetworkCheck
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.files import write_json, write_text

@@ -76,8 +76,8 @@ class Check:
 
     def run(self) -> Outcome:
         """Check, and print a row for each file."""
-        from lesionlite.export.check import check_network
-        from lesionlite.export.check_words import check_words
+        from lesionlite.export.check.network import check_network
+        from lesionlite.export.check.words import check_words
 
         found = check_network(self.model, self.side, self.formats, self.precisions)
         for words in check_words(found):

@@ -67,7 +67,8 @@ class Format:
         precisions: names in `PRECISIONS` that the format can be written in.
         packages: names of the packages that the module needs, as pip knows them.
         module: module that has the functions of `Toolchain`. If empty, it is
-            `lesionlite.export.to_NAME`; for a format of another package, the entry point's module.
+            `lesionlite.export.writers.to_NAME`; for a format of another package, the entry
+            point's module.
         tensors: `module:function` that opens a file to read its intermediate tensors, for
             `lesionlite diff`; empty if the format hides them.
         variant: `module:object` that names the variant of the mobile form in the files, if it
@@ -106,7 +107,9 @@ class Format:
     def toolchain(self) -> Toolchain:
         """The format's module, imported on first use."""
         import_triton()
-        return cast(Toolchain, import_module(self.module or f"lesionlite.export.to_{self.name}"))
+        return cast(
+            Toolchain, import_module(self.module or f"lesionlite.export.writers.to_{self.name}")
+        )
 
     @property
     def is_native_here(self) -> bool:

@@ -16,7 +16,7 @@ from lesionlite.train.config import TrainConfig
 
 if TYPE_CHECKING:
     from lesionlite.benchmark.report.record import Report
-    from lesionlite.export.check import NetworkCheck
+    from lesionlite.export.check.network import NetworkCheck
     from lesionlite.export.execute.predictor import Predictor
     from lesionlite.export.manifest import Artifact
     from lesionlite.export.verify import Verification
@@ -66,7 +66,7 @@ def check(
         LesionliteError: timm has no such network, it cannot take images of this side or cannot be
             traced, or there is no such format or precision.
     """
-    from lesionlite.export.check import check_network
+    from lesionlite.export.check.network import check_network
 
     return check_network(model, side, formats, precisions)
 

@@ -18,9 +18,9 @@ from lesionlite.benchmark.places import ARTIFACTS
 from lesionlite.console import track
 from lesionlite.contract import Contract
 from lesionlite.documents import read_json, read_record
+from lesionlite.export.check.untrained import drawn_images
 from lesionlite.export.manifest import MANIFEST
 from lesionlite.export.toolchains import versions
-from lesionlite.export.untrained import drawn_images
 from lesionlite.files import fingerprint, sha256_file, write_json
 
 LATENCY = "latency.json"

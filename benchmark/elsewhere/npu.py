@@ -17,7 +17,7 @@ from lesionlite.errors import LesionliteError, first_line
 from lesionlite.export.execute.predictor import Predictor
 from lesionlite.export.formats import read_contract
 from lesionlite.export.manifest import COMPILED, find_compiled
-from lesionlite.export.tflite_file import parse
+from lesionlite.export.writers.tflite_file import parse
 from lesionlite.files import sha256_file
 
 SUFFIXES = (".onnx", ".tflite")
@@ -49,7 +49,7 @@ def open_on_npu(path: Path, threads: int, soc: str, compiled: str = "") -> Predi
         LesionliteError: There is no such Snapdragon, the compiler refuses the file, or the file
             that was compiled has changed.
     """
-    from lesionlite.export.to_onnx import runner
+    from lesionlite.export.writers.to_onnx import runner
 
     contract = read_contract(path)
     row = find_snapdragon(soc)

@@ -31,7 +31,7 @@ def _tensorflow(path: Path, threads: int, contract: Contract) -> Runner:
     """TensorFlow's own interpreter, which many apps still embed."""
     import tensorflow as tf
 
-    from lesionlite.export.to_tflite import runner
+    from lesionlite.export.writers.to_tflite import runner
 
     interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
     interpreter.allocate_tensors()
@@ -42,7 +42,7 @@ def _no_xnnpack(path: Path, threads: int, contract: Contract) -> Runner:
     """LiteRT's built-in kernels, as in an app whose build has no XNNPACK."""
     from ai_edge_litert.interpreter import OpResolverType
 
-    from lesionlite.export.to_tflite import open_interpreter, runner
+    from lesionlite.export.writers.to_tflite import open_interpreter, runner
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     return runner(*open_interpreter(path, threads, experimental_op_resolver_type=plain))
@@ -67,14 +67,14 @@ def _mediapipe(path: Path, threads: int, contract: Contract) -> Runner:
 
 
 def _one_thread(path: Path, threads: int, contract: Contract) -> Runner:
-    from lesionlite.export.to_onnx import load
+    from lesionlite.export.writers.to_onnx import load
 
     return load(path, 1)
 
 
 def _unfused(path: Path, threads: int, contract: Contract) -> Runner:
     """ONNX Runtime without fused kernels: it executes the nodes of the file one by one."""
-    from lesionlite.export.to_onnx import open_session, runner
+    from lesionlite.export.writers.to_onnx import open_session, runner
 
     return runner(*open_session(path, 1, fuse=False))
 

@@ -52,7 +52,7 @@ def noise(shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def _onnx(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
-    from lesionlite.export.to_onnx import open_session
+    from lesionlite.export.writers.to_onnx import open_session
 
     session, runtime = open_session(path, threads)
     (given,) = session.get_inputs()
@@ -62,7 +62,7 @@ def _onnx(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
 
 
 def _tflite(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
-    from lesionlite.export.to_tflite import open_interpreter
+    from lesionlite.export.writers.to_tflite import open_interpreter
 
     interpreter, runtime = open_interpreter(path, threads)
     (source,) = interpreter.get_input_details()
@@ -94,7 +94,7 @@ def _torchscript(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
 def _executorch(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
     import torch
 
-    from lesionlite.export.to_executorch import size_pool
+    from lesionlite.export.writers.to_executorch import size_pool
 
     runtime: Any = import_module("executorch.runtime")
     size_pool(threads)
@@ -107,7 +107,7 @@ def _executorch(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
 
 
 def _coreai(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
-    from lesionlite.export.to_coreai import open_program
+    from lesionlite.export.writers.to_coreai import open_program
 
     run, runtime = open_program(path)
     image = noise(shape, np.float32)

@@ -151,7 +151,7 @@ def _ort(kind: str, threads: int, m: int, k: int, n: int) -> Callable[[], object
     """A MatMul or MatMulInteger (u8 by s8) node; the right side is constant, like weights."""
     from onnx import TensorProto, helper, numpy_helper
 
-    from lesionlite.export.to_onnx import open_session
+    from lesionlite.export.writers.to_onnx import open_session
 
     left, right = (np.float32, np.float32) if kind == "MatMul" else (np.uint8, np.int8)
     a = noise((m, k), left)

@@ -6,7 +6,7 @@ from pathlib import Path
 from lesionlite.benchmark.elsewhere.gpu import open_model, refusal, refuse_no_gpu
 from lesionlite.benchmark.targets.tflite_layers import operators
 from lesionlite.benchmark.targets.verdict import Left, Verdict
-from lesionlite.export.tflite_file import parse
+from lesionlite.export.writers.tflite_file import parse
 
 SHARE = re.compile(r"(\d+) operations will run on the GPU, and the remaining (\d+) operations")
 REASON = re.compile(r"^([A-Z][A-Z0-9_]+): (.+)$", re.MULTILINE)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lesionlite.export.tflite_file import layer_of, operator_names
+from lesionlite.export.writers.tflite_file import layer_of, operator_names
 
 
 def operators(model: Any) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from lesionlite.benchmark.targets.tflite_layers import layer_of_operator, operat
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
 from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import read_contract
-from lesionlite.export.tflite_file import casts_of_pixels, parse
+from lesionlite.export.writers.tflite_file import casts_of_pixels, parse
 
 TIMEOUT = 600  # seconds
 PARTS = re.compile(r"selected (\d+) ops, from a total of (\d+) ops. resulted in (\d+) partitions")
@@ -76,7 +76,7 @@ def compile_file(path: Path, target: str, out: Path) -> None:
     Raises:
         LesionliteError: The NPU does not take the file wholly, or the compiler is missing.
     """
-    from lesionlite.export.to_tflite import append_files
+    from lesionlite.export.writers.to_tflite import append_files
 
     if casts_of_pixels(parse(path.read_bytes())):
         raise LesionliteError(CAST)

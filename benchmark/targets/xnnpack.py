@@ -7,7 +7,7 @@ from lesionlite.benchmark.targets.tflite_layers import operators
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
 from lesionlite.export.execute.partitions import partitions
 from lesionlite.export.quiet import quiet
-from lesionlite.export.tflite_file import parse
+from lesionlite.export.writers.tflite_file import parse
 
 
 def judge_tflite(path: Path, target: str) -> Verdict:
@@ -19,7 +19,7 @@ def judge_tflite(path: Path, target: str) -> Verdict:
         path: A TFLite file.
         target: Name of the target, for the verdict.
     """
-    from lesionlite.export.to_tflite import open_interpreter
+    from lesionlite.export.writers.to_tflite import open_interpreter
 
     known = operators(parse(path.read_bytes()))
     with quiet():

@@ -88,7 +88,7 @@ def open_onnx(path: Path) -> ReadTensors:
     """Open an ONNX file to read the result of each node."""
     import onnx
 
-    from lesionlite.export.to_onnx import open_session
+    from lesionlite.export.writers.to_onnx import open_session
 
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
     floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
@@ -122,7 +122,7 @@ def open_tflite(path: Path) -> ReadTensors:
     """Open a TFLite file to read the result of each operation."""
     from ai_edge_litert.interpreter import OpResolverType
 
-    from lesionlite.export.to_tflite import open_interpreter
+    from lesionlite.export.writers.to_tflite import open_interpreter
 
     # With LiteRT's built-in kernels, because XNNPACK hides its tensors.
     interpreter, _ = open_interpreter(

@@ -27,7 +27,7 @@ from lesionlite.export.format import Runner, import_triton
 from lesionlite.export.mil.graph import TYPES, Graph, shape_of, type_of
 from lesionlite.export.mil.ops import COMPRESSED, OPS
 from lesionlite.export.mil.spatial import UnknownOp
-from lesionlite.export.mlpackage import model_file
+from lesionlite.export.writers.mlpackage import model_file
 
 __all__ = ["Program", "UnknownOp", "load", "open_runner"]
 

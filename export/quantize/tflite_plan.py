@@ -17,7 +17,7 @@ from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import LEVELS, QuantParams
 from lesionlite.export.quantize.quantized_form import SIGMOID
 from lesionlite.export.quantize.wiring import Node, Wiring
-from lesionlite.export.tflite_file import constant, operator_names, pack, parse
+from lesionlite.export.writers.tflite_file import constant, operator_names, pack, parse
 
 PASSING = ("PAD", "MAX_POOL_2D")  # they leave values on their grid
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

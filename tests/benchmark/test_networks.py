@@ -15,7 +15,7 @@ WRONG = f"""
 import sys
 import numpy as np
 from lesionlite import cli
-from lesionlite.export import to_onnx
+from lesionlite.export.writers import to_onnx
 from lesionlite.export.format import Runner
 right = to_onnx.load
 def wrong(path, threads):

@@ -18,7 +18,7 @@ from lesionlite.export.precision import PRECISIONS, find_precision
 from lesionlite.export.quantize.plan import PLAN, Plan
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.run import export
-from lesionlite.export.to_tflite import open_interpreter
+from lesionlite.export.writers.to_tflite import open_interpreter
 from lesionlite.layout import CONTRACT
 from lesionlite.train.data.images import load_inputs
 from lesionlite.train.data.splits import read_split

@@ -20,8 +20,8 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import read_contract
 from lesionlite.export.manifest import MANIFEST
 from lesionlite.export.precision import PRECISIONS
-from lesionlite.export.tflite_metadata import LABELS
 from lesionlite.export.verify import verify
+from lesionlite.export.writers.tflite_metadata import LABELS
 from tests.conftest import relist
 
 Weights = dict[str, np.ndarray]

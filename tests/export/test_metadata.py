@@ -18,7 +18,7 @@ from lesionlite.export.execute.predictor import load
 from lesionlite.export.formats import FORMATS, read_contract
 from lesionlite.export.metadata import describe
 from lesionlite.export.run import export
-from lesionlite.export.tflite_metadata import LABELS
+from lesionlite.export.writers.tflite_metadata import LABELS
 from lesionlite.layout import CONTRACT
 from lesionlite.train.data.images import load_inputs
 from tests.paths import SHARED
@@ -239,7 +239,7 @@ def test_mediapipe_reads_the_labels_from_the_associated_file(
 
 
 def test_a_file_without_metadata_is_noticed(artifacts: Path, tmp_path: Path) -> None:
-    from lesionlite.export.tflite_metadata import NAME
+    from lesionlite.export.writers.tflite_metadata import NAME
 
     data = (artifacts / TFLITE[0]).read_bytes()
     assert NAME.encode() in data

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lesionlite.export import to_torchscript
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.manifest import Artifact, Manifest, read_manifest
-from lesionlite.export.mlpackage import DATE, DEBUG, MODEL, make_reproducible
 from lesionlite.export.run import export
 from lesionlite.export.verify import verify
+from lesionlite.export.writers import to_torchscript
+from lesionlite.export.writers.mlpackage import DATE, DEBUG, MODEL, make_reproducible
 from lesionlite.files import sha256_file
 from tests.conftest import relist
 from tests.paths import ROOT

@@ -171,7 +171,7 @@ def test_a_report_of_another_shape_is_a_sentence(
 def test_answers_that_are_not_finite_are_not_embedded_even_by_name(
     fill: Embed, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lesionlite.export import to_onnx
+    from lesionlite.export.writers import to_onnx
 
     def broken(path: Path, threads: int) -> to_onnx.Runner:
         return to_onnx.Runner(lambda image: np.full(14, np.nan, np.float32), "none")

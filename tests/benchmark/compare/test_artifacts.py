@@ -6,8 +6,8 @@ from lesionlite.benchmark.compare import artifacts
 from lesionlite.benchmark.compare.artifacts import CHECKS, check_networks
 from lesionlite.benchmark.compare.config import CompareConfig
 from lesionlite.benchmark.compare.trials import plan_trials
-from lesionlite.export.attempt import ABSENT, CRASHED, REFUSED, RIGHT, WRONG, Converted
-from lesionlite.export.check import NetworkCheck
+from lesionlite.export.check.attempt import ABSENT, CRASHED, REFUSED, RIGHT, WRONG, Converted
+from lesionlite.export.check.network import NetworkCheck
 from lesionlite.outputs import writing_into
 from tests.conftest import TINY
 

@@ -15,7 +15,7 @@ from lesionlite.export.forms.attention import Variant
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.metadata import Metadata
 from lesionlite.export.source import Source
-from lesionlite.export.to_tflite import convert
+from lesionlite.export.writers.to_tflite import convert
 from lesionlite.train.model import load_run
 
 

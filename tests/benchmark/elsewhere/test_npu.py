@@ -8,8 +8,8 @@ import pytest
 from lesionlite.benchmark.targets import hexagon
 from lesionlite.benchmark.targets.snapdragon import SNAPDRAGONS, find_snapdragon
 from lesionlite.errors import LesionliteError
-from lesionlite.export.to_onnx import dequantize_pixels
-from tests.export.test_to_onnx import cast_pixels
+from lesionlite.export.writers.to_onnx import dequantize_pixels
+from tests.export.writers.test_to_onnx import cast_pixels
 
 HERE = (platform.system(), platform.machine()) == ("Linux", "x86_64")
 needs_npu = pytest.mark.skipif(not HERE, reason="Qualcomm's emulator is for Linux on x86-64")

@@ -13,7 +13,7 @@ from lesionlite.benchmark.elsewhere import x86
 from lesionlite.benchmark.elsewhere.check import Task
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import load
-from lesionlite.export.to_onnx import OPSET
+from lesionlite.export.writers.to_onnx import OPSET
 
 HERE = (platform.system(), platform.machine()) == ("Linux", "x86_64")
 needs_emulator = pytest.mark.skipif(

@@ -25,8 +25,8 @@ from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.attention import NHWC, Variant
 from lesionlite.export.metadata import Metadata
 from lesionlite.export.source import Source
-from lesionlite.export.tflite_file import operator_names, pack, parse
-from lesionlite.export.to_tflite import convert
+from lesionlite.export.writers.tflite_file import operator_names, pack, parse
+from lesionlite.export.writers.to_tflite import convert
 from lesionlite.train.model import load_run
 from lesionlite.verdicts import TARGETS_JSON
 from tests.benchmark.elsewhere.test_gpu import needs_gpu

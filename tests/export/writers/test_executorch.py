@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export import to_executorch
 from lesionlite.export.execute.predictor import load
 from lesionlite.export.formats import read_contract
 from lesionlite.export.forms.attention import GROUPED, NCHW, Variant
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.metadata import Metadata
 from lesionlite.export.quiet import quiet
-from lesionlite.export.to_executorch import KEY, to_pte
+from lesionlite.export.writers import to_executorch
+from lesionlite.export.writers.to_executorch import KEY, to_pte
 from lesionlite.train.networks import build_network
 from tests.paths import ROOT
 
@@ -68,7 +68,7 @@ def test_another_spelling_would_be_noticed() -> None:
 @pytest.mark.slow
 def test_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from tests.export.test_executorch import *; "
+        "import sys; from pathlib import Path; from tests.export.writers.test_executorch import *; "
         "Path(sys.argv[1]).write_bytes(written(GROUPED))"
     )
     out = tmp_path / "other.pte"

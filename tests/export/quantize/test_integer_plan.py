@@ -15,8 +15,8 @@ from lesionlite.export.quantize.integer_plan import _expected_shift
 from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, Plan
 from lesionlite.export.quantize.quant_params import to_int8
 from lesionlite.export.run import export
-from lesionlite.export.tflite_file import operator_names, parse
 from lesionlite.export.verify import verify
+from lesionlite.export.writers.tflite_file import operator_names, parse
 from lesionlite.files import sha256_file
 from tests.conftest import Shared
 

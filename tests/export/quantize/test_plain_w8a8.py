@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lesionlite.export import to_tflite
+from lesionlite.export.check.untrained import untrained
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.attention import NHWC
 from lesionlite.export.forms.table import mobile_form
@@ -20,8 +20,8 @@ from lesionlite.export.quantize.tflite_plan import FloatModel, Recipe, _silu
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
-from lesionlite.export.to_tflite import _float_model
-from lesionlite.export.untrained import untrained
+from lesionlite.export.writers import to_tflite
+from lesionlite.export.writers.to_tflite import _float_model
 
 SIDE = 64
 

@@ -12,12 +12,12 @@ import lesionlite
 from lesionlite import cli
 from lesionlite.benchmark.build import build
 from lesionlite.errors import LesionliteError
-from lesionlite.export import to_onnx
-from lesionlite.export.check import check_network, refuse_unfit
+from lesionlite.export.check.network import check_network, refuse_unfit
+from lesionlite.export.check.untrained import untrained
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.format import Runner
 from lesionlite.export.forms.table import mobile_form
-from lesionlite.export.untrained import untrained
+from lesionlite.export.writers import to_onnx
 from lesionlite.train.config import TrainConfig
 
 MODEL = "mobilenetv3_small_050"

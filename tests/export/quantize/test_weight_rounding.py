@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lesionlite.export import to_coreml
+from lesionlite.export.check.untrained import untrained
 from lesionlite.export.forms.attention import NCHW
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.mil.execute import read_function
@@ -19,7 +19,7 @@ from lesionlite.export.quantize.search import logits
 from lesionlite.export.quantize.sensitivity import divergence
 from lesionlite.export.quantize.weight_rounding import WeightRounder, bits_of
 from lesionlite.export.source import Source
-from lesionlite.export.untrained import untrained
+from lesionlite.export.writers import to_coreml
 
 
 def drawn_layer(groups: int) -> tuple[Tensor, Tensor]:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from lesionlite.console import track
 from lesionlite.errors import LesionliteError
-from lesionlite.export.attempt import Converted, Task, attempt
+from lesionlite.export.check.attempt import Converted, Task, attempt
+from lesionlite.export.check.untrained import drawn_images, untrained
 from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
 from lesionlite.export.format import Format
 from lesionlite.export.precision import INTEGERS, PRECISIONS
 from lesionlite.export.source import Source, example
-from lesionlite.export.untrained import drawn_images, untrained
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lesionlite.export.tflite_file import (
+from lesionlite.export.writers.tflite_file import (
     constant,
     dequantize_pixels,
     layer_of,

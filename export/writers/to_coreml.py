@@ -11,11 +11,11 @@ from lesionlite.contract import Contract
 from lesionlite.export.format import Runner
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
-from lesionlite.export.mlpackage import make_reproducible, model_file
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source
+from lesionlite.export.writers.mlpackage import make_reproducible, model_file
 from lesionlite.train.data.images import Pixels
 
 if TYPE_CHECKING:

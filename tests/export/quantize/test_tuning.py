@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from lesionlite.export.check.untrained import untrained
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.forms.table import mobile_form
 from lesionlite.export.quantize import search
@@ -18,7 +19,6 @@ from lesionlite.export.quantize.search import logits
 from lesionlite.export.quantize.sensitivity import bias_corrections
 from lesionlite.export.quantize.tuning import LearnedFakeQuantize, _thin, tune
 from lesionlite.export.quantize.wiring import Wiring, trace
-from lesionlite.export.untrained import untrained
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import load
-from lesionlite.export.to_coreai import KEY, LABELS, METADATA, open_program
+from lesionlite.export.writers.to_coreai import KEY, LABELS, METADATA, open_program
 
 PRECISIONS = ("fp32", "fp16", "w8", "w8a8")
 

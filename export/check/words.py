@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lesionlite.export.attempt import Converted
-from lesionlite.export.check import NetworkCheck
+from lesionlite.export.check.attempt import Converted
+from lesionlite.export.check.network import NetworkCheck
 from lesionlite.export.execute.partitions import Partitions
 from lesionlite.tables import terminal_table
 

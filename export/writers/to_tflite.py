@@ -12,8 +12,14 @@ from lesionlite.export.precision import INTEGERS
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
-from lesionlite.export.tflite_file import dequantize_pixels, layer_of, name_by_layer, pack, parse
-from lesionlite.export.tflite_metadata import LABELS, build, embed
+from lesionlite.export.writers.tflite_file import (
+    dequantize_pixels,
+    layer_of,
+    name_by_layer,
+    pack,
+    parse,
+)
+from lesionlite.export.writers.tflite_metadata import LABELS, build, embed
 from lesionlite.train.data.images import Pixels
 
 if TYPE_CHECKING:

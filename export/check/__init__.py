@@ -1,0 +1,1 @@
+"""What a network gives on phones, before anyone trains it."""

@@ -1,0 +1,1 @@
+"""One file per format: how a network is written in it."""
