@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from lesionlite.contract import Contract
-from lesionlite.export.forms.attention import NCHW, Variant
+from lesionlite.export.forms.attention import GROUPED, NCHW, Variant
 from lesionlite.export.forms.base import FromPixels
-from lesionlite.export.forms.capture import Captured, capture, pads_zeros
+from lesionlite.export.forms.capture import Captured, Rule, capture, pads_zeros
 from lesionlite.export.forms.rules import RULES
+from lesionlite.export.forms.xnnpack_rules import XNNPACK_RULES
 
 
 class MobileForm(FromPixels):
@@ -36,7 +37,7 @@ class MobileForm(FromPixels):
         """
         dtype = next(network.parameters()).dtype
         super().__init__(dtype, variant.cast_first)
-        captured = capture(_in_one_branch(network), contract.side, RULES)
+        captured = capture(_in_one_branch(network), contract.side, _rules(variant))
         _fold_scale(captured, 255 * torch.tensor(contract.std, dtype=dtype))
         _fold_temperature(captured, contract.temperature)
         mean = 255 * torch.tensor(contract.mean, dtype=dtype)
@@ -57,6 +58,11 @@ class MobileForm(FromPixels):
             image = image - self.mean
         made: Tensor = self._network(self, image)
         return made
+
+
+def _rules(variant: Variant) -> dict[str, Rule]:
+    """How to write operations for a runtime."""
+    return XNNPACK_RULES if variant == GROUPED else RULES
 
 
 def _in_one_branch(network: nn.Module) -> nn.Module:

@@ -13,8 +13,10 @@ from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import load
 from lesionlite.export.formats import read_contract
+from lesionlite.export.forms import plain
 from lesionlite.export.forms.attention import GROUPED, NCHW, Variant
 from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.export.forms.rules import RULES
 from lesionlite.export.metadata import Metadata
 from lesionlite.export.quiet import quiet
 from lesionlite.export.writers import to_executorch
@@ -57,6 +59,20 @@ def written(variant: Variant) -> bytes:
 def test_all_but_the_cast_is_one_delegate(artifacts: Path) -> None:
     file = (artifacts / "mobilevitv2_050-fp32.pte").read_bytes()
     assert pieces(file) == {"XnnpackBackend": 1, "dim_order_ops::_to_dim_order_copy": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilevit_xxs", "edgenext_xx_small", "mobilenetv3_small_050"])
+def test_other_networks_are_one_delegate_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = build_network(name, 3, side=64).eval().requires_grad_(False)
+    with quiet():
+        file = to_pte(plain.MobileForm(network, CONTRACT, GROUPED), CONTRACT, Metadata())
+    assert pieces(file) == {"XnnpackBackend": 1, "dim_order_ops::_to_dim_order_copy": 1}
+    monkeypatch.setattr(plain, "XNNPACK_RULES", RULES)  # as every other runtime gets them
+    with quiet():
+        other = to_pte(plain.MobileForm(network, CONTRACT, GROUPED), CONTRACT, Metadata())
+    assert sum(pieces(other).values()) > 10
 
 
 @pytest.mark.slow
