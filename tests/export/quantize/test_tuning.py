@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lesionlite.export.check.untrained import untrained
+from lesionlite.export.config import ExportConfig
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.forms.table import mobile_form
 from lesionlite.export.quantize import search
@@ -79,8 +80,42 @@ def test_tuning_that_does_harm_is_not_kept(
         return replace(plan, grids=grids)
 
     monkeypatch.setattr(search, "tune", harmful)
-    kept = search._tuned(search.PlanEvaluator(form, wiring, pixels), plan, 4)
+    kept = search._tuned(search.PlanEvaluator(form, wiring, pixels), plan, ExportConfig())
     assert kept.grids == plan.grids and kept.divergence > 0 and rates == [1.0, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("measured", "kept", "rounds"),
+    [
+        ([0.009, 0.0009], 0.0009, [1.0]),
+        ([0.009, 0.006, 0.004, 0.0009], 0.0009, [1.0] * 3),
+        ([0.009, 0.006, 0.005, 0.004, 0.003], 0.003, [1.0] * search.TUNING_ROUNDS),
+        ([0.009, 0.006, 0.008, 0.007], 0.006, [1.0, 1.0, 0.1]),  # a round that gains nothing
+    ],
+)
+def test_tuning_goes_on_while_it_helps_and_is_needed(
+    plan: Plan,
+    measured: list[float],
+    kept: float,
+    rounds: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, rates = iter(measured), []
+
+    class Evaluator:
+        form = wiring = images = reference = None
+
+        def evaluate(self, plan: Plan) -> Plan:
+            return replace(plan, divergence=next(found))
+
+    def tuned(form: Any, wiring: Any, plan: Plan, *others: Any) -> Plan:
+        rates.append(others[-1])
+        return plan
+
+    monkeypatch.setattr(search, "tune", tuned)
+    given: Any = Evaluator()
+    assert search._tuned(given, plan, ExportConfig(divergence=0.001)).divergence == kept
+    assert rates == rounds
 
 
 def test_layers_in_float_keep_their_bias_and_their_grids(
