@@ -1,7 +1,7 @@
 """How operations become what ExecuTorch's XNNPACK delegate takes, so that a file is one partition.
 
 The delegate (executorch 1.4.1) takes no norm, no matrix product in four axes, no sum, and no plain
-number as an operand. What it leaves splits the file, and each piece costs a hand-over. A rule can go
+number as an operand. What it leaves splits the file, and each piece costs time. A rule can go
 when the delegate's partitioner takes its operation.
 """
 
