@@ -57,12 +57,15 @@ class Compare:
 
     def run(self) -> Outcome:
         """Compare, and show the page."""
-        from lesionlite.benchmark.compare.page import HTML, show
+        from lesionlite.benchmark.compare.page import HTML, PAGES, show
         from lesionlite.benchmark.compare.run import compare
 
         document = compare(self.data, self.out, self.comparing, self.training)
         show(document)
-        say(f"page: {self.out / HTML} (and .md, .csv, .json, .png)")
+        others = [
+            Path(name).suffix for name in PAGES if name != HTML and (self.out / name).exists()
+        ]
+        say(f"page: {self.out / HTML} (and {', '.join(others)})")
         name = document["setting"]
         say(f"next: lesionlite build {self.data} --{name} VALUE --out dist/skin")
         return document, 1 if document["failures"] else 0

@@ -17,7 +17,7 @@ from lesionlite.benchmark.report.record import machine
 from lesionlite.console import say
 from lesionlite.export.toolchains import versions
 from lesionlite.files import write_json, write_text
-from lesionlite.outputs import refuse_foreign
+from lesionlite.outputs import refuse_foreign, remove
 from lesionlite.tables import markdown_lines, number, terminal_table
 from lesionlite.train.data.splits import Dataset
 
@@ -223,6 +223,8 @@ def write_pages(document: Document, out: Path) -> None:
     if any(file["ms"] for entry in document["entries"] for file in entry["files"]):
         draw_comparison(document, out / FIGURE)
         picture = (out / FIGURE).read_bytes()
+    else:
+        remove(out / FIGURE)  # of an earlier call that made files
     write_json(out / JSON, document)
     write_text(out / CSV, csv_text(document))
     write_text(out / MARKDOWN, markdown(document))

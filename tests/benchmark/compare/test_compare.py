@@ -41,7 +41,10 @@ def test_networks_are_compared_on_one_page(
     assert len(before) == 2 + 4 + 1
     assert cli.main(ask) == 0  # nothing to do
     assert {file: file.stat().st_mtime_ns for file in kept(out)} == before
-    capsys.readouterr()
+    assert "(and .md, .csv, .json, .png)" in capsys.readouterr().out
+    assert cli.main([*ask, "--no-files"]) == 0  # the picture of before would belong to no page
+    assert "(and .md, .csv, .json)" in capsys.readouterr().out
+    assert not (out / "compare.png").exists() and {*kept(out)} == {*before}
     assert cli.main([*ask, "--lr", "0.1"]) == 2
     assert "other settings (lr)" in capsys.readouterr().err
 
