@@ -8,7 +8,7 @@ import pytest
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export import formats, to_onnx
+from lesionlite.export import formats
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.execute.predictor import load
 from lesionlite.export.formats import FORMATS, format_of, read_contract
@@ -18,6 +18,7 @@ from lesionlite.export.precision import PRECISIONS, find_precision
 from lesionlite.export.quantize.plan import PLAN, Plan
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.run import export
+from lesionlite.export.writers import to_onnx
 from lesionlite.export.writers.to_tflite import open_interpreter
 from lesionlite.layout import CONTRACT
 from lesionlite.train.data.images import load_inputs
