@@ -51,13 +51,23 @@ def linear(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     return writer.module(path(node), layer, x)
 
 
-def layernorm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
-    """LayerNorm; if only a linear layer reads it, that computes the scale and the shift."""
+def layernorm_arguments(args: list[Any]) -> list[Any]:
+    """Input, shape, weight, bias and epsilon of a LayerNorm; what is not given is filled in."""
     defaults: list[Any] = [None, None, 1e-5]
-    x, shape, weight, bias, eps = (args + defaults[len(args) - 2 :])[:5]
+    return (args + defaults[len(args) - 2 :])[:5]
+
+
+def next_layer_scales(node: fx.Node, shape: list[int], weight: Any) -> bool:
+    """Whether only a linear layer reads a LayerNorm, so that it can compute scale and shift."""
     (reader,) = node.users if len(node.users) == 1 else (None,)
     of_linear = reader is not None and str(reader.target) == "aten.linear.default"
-    if not (of_linear and isinstance(weight, Tensor) and len(shape) == 1):
+    return of_linear and isinstance(weight, Tensor) and len(shape) == 1
+
+
+def layernorm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """LayerNorm; if only a linear layer reads it, that computes the scale and the shift."""
+    x, shape, weight, bias, eps = layernorm_arguments(args)
+    if not next_layer_scales(node, shape, weight):
         return writer.call(node.target, *args)
     made = writer.call(node.target, x, shape, None, None, eps)
     writer.affine[made] = weight, bias
@@ -104,15 +114,20 @@ def nothing(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     return None
 
 
+def sizes(shape: Any) -> list[int]:
+    """A shape as a view takes it: -1 for what depends on the number of images."""
+    return [size if isinstance(size, int) else -1 for size in shape]
+
+
 def reshape(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     """A view, which after the copies are gone may need one."""
-    sizes = [size if isinstance(size, int) else -1 for size in node.meta["val"].shape]
-    if sizes.count(-1) > 1:
+    given = sizes(node.meta["val"].shape)
+    if given.count(-1) > 1:
         raise LesionliteError(
             f"{path(node)} reshapes to {node.meta['val'].shape}, where two sizes depend on the "
             "number of images; choose another network"
         )
-    return writer.call(torch.reshape, args[0], sizes)
+    return writer.call(torch.reshape, args[0], given)
 
 
 def activation(make: Any) -> Rule:
@@ -212,11 +227,25 @@ def attention(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     """Scaled dot-product attention, in operations that every runtime has."""
     query, key, value, mask, *_ = (*args, None)
     size: Any = node.args[0].meta["val"].shape[-1]  # type: ignore[union-attr]
-    scores = writer.call(torch.matmul, query, writer.call(torch.transpose, key, -2, -1))
+    return attend(writer, torch.matmul, [query, key, value], size, mask)
+
+
+def attend(writer: Writer, product: Any, parts: list[Any], size: int, mask: Any = None) -> fx.Node:
+    """Write attention with a matrix product of the runtime's choice.
+
+    Args:
+        writer: gets the operations.
+        product: `torch.matmul` or `torch.bmm`.
+        parts: query, key and value.
+        size: of a query's vector.
+        mask: is added to the scores, if there is one.
+    """
+    query, key, value = parts
+    scores = writer.call(product, query, writer.call(torch.transpose, key, -2, -1))
     scores = writer.call(torch.mul, scores, size**-0.5)
     if mask is not None:
         scores = writer.call(torch.add, scores, mask)
-    return writer.call(torch.matmul, writer.call(torch.softmax, scores, -1), value)
+    return writer.call(product, writer.call(torch.softmax, scores, -1), value)
 
 
 RULES: dict[str, Rule] = {

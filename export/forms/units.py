@@ -50,3 +50,50 @@ class HardSwish(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any float shape -> the same."""
         return x * ((F.relu(x + 3) - F.relu(x - 3)) * (1 / 6))
+
+
+class Norm(nn.Module):
+    """LayerNorm over the last axis, without scale and shift; products with ones give the means."""
+
+    share: Tensor
+    eps: Tensor
+
+    def __init__(self, size: int, eps: float, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.register_buffer("share", torch.full((1, size), 1 / size, dtype=dtype))
+        self.register_buffer("eps", torch.tensor([eps], dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any float shape -> the same."""
+        centred = x - F.linear(x, self.share)
+        return centred * torch.rsqrt(F.linear(centred * centred, self.share, self.eps))
+
+
+class Length(nn.Module):
+    """The Euclidean length along the last axis, which stays."""
+
+    ones: Tensor
+
+    def __init__(self, size: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.register_buffer("ones", torch.ones(1, size, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., C] -> [..., 1]."""
+        return torch.sqrt(F.linear(x * x, self.ones))
+
+
+class Hardsigmoid(nn.Hardsigmoid):
+    """relu6(x + 3) / 6 with tensors in place of numbers, for a runtime that takes no numbers."""
+
+    three: Tensor
+    sixth: Tensor
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.register_buffer("three", torch.full((1, 1, 1, 1), 3, dtype=dtype))
+        self.register_buffer("sixth", torch.full((1, 1, 1, 1), 1 / 6, dtype=dtype))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[B, C, H, W] -> the same shape."""
+        return F.relu6(input + self.three) * self.sixth

@@ -8,70 +8,26 @@ when the delegate's partitioner takes its operation.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import fx
 
 from lesionlite.export.forms import rules as everywhere
 from lesionlite.export.forms.capture import Rule, Writer
-from lesionlite.export.forms.rules import RULES, below, layernorm
+from lesionlite.export.forms.rules import (
+    RULES,
+    attend,
+    below,
+    layernorm,
+    layernorm_arguments,
+    next_layer_scales,
+    sizes,
+)
+from lesionlite.export.forms.units import Hardsigmoid, Length, Norm
 
 BROADCASTING = ("aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor")
 
 
-class Norm(nn.Module):
-    """LayerNorm over the last axis, without scale and shift; products with ones give the means."""
-
-    share: Tensor
-    eps: Tensor
-
-    def __init__(self, size: int, eps: float, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.register_buffer("share", torch.full((1, size), 1 / size, dtype=dtype))
-        self.register_buffer("eps", torch.tensor([eps], dtype=dtype))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any float shape -> the same."""
-        centred = x - F.linear(x, self.share)
-        return centred * torch.rsqrt(F.linear(centred * centred, self.share, self.eps))
-
-
-class Length(nn.Module):
-    """The Euclidean length along the last axis, which stays."""
-
-    ones: Tensor
-
-    def __init__(self, size: int, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.register_buffer("ones", torch.ones(1, size, dtype=dtype))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., C] -> [..., 1]."""
-        return torch.sqrt(F.linear(x * x, self.ones))
-
-
-class Hardsigmoid(nn.Module):
-    """relu6(x + 3) / 6, with tensors in place of numbers."""
-
-    three: Tensor
-    sixth: Tensor
-
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.register_buffer("three", torch.full((1, 1, 1, 1), 3, dtype=dtype))
-        self.register_buffer("sixth", torch.full((1, 1, 1, 1), 1 / 6, dtype=dtype))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> the same shape."""
-        return F.relu6(x + self.three) * self.sixth
-
-
 def _shape(node: Any) -> tuple[Any, ...]:
     return tuple(node.meta["val"].shape)
-
-
-def _sizes(node: fx.Node) -> list[int]:
-    """The shape of what a node gives; -1 for what depends on the number of images."""
-    return [size if isinstance(size, int) else -1 for size in _shape(node)]
 
 
 def _dtype(node: Any) -> torch.dtype:
@@ -81,18 +37,14 @@ def _dtype(node: Any) -> torch.dtype:
 
 def norm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     """LayerNorm over the last axis."""
-    made = layernorm(writer, node, args)
-    x, shape, weight, bias, eps = (*made.args, None, None, 1e-5)[:5]
+    x, shape, weight, bias, eps = layernorm_arguments(args)
     if len(shape) != 1:
+        return layernorm(writer, node, args)
+    made = writer.module(below(node, "norm"), Norm(shape[0], eps, _dtype(node)), x)
+    if next_layer_scales(node, shape, weight):
+        writer.affine[made] = weight, bias
         return made
-    affine = writer.affine.pop(made, None)
-    writer.graph.erase_node(made)
-    plain = Norm(shape[0], eps, _dtype(node.args[0]))
-    fresh = writer.module(below(node, "norm"), plain, x)
-    if affine is not None:
-        writer.affine[fresh] = affine
-        return fresh
-    scaled = fresh if weight is None else writer.call(torch.mul, fresh, weight)
+    scaled = made if weight is None else writer.call(torch.mul, made, weight)
     return scaled if bias is None else writer.call(torch.add, scaled, bias)
 
 
@@ -112,7 +64,7 @@ def product(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     if not both or len(shapes[0]) < 3 or shapes[0][:-2] != shapes[1][:-2]:
         return writer.call(node.target, *args)
     flat = [_in_three_axes(writer, value, shape) for value, shape in zip(args, shapes, strict=True)]
-    return writer.call(torch.reshape, writer.call(torch.bmm, *flat), _sizes(node))
+    return writer.call(torch.reshape, writer.call(torch.bmm, *flat), sizes(_shape(node)))
 
 
 def _in_three_axes(writer: Writer, x: Any, shape: tuple[Any, ...]) -> fx.Node:
@@ -124,22 +76,18 @@ def attention(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     shapes = [_shape(value) for value in node.args[:3]]
     if len(args) > 3 or any(shape[:-2] != shapes[0][:-2] for shape in shapes):
         return everywhere.attention(writer, node, args)
-    query, key, value = (
-        _in_three_axes(writer, x, shape) for x, shape in zip(args, shapes, strict=True)
-    )
-    scores = writer.call(torch.bmm, query, writer.call(torch.transpose, key, -2, -1))
-    weights = writer.call(torch.softmax, writer.call(torch.mul, scores, shapes[0][-1] ** -0.5), -1)
-    return writer.call(torch.reshape, writer.call(torch.bmm, weights, value), _sizes(node))
+    flat = [_in_three_axes(writer, x, shape) for x, shape in zip(args, shapes, strict=True)]
+    made = attend(writer, torch.bmm, flat, shapes[0][-1])
+    return writer.call(torch.reshape, made, sizes(_shape(node)))
 
 
 def unbind(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     """The parts of a tensor along an axis, which goes."""
     x, axis = (*args, 0)[:2]
     parts: Any = node.meta["val"]
-    sizes = [size if isinstance(size, int) else -1 for size in parts[0].shape]
     return tuple(
-        writer.call(torch.reshape, writer.call(torch.narrow, x, axis, index, 1), sizes)
-        for index in range(len(parts))
+        writer.call(torch.reshape, writer.call(torch.narrow, x, axis, index, 1), sizes(part.shape))
+        for index, part in enumerate(parts)
     )
 
 

@@ -39,7 +39,7 @@ SENSITIVITY_IMAGES, SEARCH_IMAGES = 48, 100
 # Rough cost of keeping one value of a SiLU, or one weight, in float; in multiply-adds.
 SILU_COST, WEIGHT_COST = 100, 500
 THREADS = 2  # as on phones; planning could be faster with more, but see `pinned_threads`
-TUNING_ROUNDS = 4
+TUNING_ROUNDS = 4  # at most
 TUNING_GAIN = 2  # tuning divides the divergence by about 2; measured on real images
 
 
@@ -147,11 +147,8 @@ def _tuned(evaluator: PlanEvaluator, plan: Plan, config: ExportConfig) -> Plan:
     """
     plan = evaluator.evaluate(plan)
     for _ in range(TUNING_ROUNDS if config.tuning_steps else 0):
-        tuned = _tuned_once(evaluator, plan, config.tuning_steps)
-        if tuned.divergence >= plan.divergence:
-            break
-        plan = tuned
-        if plan.divergence <= config.divergence:
+        before, plan = plan, _tuned_once(evaluator, plan, config.tuning_steps)
+        if plan is before or plan.divergence <= config.divergence:
             break
     return plan
 

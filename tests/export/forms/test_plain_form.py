@@ -75,6 +75,16 @@ def test_it_is_exact_for_any_number_of_images(name: str) -> None:
     assert len(layers) >= 0.7 * len(wiring.layers)
 
 
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "mobilevit_xxs", "edgenext_xx_small"])
+def test_a_plan_finds_every_tensor_in_the_form_for_xnnpack(name: str) -> None:
+    contract = Contract(("a", "b", "c"), side=64)
+    network = build_network(name, 3, side=64).eval().requires_grad_(False)
+    image = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    planned = trace(MobileForm(network, contract), image)
+    written = trace(MobileForm(network, contract, GROUPED), image)
+    assert written.layers == planned.layers and written.activations == planned.activations
+
+
 def _timm(network: nn.Module, images: Tensor, contract: Contract) -> Tensor:
     pixels = images.permute(0, 3, 1, 2).double() / 255
     mean, std = (torch.tensor(v, dtype=torch.float64) for v in (contract.mean, contract.std))
