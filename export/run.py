@@ -137,8 +137,6 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
     by_format: dict[str, list[str]] = {}
     for row, precision in config.pairs():
         by_format.setdefault(row.name, []).append(precision)
-    plans = {**dict.fromkeys(FOLLOW_THE_PLAN, source.quantization), INTEGERS: source.integers}
-    hashes = {name: sha256_text(plan.to_json()) for name, plan in plans.items() if plan}
     with progress() as bar:
         task = bar.add_task("converting", total=len(config.pairs()), note="")
         for name, precisions in by_format.items():
@@ -146,7 +144,7 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
             paths = {p: _named(stem, FORMATS[name], p) for p in precisions}
             _convert(FORMATS[name], source, paths)
             made += [
-                _row(FORMATS[name], precision, path, hashes.get(precision))
+                _row(FORMATS[name], precision, path, source.plan_of(precision))
                 for precision, path in paths.items()
             ]
             bar.advance(task, len(paths))
@@ -154,14 +152,14 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
     return made
 
 
-def _row(row: Format, precision: str, path: Path, plan_hash: str | None) -> Artifact:
+def _row(row: Format, precision: str, path: Path, plan: Plan | None) -> Artifact:
     return Artifact(
         artifact=path.name,
         format=row.name,
         precision=precision,
         sha256=sha256_file(path),
         size_bytes=size_bytes(path),
-        plan=plan_hash,
+        plan=sha256_text(plan.to_json()) if plan else None,
     )
 
 

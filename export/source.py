@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lesionlite.contract import Contract
 from lesionlite.export.metadata import Metadata
-from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.precision import INTEGERS, PRECISIONS
 from lesionlite.export.quantize.plan import Plan
 
 if TYPE_CHECKING:
@@ -60,6 +60,12 @@ class Source:
         if self.integers is None:
             raise ValueError("w8a8-int needs a quantization plan")
         return self.integers, self.calibration
+
+    def plan_of(self, precision: str) -> Plan | None:
+        """The quantization plan that a precision follows, or None."""
+        if precision == INTEGERS:
+            return self.integers
+        return self.quantization if PRECISIONS[precision].calibrated else None
 
     @property
     def calibration(self) -> "Pixels":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lesionlite.export.check.simulated import LIMITS
 from lesionlite.export.execute.partitions import Partitions
 from lesionlite.export.format import Format, named_function
 from lesionlite.export.formats import install_line
@@ -26,11 +27,6 @@ THREADS = 2
 SLOW = 4  # number of images for a reference executor, which takes seconds for each
 RIGHT, WRONG, REFUSED, ABSENT = "right", "wrong", "refused", "not installed"
 CRASHED = "crashed"
-LIMITS = {"fp32": 0.001, "fp16": 0.05}
-LIMIT = 0.1
-"""The largest |difference of a probability| that is right. Of the lower precisions a file is right,
-too, if it keeps half of the answers: random weights amplify rounding more than trained ones, so
-this finds faults of converters, and does not judge what a precision costs."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +37,9 @@ class Converted:
         format: its name.
         precision: its name.
         outcome: `right` if the file executes and answers as PyTorch does, or for w8a8 as the plan's
-            simulation (see `LIMIT`), else `wrong`; `refused` if
-            there is no file; `not installed`; `crashed`, if that ended the process, which only
-            `benchmark/networks.py` survives.
+            simulation (see `Task.limits`), else `wrong`; `refused` if there is no file; `not
+            installed`; `crashed`, if that ended the process, which only `benchmark/networks.py`
+            survives.
         max_dp: largest |difference of a probability| to PyTorch on drawn images, or None.
         kept: number of images whose likeliest class is PyTorch's, or None.
         images: number of images.
@@ -82,12 +78,15 @@ class Task:
         images: uint8 [N, S, S, 3].
         expected: PyTorch's probabilities, float32 [N, C].
         simulated: those of the plans' simulations, by calibrated precision.
+        limits: by precision, the largest |difference of a probability| that is right. A file in a
+            lower precision than fp16 that keeps half of the answers is right, too.
     """
 
     source: Source
     images: "Pixels"
     expected: "NDArray[np.float32]"
     simulated: "Mapping[str, NDArray[np.float32]]"
+    limits: Mapping[str, float]
 
 
 def attempt(row: Format, task: Task, precisions: Sequence[str]) -> list[Converted]:
@@ -129,7 +128,7 @@ def _compared(row: Format, task: Task, precision: str, path: Path, seconds: floa
         return _refused(row, precision, error, started - seconds)
     expected = task.simulated.get(precision, task.expected)
     apart, kept = _apart(found, expected), _kept(found, expected)
-    limit = LIMITS.get(precision, LIMIT)
+    limit = task.limits[precision]
     follows = precision not in LIMITS and 2 * kept >= len(images)
     right = apart is not None and (apart <= limit or follows)
     return Converted(
@@ -161,7 +160,7 @@ def _fault(apart: float | None, limit: float, kept: int, images: int) -> str:
     if apart is None:
         return "an answer is not finite"
     return (
-        f"a probability is off by {apart:.1e}; at most {limit:g} may be "
+        f"a probability is off by {apart:.1e}; at most {limit:.2g} may be "
         f"({kept} of {images} answers stay)"
     )
 

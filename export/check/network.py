@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lesionlite.console import track
 from lesionlite.errors import LesionliteError
 from lesionlite.export.check.attempt import Converted, Task, attempt
+from lesionlite.export.check.simulated import limit, moves, simulate
 from lesionlite.export.check.untrained import drawn_images, untrained
 from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
 from lesionlite.export.format import Format
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lesionlite.export.quantize.plan import Plan
     from lesionlite.train.data.images import Pixels
 
 PRECISIONS_BY_DEFAULT = ("fp32",)
@@ -128,34 +128,28 @@ def _task(
     precisions: set[str],
 ) -> Task:
     """The task, with a plan for each calibrated precision, and the answers of its simulation."""
+    planned = _planned(source, form, precisions)
+    followed = {name: plan for name in precisions if (plan := planned.plan_of(name))}
+    simulated = {name: simulate(form, plan, images) for name, plan in followed.items()}
+    moved = {name: moves(form, followed.get(name), images) for name in precisions}
+    limits = {name: limit(name, much) for name, much in moved.items()}
+    return Task(planned, images, expected, simulated, limits)
+
+
+def _planned(source: Source, form: Any, precisions: set[str]) -> Source:
+    """The source, with calibration images and quick plans for the precisions that need them."""
     from lesionlite.export.quantize.search import make_integer_plan, make_plan
 
-    if not any(PRECISIONS[name].calibrated for name in precisions):
-        return Task(source, images, expected, {})
+    if not any(PRECISIONS[name].needs_images for name in precisions):
+        return source
     calibration = drawn_images(CALIBRATION, source.contract.side, seed=1)
+    source = replace(source, images=calibration)
     quick = ExportConfig(tuning_steps=0)
-    plan, integers = make_plan(form, calibration, quick), None
-    simulated = {"w8a8": _simulate(form, plan, images)}
+    if any(PRECISIONS[name].calibrated for name in precisions):
+        source = replace(source, quantization=make_plan(form, calibration, quick))
     if INTEGERS in precisions:
-        integers = make_integer_plan(form, plan, calibration, quick)
-        simulated[INTEGERS] = _simulate(form, integers, images)
-    planned = replace(source, quantization=plan, images=calibration, integers=integers)
-    return Task(planned, images, expected, simulated)
-
-
-def _simulate(form: Any, plan: "Plan", images: "Pixels") -> "NDArray[np.float32]":
-    """The probabilities [N, C] of a form that follows a plan."""
-    import torch
-
-    from lesionlite.export.quantize.quantized_form import quantize
-    from lesionlite.export.quantize.search import logits
-    from lesionlite.export.quantize.wiring import trace
-
-    pixels = torch.from_numpy(images)
-    found: NDArray[np.float32] = (
-        logits(quantize(form, plan, trace(form, pixels[:1])), pixels).softmax(1).numpy()
-    )
-    return found
+        source = replace(source, integers=make_integer_plan(form, source.plan, calibration, quick))
+    return source
 
 
 def _kinds(wiring: Any) -> dict[str, int]:

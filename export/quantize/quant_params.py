@@ -59,10 +59,14 @@ class QuantParams:
         return self.scale * (LEVELS - self.zero_point)
 
     def round(self, x: "Tensor") -> "Tensor":
-        """`x`, a float tensor of any shape, rounded and clipped to the grid."""
+        """`x`, float of any shape, rounded and clipped to the grid."""
         import torch
 
-        return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, LEVELS)
+        from lesionlite.export.quantize.rounding import rounded, rounded_with_gradients
+
+        if not x.requires_grad:
+            return rounded(x, self.scale, self.zero_point)
+        return rounded_with_gradients(x, torch.tensor([self.scale]), self.zero_point, 1.0)
 
 
 def weight_scales(weight: "Tensor") -> "Tensor":

@@ -19,6 +19,7 @@ from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import LEVELS, QuantParams
 from lesionlite.export.quantize.quantized_form import FakeQuantize, quantize
 from lesionlite.export.quantize.ranges import BATCH
+from lesionlite.export.quantize.rounding import rounded_with_gradients
 from lesionlite.export.quantize.wiring import Wiring
 from lesionlite.train.device import Thinning, overruns
 
@@ -30,22 +31,17 @@ SCALE_RATE, BIAS_RATE = 0.03, 0.003
 class LearnedFakeQuantize(nn.Module):
     """Fake quantization with a learned scale and a fixed zero point."""
 
-    zero_point: Tensor
-
     def __init__(self, grid: QuantParams, highest: float = math.inf) -> None:
         """Start at a grid; its largest value may become `highest`."""
         super().__init__()
         self.most = math.log(highest / max(1, LEVELS - grid.zero_point))
         self.log_scale = nn.Parameter(torch.tensor([grid.scale]).log())
-        self.register_buffer("zero_point", torch.tensor([float(grid.zero_point)]))
+        self.zero_point = grid.zero_point
 
     def forward(self, x: Tensor) -> Tensor:
         """Any float shape -> the same."""
         gradient = (LEVELS * x[0].numel()) ** -0.5  # eq. 5's factor, which keeps steps alike
-        rounded: Tensor = torch._fake_quantize_learnable_per_tensor_affine(
-            x, self.log_scale.exp(), self.zero_point, 0, LEVELS, gradient
-        )
-        return rounded
+        return rounded_with_gradients(x, self.log_scale.exp(), self.zero_point, gradient)
 
     @torch.no_grad()
     def cap(self) -> None:
@@ -54,7 +50,7 @@ class LearnedFakeQuantize(nn.Module):
 
     def learned(self) -> QuantParams:
         """The scale as it is now, and the zero point."""
-        return QuantParams(float(self.log_scale.detach().exp()), int(self.zero_point))
+        return QuantParams(float(self.log_scale.detach().exp()), self.zero_point)
 
 
 @torch.enable_grad()
