@@ -48,10 +48,11 @@ class ExportConfig:
     """Largest Kullback-Leibler divergence, in nats, of w8a8 from the float network on the
     calibration images. Layers return to float until w8a8 is below it."""
     tuning_steps: int = 240
-    """Steps of gradient descent on the scales and biases of w8a8, up to four times as many if it
-    diverges too much; 0 leaves them as measured."""
+    """Steps of gradient descent on the scales and biases of w8a8, or three times as many if it
+    still diverges too much; 0 leaves them as measured."""
     int8_share: float = 0.75
-    """Smallest share of the multiply-adds that w8a8 computes in 8-bit integers."""
+    """Smallest share of the multiply-adds that w8a8 computes in 8-bit integers. Shares under 0.9
+    are for networks that tuning alone does not mend."""
     author: str = ""
     """Who made the model. This and the next three are written into every file."""
     license: str = ""

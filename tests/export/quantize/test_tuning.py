@@ -80,42 +80,42 @@ def test_tuning_that_does_harm_is_not_kept(
         return replace(plan, grids=grids)
 
     monkeypatch.setattr(search, "tune", harmful)
-    kept = search._tuned(search.PlanEvaluator(form, wiring, pixels), plan, ExportConfig())
+    kept = search._tuned(search.PlanEvaluator(form, wiring, pixels), plan, 2)
     assert kept.grids == plan.grids and kept.divergence > 0 and rates == [1.0, 0.1]
 
 
 @pytest.mark.parametrize(
-    ("measured", "kept", "rounds"),
+    ("measured", "kept", "tried"),
     [
-        ([0.009, 0.0009], 0.0009, [1.0]),
-        ([0.009, 0.006, 0.004, 0.0009], 0.0009, [1.0] * 3),
-        ([0.009, 0.006, 0.005, 0.004, 0.003], 0.003, [1.0] * search.TUNING_ROUNDS),
-        ([0.009, 0.006, 0.008, 0.007], 0.006, [1.0, 1.0, 0.1]),  # a round that gains nothing
+        ([0.0019], 0.0019, [(0.9, 240)]),
+        ([0.0041, 0.0033], 0.0033, [(0.9, 240), (0.75, 720)]),
+        ([0.0041, 0.0052], 0.0041, [(0.9, 240), (0.75, 720)]),
     ],
 )
-def test_tuning_goes_on_while_it_helps_and_is_needed(
+def test_what_diverges_too_much_gets_a_smaller_share_and_more_steps(
     plan: Plan,
     measured: list[float],
     kept: float,
-    rounds: list[float],
+    tried: list[tuple[float, int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found, rates = iter(measured), []
+    found, shares, steps = iter(measured), [], []
 
-    class Evaluator:
-        form = wiring = images = reference = None
-
-        def evaluate(self, plan: Plan) -> Plan:
-            return replace(plan, divergence=next(found))
-
-    def tuned(form: Any, wiring: Any, plan: Plan, *others: Any) -> Plan:
-        rates.append(others[-1])
+    def searched(judge: Any, all_int8: Plan, share: float, target: float) -> Plan:
+        shares.append(share)
         return plan
 
-    monkeypatch.setattr(search, "tune", tuned)
-    given: Any = Evaluator()
-    assert search._tuned(given, plan, ExportConfig(divergence=0.001)).divergence == kept
-    assert rates == rounds
+    def tuned(tuner: Any, plan: Plan, count: int) -> Plan:
+        steps.append(count)
+        return replace(plan, divergence=next(found))
+
+    monkeypatch.setattr(search, "_searched", searched)
+    monkeypatch.setattr(search, "_tuned", tuned)
+    nothing: Any = None
+    config = ExportConfig(divergence=0.001, tuning_steps=240, int8_share=0.75)
+    best = search._searched_and_tuned(nothing, nothing, plan, config)
+    assert best.divergence == kept
+    assert list(zip(shares, steps, strict=True)) == tried
 
 
 def test_layers_in_float_keep_their_bias_and_their_grids(
