@@ -97,3 +97,18 @@ class Hardsigmoid(nn.Hardsigmoid):
     def forward(self, input: Tensor) -> Tensor:
         """[B, C, H, W] -> the same shape."""
         return F.relu6(input + self.three) * self.sixth
+
+
+class EveryPixel(nn.Module):
+    """Every second pixel (or third, ...) in both directions; a convolution with ones takes them."""
+
+    ones: Tensor
+
+    def __init__(self, channels: int, stride: list[int], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.stride = stride
+        self.register_buffer("ones", torch.ones(channels, 1, 1, 1, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, ceil(H / stride), ceil(W / stride)]."""
+        return F.conv2d(x, self.ones, stride=self.stride, groups=len(self.ones))

@@ -8,7 +8,7 @@ when the delegate's partitioner takes its operation.
 from typing import Any
 
 import torch
-from torch import fx
+from torch import fx, nn
 
 from lesionlite.export.forms import rules as everywhere
 from lesionlite.export.forms.capture import Rule, Writer
@@ -21,8 +21,10 @@ from lesionlite.export.forms.rules import (
     next_layer_scales,
     sizes,
 )
-from lesionlite.export.forms.units import Hardsigmoid, Length, Norm
+from lesionlite.export.forms.units import EveryPixel, Hardsigmoid, Length, Norm
 
+# Of avg_pool2d: image, window, stride, padding, ceil mode, whether padding counts, and divisor.
+DEFAULTS: tuple[Any, ...] = (None, [2, 2], [], [0, 0], False, True, None)
 BROADCASTING = ("aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor")
 
 
@@ -114,6 +116,28 @@ def hardsigmoid(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     return writer.module(below(node, "hardsigmoid"), Hardsigmoid(_dtype(node)), args[0])
 
 
+def average(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """An average pooling without padding.
+
+    The delegate takes it only if it would not count padding; and it takes no window of one pixel.
+    """
+    x, window, stride, padding, ceil, _, divisor = (*args, *DEFAULTS[len(args) :])
+    if any(padding) or ceil or divisor is not None:
+        return everywhere.pooling(nn.AvgPool2d)(writer, node, args)
+    stride = stride or window
+    if set(window) == {1}:
+        made: nn.Module = EveryPixel(_shape(node)[1], stride, _dtype(node))
+    else:
+        made = nn.AvgPool2d(window, stride, count_include_pad=False)
+    return writer.module(below(node, "avgpool"), made, x)
+
+
+def quotient(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """A quotient; an integer divisor would be converted to a float outside of the delegate."""
+    floats = [float(value) if isinstance(value, int) else value for value in args]
+    return writer.call(node.target, *floats)
+
+
 XNNPACK_RULES: dict[str, Rule] = {
     **RULES,
     "layer_norm": norm,
@@ -124,4 +148,6 @@ XNNPACK_RULES: dict[str, Rule] = {
     **dict.fromkeys(("split", "split_with_sizes", "chunk"), split),
     "expand": expand,
     "hardsigmoid": hardsigmoid,
+    "avg_pool2d": average,
+    "div": quotient,
 }

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.forms.attention import GROUPED
+from lesionlite.export.forms.attention import GROUPED, NCHW
 from lesionlite.export.forms.capture import Batch, capture
 from lesionlite.export.forms.plain import MobileForm
 from lesionlite.export.forms.rules import RULES
@@ -128,6 +128,9 @@ class Small(nn.Module):
         lambda x: nn.functional.hardtanh(x, -2, 2),
         lambda x: nn.functional.max_pool2d(x, 3, 2, 1),
         lambda x: nn.functional.avg_pool2d(x, 2),
+        lambda x: nn.functional.avg_pool2d(x, 1, 2),
+        lambda x: nn.functional.avg_pool2d(x, 3, 2, 1),
+        lambda x: x / 2,
         lambda x: nn.functional.elu(x),
         lambda x: torch.cat([x, x.flip(2)], 2),
         lambda x: x * torch.full((4, 1, 1), 3.0, dtype=x.dtype),
@@ -140,11 +143,11 @@ def test_operations(function: Callable[[Tensor], Tensor]) -> None:
     contract = Contract(("a", "b"), side=32, mean=(0.5, 0.4, 0.3))
     network = Small(function).double().eval()
     settle(network)
-    form = MobileForm(network, contract)
     images = torch.randint(0, 256, (3, 32, 32, 3), dtype=torch.uint8)
-    torch.testing.assert_close(
-        form.scores(images), _timm(network, images, contract), rtol=0, atol=1e-9
-    )
+    expected = _timm(network, images, contract)
+    for variant in (NCHW, GROUPED):
+        form = MobileForm(network, contract, variant)
+        torch.testing.assert_close(form.scores(images), expected, rtol=0, atol=1e-9)
 
 
 def test_what_cannot_be_traced_is_refused() -> None:

@@ -62,7 +62,9 @@ def test_all_but_the_cast_is_one_delegate(artifacts: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilevit_xxs", "edgenext_xx_small", "mobilenetv3_small_050"])
+@pytest.mark.parametrize(
+    "name", ["mobilevit_xxs", "edgenext_xx_small", "efficientformerv2_s0", "mobilenetv3_small_050"]
+)
 def test_other_networks_are_one_delegate_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     network = build_network(name, 3, side=64).eval().requires_grad_(False)
