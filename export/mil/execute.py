@@ -12,26 +12,24 @@ each operation, while the Neural Engine and the GPU accumulate and round in thei
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from lesionlite.errors import LesionliteError
 from lesionlite.export.format import Runner, import_triton
-from lesionlite.export.mil.graph import TYPES, Graph, shape_of, type_of
+from lesionlite.export.mil.graph import TYPES, Graph, type_of
+from lesionlite.export.mil.inputs import Value, input_of
 from lesionlite.export.mil.ops import COMPRESSED, OPS
 from lesionlite.export.mil.spatial import UnknownOp
 from lesionlite.export.writers.mlpackage import model_file
 
 __all__ = ["Program", "UnknownOp", "load", "open_runner"]
 
-Value = np.ndarray[Any, Any] | Image.Image
 Prediction = np.ndarray[Any, Any] | dict[str, float] | str
 
 
@@ -123,68 +121,6 @@ def _main(spec: Any, weights: Path) -> Any:
     return program.functions["main"]
 
 
-@dataclass(frozen=True)
-class _Input:
-    """One input of the program; it converts a caller's value to the tensor of its slot."""
-
-    name: str
-    slot: int
-    shape: tuple[int, ...]
-    type: str  # MIL's name of it
-    channel_order: str  # "RGB" or "BGR"; "" if the input is no image
-
-    def tensor(self, value: Value) -> Tensor:
-        array = self._pixels(value) if self.channel_order else self._numbers(value)
-        if self.type == "fp16":
-            array = array.astype(np.float16)
-        dtype = TYPES[self.type][0]
-        return torch.from_numpy(np.array(array, order="C")).to(dtype)
-
-    def _pixels(self, value: Value) -> np.ndarray[Any, Any]:
-        height, width = self.shape[2:]
-        if isinstance(value, Image.Image) and value.mode != "RGB":
-            raise LesionliteError(f"input {self.name!r} takes RGB images, not {value.mode}")
-        array = np.asarray(value)
-        if array.ndim == 4 and len(array) == 1:
-            array = array[0]
-        if array.dtype != np.uint8 or array.shape != (height, width, 3):
-            raise LesionliteError(
-                f"input {self.name!r} takes a uint8 RGB image of {width}x{height} pixels "
-                f"([{height}, {width}, 3]), not {array.dtype} {list(array.shape)}"
-            )
-        array = array[:, :, ::-1] if self.channel_order == "BGR" else array
-        return array.transpose(2, 0, 1)[None]
-
-    def _numbers(self, value: Value) -> np.ndarray[Any, Any]:
-        array = np.asarray(value)
-        kinds = "fiub" if self.type.startswith("fp") else "iub"
-        if isinstance(value, Image.Image) or array.dtype.kind not in kinds:
-            raise LesionliteError(f"input {self.name!r} takes an array of {self.type}")
-        if array.shape != self.shape:
-            raise LesionliteError(
-                f"input {self.name!r} takes shape {list(self.shape)}, not {list(array.shape)}"
-            )
-        return array
-
-
-def _input(feature: Any, var: Any, slot: int) -> _Input:
-    kind = feature.type.WhichOneof("Type")
-    shape = shape_of(var)
-    channel_order = ""
-    if kind == "imageType":
-        image = feature.type.imageType
-        channel_order = image.ColorSpace.Name(image.colorSpace)
-        if channel_order not in ("RGB", "BGR"):
-            raise LesionliteError(
-                f"image input {feature.name!r} is {channel_order}, not RGB or BGR"
-            )
-        if shape != (1, 3, image.height, image.width):
-            raise LesionliteError(f"image input {feature.name!r} feeds a tensor {list(shape)}")
-    elif kind != "multiArrayType":
-        raise LesionliteError(f"input {feature.name!r} is neither an image nor an array")
-    return _Input(feature.name, slot, shape, type_of(var), channel_order)
-
-
 class Program:
     """A Core ML program that is ready to run. `load` makes it.
 
@@ -207,7 +143,7 @@ class Program:
         if features.keys() != function.inputs.keys():
             raise LesionliteError("the inputs described are not those of the program")
         self._inputs = [
-            _input(features[name], var, self._graph.slot(var))
+            input_of(features[name], var, self._graph.slot(var))
             for name, var in function.inputs.items()
         ]
         self.inputs = {one.name: one.shape for one in self._inputs}
