@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from lesionlite.errors import LesionliteError
 from lesionlite.export.forms.capture import BATCHNORM, COPIES, Rule, Writer, is_read_once
 from lesionlite.export.forms.fold import fold_batchnorm, fold_scale_and_shift, with_weights
-from lesionlite.export.forms.units import Add, Concatenate, GlobalMean, Multiply
+from lesionlite.export.forms.units import Add, Concatenate, GlobalMean, Length, Multiply
 
 OUTSIDE = "network"  # the name of the network itself, for what no layer of it does
 
@@ -51,27 +51,33 @@ def linear(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     return writer.module(path(node), layer, x)
 
 
-def layernorm_arguments(args: list[Any]) -> list[Any]:
-    """Input, shape, weight, bias and epsilon of a LayerNorm; what is not given is filled in."""
-    defaults: list[Any] = [None, None, 1e-5]
-    return (args + defaults[len(args) - 2 :])[:5]
-
-
-def next_layer_scales(node: fx.Node, shape: list[int], weight: Any) -> bool:
-    """Whether only a linear layer reads a LayerNorm, so that it can compute scale and shift."""
-    (reader,) = node.users if len(node.users) == 1 else (None,)
-    of_linear = reader is not None and str(reader.target) == "aten.linear.default"
-    return of_linear and isinstance(weight, Tensor) and len(shape) == 1
-
-
 def layernorm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     """LayerNorm; if only a linear layer reads it, that computes the scale and the shift."""
-    x, shape, weight, bias, eps = layernorm_arguments(args)
-    if not next_layer_scales(node, shape, weight):
+    defaults: list[Any] = [None, None, 1e-5]
+    x, shape, weight, bias, eps = (args + defaults[len(args) - 2 :])[:5]
+    if isinstance(weight, fx.Node) or isinstance(bias, fx.Node):
         return writer.call(node.target, *args)
-    made = writer.call(node.target, x, shape, None, None, eps)
-    writer.affine[made] = weight, bias
+    norm = nn.LayerNorm(shape, eps, elementwise_affine=False)
+    made = writer.module(below(node, "norm"), norm, x)
+    if weight is not None and len(shape) == 1 and _only_a_linear_layer_reads(node):
+        writer.affine[made] = weight, bias
+    else:
+        for name, value in (("weight", weight), ("bias", bias)):
+            setattr(norm, name, None if value is None else nn.Parameter(value))
     return made
+
+
+def _only_a_linear_layer_reads(node: fx.Node) -> bool:
+    (reader,) = node.users if len(node.users) == 1 else (None,)
+    return reader is not None and str(reader.target) == "aten.linear.default"
+
+
+def length(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """The Euclidean length along the last axis; other norms of vectors are functions."""
+    last = [node.args[0].meta["val"].dim() - 1]  # type: ignore[union-attr]
+    if args[1:] not in ([2, [-1], True], [2, last, True]):
+        return writer.call(node.target, *args)
+    return writer.module(below(node, "length"), Length(), args[0])
 
 
 def batchnorm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
@@ -253,6 +259,7 @@ RULES: dict[str, Rule] = {
     "linear": linear,
     BATCHNORM: batchnorm,
     "layer_norm": layernorm,
+    "linalg_vector_norm": length,
     "getitem": getitem,
     **dict.fromkeys(COPIES, same),
     "_assert_tensor_metadata": nothing,

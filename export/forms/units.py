@@ -53,24 +53,66 @@ class HardSwish(nn.Module):
 
 
 class Norm(nn.Module):
-    """LayerNorm over the last axis, without scale and shift; products with ones give the means."""
+    """LayerNorm over the last axis, in operations that every runtime has in every precision."""
 
-    share: Tensor
     eps: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
 
-    def __init__(self, size: int, eps: float, dtype: torch.dtype) -> None:
+    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype = torch.float32) -> None:
+        """Write `norm`, which is over one axis, without changing it."""
         super().__init__()
-        self.register_buffer("share", torch.full((1, size), 1 / size, dtype=dtype))
-        self.register_buffer("eps", torch.tensor([eps], dtype=dtype))
+        self.register_buffer("eps", torch.tensor([norm.eps], dtype=dtype))
+        self.register_buffer("weight", None if norm.weight is None else norm.weight.detach())
+        self.register_buffer("bias", None if norm.bias is None else norm.bias.detach())
+
+    def mean(self, x: Tensor) -> Tensor:
+        """[..., C] -> [..., 1]."""
+        return x.mean(-1, keepdim=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any float shape -> the same."""
-        centred = x - F.linear(x, self.share)
-        return centred * torch.rsqrt(F.linear(centred * centred, self.share, self.eps))
+        centred = x - self.mean(x)
+        made = centred * torch.rsqrt(self.mean(centred * centred) + self.eps)
+        made = made if self.weight is None else made * self.weight
+        return made if self.bias is None else made + self.bias
+
+
+class NormOfProducts(Norm):
+    """`Norm` for a runtime that lacks means: products with ones give them."""
+
+    share: Tensor
+
+    def __init__(self, norm: nn.LayerNorm, dtype: torch.dtype) -> None:
+        """Write `norm`, which is over one axis, without changing it."""
+        super().__init__(norm, dtype)
+        (size,) = norm.normalized_shape
+        self.register_buffer("share", torch.full((1, size), 1 / size, dtype=dtype))
+
+    def mean(self, x: Tensor) -> Tensor:
+        """[..., C] -> [..., 1]."""
+        return F.linear(x, self.share)
 
 
 class Length(nn.Module):
     """The Euclidean length along the last axis, which stays."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., C] -> [..., 1]."""
+        length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return length
+
+
+class LengthOfMeans(nn.Module):
+    """`Length` in operations that TFLite has in 16 bits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., C] -> [..., 1]."""
+        return (x * x).mean(-1, keepdim=True).sqrt() * x.shape[-1] ** 0.5
+
+
+class LengthOfProducts(nn.Module):
+    """`Length` for a runtime that lacks sums: products with ones give them."""
 
     ones: Tensor
 

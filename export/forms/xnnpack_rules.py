@@ -17,11 +17,15 @@ from lesionlite.export.forms.rules import (
     attend,
     below,
     layernorm,
-    layernorm_arguments,
-    next_layer_scales,
     sizes,
 )
-from lesionlite.export.forms.units import EveryPixel, Hardsigmoid, Length, Norm
+from lesionlite.export.forms.units import (
+    EveryPixel,
+    Hardsigmoid,
+    Length,
+    LengthOfProducts,
+    NormOfProducts,
+)
 
 # Of avg_pool2d: image, window, stride, padding, ceil mode, whether padding counts, and divisor.
 DEFAULTS: tuple[Any, ...] = (None, [2, 2], [], [0, 0], False, True, None)
@@ -39,24 +43,20 @@ def _dtype(node: Any) -> torch.dtype:
 
 def norm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     """LayerNorm over the last axis."""
-    x, shape, weight, bias, eps = layernorm_arguments(args)
-    if len(shape) != 1:
-        return layernorm(writer, node, args)
-    made = writer.module(below(node, "norm"), Norm(shape[0], eps, _dtype(node)), x)
-    if next_layer_scales(node, shape, weight):
-        writer.affine[made] = weight, bias
-        return made
-    scaled = made if weight is None else writer.call(torch.mul, made, weight)
-    return scaled if bias is None else writer.call(torch.add, scaled, bias)
+    made = layernorm(writer, node, args)
+    found = writer.made_by(made)
+    if isinstance(found, nn.LayerNorm) and len(found.normalized_shape) == 1:
+        writer.modules[str(made.target)] = NormOfProducts(found, _dtype(node))
+    return made
 
 
 def length(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
-    """The Euclidean norm along the last axis."""
-    last, rank = [-1], len(_shape(node.args[0]))
-    if args[1:] not in ([2, last, True], [2, [rank - 1], True]):
-        return writer.call(node.target, *args)
-    size = _shape(node.args[0])[-1]
-    return writer.module(below(node, "length"), Length(size, _dtype(node)), args[0])
+    """The Euclidean length along the last axis."""
+    made = everywhere.length(writer, node, args)
+    if isinstance(writer.made_by(made), Length):
+        size = _shape(node.args[0])[-1]
+        writer.modules[str(made.target)] = LengthOfProducts(size, _dtype(node))
+    return made
 
 
 def product(writer: Writer, node: fx.Node, args: list[Any]) -> Any:

@@ -49,7 +49,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
                 path.write_bytes(quantize(model, form, source.plan, trace(form, image)))
             else:
                 plan, images = source.integer_plan
-                written = _without_hard_swish(source.form(NHWC), image) or model
+                written = _for_sixteen_bits(source.form(NHWC), image) or model
                 wiring = trace(form, image)
                 path.write_bytes(quantize_wholly(written, form, plan, wiring, images))
             layers = layers if written is model else _layers(written)
@@ -65,21 +65,29 @@ def _layers(model: bytes) -> list[str]:
     return [layer_of(tensor.name.decode()) for tensor in parse(model).subgraphs[0].tensors]
 
 
-def _without_hard_swish(form: "nn.Module", image: Any) -> bytes:
-    """The float model of a form that has hard swishes, with sums and products in their place.
+def _for_sixteen_bits(form: "nn.Module", image: Any) -> bytes:
+    """The float model of a form, with units spelled in operations that exist in 16 bits.
 
-    TFLite's HARD_SWISH takes 8 bits or float, not 16 bits (LiteRT 2.3; ai-edge-quantizer refuses
-    it). This can go when it does. Without hard swishes, there is nothing to convert: b"".
+    TFLite's HARD_SWISH, SQUARED_DIFFERENCE (of a LayerNorm), ABS and L2_NORMALIZATION (of a length)
+    take 8 bits or float, not 16 bits (LiteRT 2.3; ai-edge-quantizer refuses them). This can go when
+    they do. Without such units, there is nothing to convert: b"".
     """
     from torch import nn
 
-    from lesionlite.export.forms.units import HardSwish
+    from lesionlite.export.forms.units import HardSwish, Length, LengthOfMeans, Norm
     from lesionlite.export.quantize.quantized_form import swap
 
-    names = [name for name, module in form.named_modules() if isinstance(module, nn.Hardswish)]
-    for name in names:
-        swap(form, name, HardSwish())
-    return _float_model(form, image) if names else b""
+    spelled: dict[str, nn.Module] = {}
+    for name, unit in form.named_modules():
+        if isinstance(unit, nn.Hardswish):
+            spelled[name] = HardSwish()
+        elif isinstance(unit, nn.LayerNorm):
+            spelled[name] = Norm(unit)
+        elif isinstance(unit, Length):
+            spelled[name] = LengthOfMeans()
+    for name, unit in spelled.items():
+        swap(form, name, unit)
+    return _float_model(form, image) if spelled else b""
 
 
 def _float_model(form: "nn.Module", image: Any) -> bytes:

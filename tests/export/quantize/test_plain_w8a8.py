@@ -12,7 +12,14 @@ from lesionlite.export.check.untrained import untrained
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.attention import NHWC
 from lesionlite.export.forms.table import mobile_form
-from lesionlite.export.forms.units import HardSwish
+from lesionlite.export.forms.units import (
+    HardSwish,
+    Length,
+    LengthOfMeans,
+    LengthOfProducts,
+    Norm,
+    NormOfProducts,
+)
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quantized_form import quantize
 from lesionlite.export.quantize.ranges import choose_grids, observe
@@ -108,8 +115,14 @@ def test_every_layer_is_in_the_tflite_file(model: str) -> None:
             assert file.code(_silu(file, tensor)[0]) == "LOGISTIC", name
 
 
-def test_hard_swishes_of_w8a8_int(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, _, plan, images = planned("mobilenetv3_small_050")
+@pytest.mark.parametrize(
+    ("model", "lacking"),
+    [("mobilenetv3_small_050", "HARD_SWISH"), ("edgenext_xx_small", "SQUARED_DIFFERENCE|ABS")],
+)
+def test_units_that_16_bits_lack_are_spelled_in_others(
+    model: str, lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, _, plan, images = planned(model)
     path = tmp_path / "int.tflite"
     row, whole = FORMATS["tflite"], replace(source, integers=plan, images=images)
     row.toolchain().convert(whole, {"w8a8-int": path})
@@ -119,11 +132,24 @@ def test_hard_swishes_of_w8a8_int(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         form = mobile_form(source.network, source.contract)
         expected = form(torch.from_numpy(images)).numpy()
     assert (answers.argmax(1) == expected.argmax(1)).mean() > 0.5
-    monkeypatch.setattr(to_tflite, "_without_hard_swish", lambda *_: b"")
-    with pytest.raises(ValueError, match="HARD_SWISH"):
+    monkeypatch.setattr(to_tflite, "_for_sixteen_bits", lambda *_: b"")
+    with pytest.raises(ValueError, match=lacking):
         row.toolchain().convert(whole, {"w8a8-int": path})
 
 
 def test_a_hard_swish_of_sums_and_products() -> None:
     x = torch.linspace(-5, 5, 101, dtype=torch.float64)
     torch.testing.assert_close(HardSwish()(x), torch.nn.functional.hardswish(x))
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_norms_and_lengths_of_other_operations(affine: bool) -> None:
+    x = torch.randn((2, 5, 8), dtype=torch.float64)
+    norm = torch.nn.LayerNorm(8, 1e-3, affine, dtype=torch.float64).requires_grad_(False)
+    if affine:
+        norm.weight.copy_(torch.rand(8))
+        norm.bias.copy_(torch.rand(8))
+    for made in (Norm(norm, torch.float64), NormOfProducts(norm, torch.float64)):
+        torch.testing.assert_close(made(x), norm(x))
+    for length in (LengthOfMeans(), LengthOfProducts(8, torch.float64)):
+        torch.testing.assert_close(length(x), Length()(x))
