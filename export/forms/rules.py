@@ -80,6 +80,13 @@ def length(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     return writer.module(below(node, "length"), Length(), args[0])
 
 
+def softmax(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
+    """A softmax."""
+    if len(args) > 2 and args[2]:  # in another dtype
+        return writer.call(node.target, *args)
+    return writer.module(below(node, "softmax"), nn.Softmax(args[1]), args[0])
+
+
 def batchnorm(writer: Writer, node: fx.Node, args: list[Any]) -> Any:
     """BatchNorm: folded into the convolution before it; else a depthwise 1x1 convolution."""
     x, weight, bias, mean, var, _, eps = args
@@ -260,6 +267,7 @@ RULES: dict[str, Rule] = {
     BATCHNORM: batchnorm,
     "layer_norm": layernorm,
     "linalg_vector_norm": length,
+    "softmax": softmax,
     "getitem": getitem,
     **dict.fromkeys(COPIES, same),
     "_assert_tensor_metadata": nothing,

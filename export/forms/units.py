@@ -94,6 +94,14 @@ class NormOfProducts(Norm):
         return F.linear(x, self.share)
 
 
+class SoftmaxInThreeAxes(nn.Module):
+    """Softmax over the last axis of four, with the two before it as one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> the same shape."""
+        return x.reshape(-1, *x.shape[2:]).softmax(-1).reshape(-1, *x.shape[1:])
+
+
 class Length(nn.Module):
     """The Euclidean length along the last axis, which stays."""
 

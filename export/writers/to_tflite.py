@@ -70,21 +70,25 @@ def _for_sixteen_bits(form: "nn.Module", image: Any) -> bytes:
 
     TFLite's HARD_SWISH, SQUARED_DIFFERENCE (of a LayerNorm), ABS and L2_NORMALIZATION (of a length)
     take 8 bits or float, not 16 bits (LiteRT 2.3; ai-edge-quantizer refuses them). This can go when
-    they do. Without such units, there is nothing to convert: b"".
+    they do. Between two convolutions, the converter (litert-torch 0.10) turns a softmax into a
+    softmax over an inner axis, which needs REDUCE_MAX; in three axes it stays as it is. Without
+    such units, there is nothing to convert: b"".
     """
     from torch import nn
 
-    from lesionlite.export.forms.units import HardSwish, Length, LengthOfMeans, Norm
+    from lesionlite.export.forms import units
     from lesionlite.export.quantize.quantized_form import swap
 
     spelled: dict[str, nn.Module] = {}
     for name, unit in form.named_modules():
         if isinstance(unit, nn.Hardswish):
-            spelled[name] = HardSwish()
+            spelled[name] = units.HardSwish()
         elif isinstance(unit, nn.LayerNorm):
-            spelled[name] = Norm(unit)
-        elif isinstance(unit, Length):
-            spelled[name] = LengthOfMeans()
+            spelled[name] = units.Norm(unit)
+        elif isinstance(unit, units.Length):
+            spelled[name] = units.LengthOfMeans()
+        elif isinstance(unit, nn.Softmax) and unit.dim == -1:
+            spelled[name] = units.SoftmaxInThreeAxes()
     for name, unit in spelled.items():
         swap(form, name, unit)
     return _float_model(form, image) if spelled else b""

@@ -19,6 +19,7 @@ from lesionlite.export.forms.units import (
     LengthOfProducts,
     Norm,
     NormOfProducts,
+    SoftmaxInThreeAxes,
 )
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quantized_form import quantize
@@ -153,3 +154,5 @@ def test_norms_and_lengths_of_other_operations(affine: bool) -> None:
         torch.testing.assert_close(made(x), norm(x))
     for length in (LengthOfMeans(), LengthOfProducts(8, torch.float64)):
         torch.testing.assert_close(length(x), Length()(x))
+    four = torch.randn((2, 3, 5, 8), dtype=torch.float64)
+    torch.testing.assert_close(SoftmaxInThreeAxes()(four), four.softmax(-1))
