@@ -50,7 +50,7 @@ class ExportConfig:
     tuning_steps: int = 240
     """Steps of gradient descent on the scales and biases of w8a8, or three times as many if it
     still diverges too much; 0 leaves them as measured."""
-    int8_share: float = 0.75
+    int8_share: float = 0.5
     """Smallest share of the multiply-adds that w8a8 computes in 8-bit integers. Shares under 0.9
     are for networks that tuning alone does not mend."""
     author: str = ""
