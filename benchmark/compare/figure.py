@@ -21,6 +21,8 @@ def draw_comparison(document: dict[str, Any], file: Path) -> None:
         document: The contents of compare.json.
         file: PNG to write.
     """
+    from matplotlib.ticker import LogLocator
+
     entries = document["entries"]
     timed = [(e, f) for e in entries for f in e["files"] if f["ms"] is not None]
     formats = list(dict.fromkeys(f["format"] for _, f in timed))
@@ -32,7 +34,8 @@ def draw_comparison(document: dict[str, Any], file: Path) -> None:
         axes.set(title=name, xscale="log", xlabel="median latency, ms")
         axes.set_ylabel(as_is(VALIDATION))
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("{x:g}")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+        axes.xaxis.set_minor_formatter("")
         axes.grid(alpha=0.3, which="both")
         for number, entry in enumerate(entries):
             for one in entry["files"]:

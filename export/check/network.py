@@ -131,8 +131,9 @@ def _task(
     planned = _planned(source, form, precisions)
     followed = {name: plan for name in precisions if (plan := planned.plan_of(name))}
     simulated = {name: simulate(form, plan, images) for name, plan in followed.items()}
-    moved = {name: moves(form, followed.get(name), images) for name in precisions}
-    limits = {name: limit(name, much) for name, much in moved.items()}
+    lower = precisions - {"fp32"}
+    moved = {name: moves(form, followed.get(name), images) for name in lower}
+    limits = {name: limit(name, moved.get(name, 0.0)) for name in precisions}
     return Task(planned, images, expected, simulated, limits)
 
 
