@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lesionlite.export.quantize.quant_params import LEVELS
+LARGEST = torch.iinfo(torch.uint8).max
 
 
 def rounded(x: Tensor, scale: float, zero_point: int) -> Tensor:
     """`x`, float of any shape, on the grid of unsigned 8-bit integers; without a gradient."""
     steps = x.detach() * (1 / scale)
-    return steps.round_().clamp_(-zero_point, LEVELS - zero_point).mul_(scale)
+    return steps.round_().clamp_(-zero_point, LARGEST - zero_point).mul_(scale)
 
 
 def rounded_with_gradients(x: Tensor, scale: Tensor, zero_point: int, factor: float) -> Tensor:
@@ -53,7 +53,7 @@ class Rounding(torch.autograd.Function):
         """The gradients of `x` and of the scale."""
         (gradient,), (x, made) = gradients, ctx.saved_tensors
         step, zero_point, factor = ctx.grid
-        ends = step * (-0.5 - zero_point), step * (LEVELS + 0.5 - zero_point)
+        ends = step * (-0.5 - zero_point), step * (LARGEST + 0.5 - zero_point)
         inside = torch.ops.aten.hardtanh_backward  # keeps its first argument where x is inside
         of_scale = None
         if ctx.needs_input_grad[1]:
