@@ -83,7 +83,7 @@ def _for_sixteen_bits(form: "nn.Module", image: Any) -> bytes:
     for name, unit in form.named_modules():
         if isinstance(unit, nn.Hardswish):
             spelled[name] = units.HardSwish()
-        elif isinstance(unit, nn.LayerNorm):
+        elif isinstance(unit, nn.LayerNorm) and len(unit.normalized_shape) == 1:
             spelled[name] = units.Norm(unit)
         elif isinstance(unit, units.Length):
             spelled[name] = units.LengthOfMeans()

@@ -143,6 +143,11 @@ def test_a_hard_swish_of_sums_and_products() -> None:
     torch.testing.assert_close(HardSwish()(x), torch.nn.functional.hardswish(x))
 
 
+def test_a_norm_over_several_axes_is_not_spelled_as_one_over_the_last() -> None:
+    form = torch.nn.Sequential(torch.nn.LayerNorm((3, 4)))
+    assert to_tflite._for_sixteen_bits(form, None) == b""  # nothing to convert
+
+
 @pytest.mark.parametrize("affine", [True, False])
 def test_norms_and_lengths_of_other_operations(affine: bool) -> None:
     x = torch.randn((2, 5, 8), dtype=torch.float64)
