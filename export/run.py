@@ -21,7 +21,6 @@ from lesionlite.export.manifest import (
     Manifest,
     sha256_text,
 )
-from lesionlite.export.precision import INTEGERS, PRECISIONS
 from lesionlite.export.quantize.calibration import calibration_images
 from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE, Plan
 from lesionlite.export.quantize.plan_figure import plan_figure
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PROBES = 8  # number of calibration images to check for finite answers
-FOLLOW_THE_PLAN = {name for name, row in PRECISIONS.items() if row.calibrated} - {INTEGERS}
 
 
 def export(run: Path, out: Path, config: ExportConfig, data: Path | None = None) -> list[Artifact]:
@@ -84,7 +82,7 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
     precisions = {row.precision for row in made}
     if calibration is not None:
         write_text(out / CALIBRATION, listing)
-    if plan is not None and precisions & FOLLOW_THE_PLAN:
+    if plan is not None and any(source.plan_of(name) is plan for name in precisions):
         plan.write(out / PLAN)
         plan_figure(plan, out / PLAN_FIGURE)
     if integers is not None:
@@ -137,6 +135,8 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
     by_format: dict[str, list[str]] = {}
     for row, precision in config.pairs():
         by_format.setdefault(row.name, []).append(precision)
+    plans = {precision: source.plan_of(precision) for _, precision in config.pairs()}
+    hashes = {name: sha256_text(plan.to_json()) for name, plan in plans.items() if plan}
     with progress() as bar:
         task = bar.add_task("converting", total=len(config.pairs()), note="")
         for name, precisions in by_format.items():
@@ -144,7 +144,7 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
             paths = {p: _named(stem, FORMATS[name], p) for p in precisions}
             _convert(FORMATS[name], source, paths)
             made += [
-                _row(FORMATS[name], precision, path, source.plan_of(precision))
+                _row(FORMATS[name], precision, path, hashes.get(precision))
                 for precision, path in paths.items()
             ]
             bar.advance(task, len(paths))
@@ -152,14 +152,14 @@ def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artif
     return made
 
 
-def _row(row: Format, precision: str, path: Path, plan: Plan | None) -> Artifact:
+def _row(row: Format, precision: str, path: Path, plan_hash: str | None) -> Artifact:
     return Artifact(
         artifact=path.name,
         format=row.name,
         precision=precision,
         sha256=sha256_file(path),
         size_bytes=size_bytes(path),
-        plan=sha256_text(plan.to_json()) if plan else None,
+        plan=plan_hash,
     )
 
 

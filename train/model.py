@@ -17,7 +17,7 @@ from lesionlite.files import replacing, write_json, write_text
 from lesionlite.layout import CONTRACT, SETTINGS, WEIGHTS, read_settings
 from lesionlite.train import cvnets
 from lesionlite.train.data.images import Pixels
-from lesionlite.train.networks import build_network, classifiers
+from lesionlite.train.networks import build_network, classifiers, import_timm
 from lesionlite.train.states import load_state, read_state
 
 GROUP = ("weight_decay", "lr_scale")  # equal for all parameters of a group
@@ -92,8 +92,7 @@ def start_weights(
 
 
 def _download(name: str) -> Mapping[str, Tensor]:
-    import timm
-
+    timm = import_timm()
     try:
         return timm.create_model(name, pretrained=True).state_dict()  # type: ignore[no-any-return]
     except Exception as error:  # errors of hub, network and cache have no common base class

@@ -36,6 +36,14 @@ def declare_torchvision_operators() -> None:
         _declared.append(library)  # the operators vanish with the object that declared them
 
 
+def import_timm() -> Any:
+    """The module timm, which needs torchvision."""
+    declare_torchvision_operators()
+    import timm
+
+    return timm
+
+
 @dataclass(frozen=True)
 class Expected:
     """The images that a network's published weights were made with, by timm's `pretrained_cfg`.
@@ -106,9 +114,7 @@ def _created(timm: Any, name: str, settings: dict[str, Any]) -> nn.Module:
 
 def _known(name: str) -> Any:
     """The module timm, if it has a network of that name."""
-    declare_torchvision_operators()
-    import timm
-
+    timm = import_timm()
     if timm.is_model(name):
         return timm
     close = get_close_matches(name, timm.list_models(), n=5)

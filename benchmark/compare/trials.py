@@ -18,7 +18,7 @@ from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.audit import decode_all
 from lesionlite.train.data.splits import Dataset, read_dataset
 from lesionlite.train.memory import Memory, is_finished_with, other_settings, remember
-from lesionlite.train.networks import expected
+from lesionlite.train.networks import expected, import_timm
 
 Measures = dict[str, float]
 # --seeds sets one, each recipe changes many, and the others change no result.
@@ -117,8 +117,7 @@ def refuse_unfair(name: str, configs: Mapping[str, TrainConfig]) -> None:
 
 
 def _refuse_unpublished(models: list[str]) -> None:
-    import timm
-
+    timm = import_timm()
     without = [name for name in models if not timm.get_pretrained_cfg(name).has_weights]
     if without:
         raise LesionliteError(

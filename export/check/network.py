@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lesionlite.console import track
 from lesionlite.errors import LesionliteError
 from lesionlite.export.check.attempt import Converted, Task, attempt
-from lesionlite.export.check.simulated import limit, moves, simulate
+from lesionlite.export.check.simulated import limit, simulate
 from lesionlite.export.check.untrained import drawn_images, untrained
 from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
 from lesionlite.export.format import Format
@@ -130,10 +130,11 @@ def _task(
     """The task, with a plan for each calibrated precision, and the answers of its simulation."""
     planned = _planned(source, form, precisions)
     followed = {name: plan for name in precisions if (plan := planned.plan_of(name))}
-    simulated = {name: simulate(form, plan, images) for name, plan in followed.items()}
-    lower = precisions - {"fp32"}
-    moved = {name: moves(form, followed.get(name), images) for name in lower}
-    limits = {name: limit(name, moved.get(name, 0.0)) for name in precisions}
+    found = {name: simulate(form, plan, images) for name, plan in followed.items()}
+    floats = precisions - followed.keys()
+    _, moved = simulate(form, None, images) if floats - {"fp32"} else (None, 0.0)
+    limits = {name: limit(name, found[name][1] if name in found else moved) for name in precisions}
+    simulated = {name: answers for name, (answers, _) in found.items()}
     return Task(planned, images, expected, simulated, limits)
 
 

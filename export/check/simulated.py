@@ -14,13 +14,24 @@ LIMITS = {"fp32": 0.001, "fp16": 0.05}
 LIMIT = 0.1
 """The largest |difference of a probability| that is right in the other precisions."""
 MOVES = 2.0
-"""Except in fp32, a difference is right, too, up to this many times what `moves` gives. Random
-weights amplify every difference: in mobilenetv3_large, one grey level changes a probability by 0.3.
-So the lower precisions find faults of converters, and do not judge what a precision costs."""
+"""Except in fp32, a difference is right, too, up to this many times what one grey level changes.
+Random weights amplify every difference: in mobilenetv3_large, a grey level changes a probability by
+0.3. So the lower precisions find faults of converters, and do not judge what a precision costs."""
 
 
-def simulate(form: Any, plan: "Plan | None", images: "Pixels") -> "NDArray[np.float32]":
-    """The probabilities, float32 [N, C], of a form that follows a plan, or computes in fp32."""
+def simulate(
+    form: Any, plan: "Plan | None", images: "Pixels"
+) -> "tuple[NDArray[np.float32], float]":
+    """What a form answers that follows a plan, and how much one grey level changes that.
+
+    Args:
+        form: the float mobile form.
+        plan: that it follows, or None for fp32.
+        images: uint8 [N, S, S, 3].
+
+    Returns:
+        Probabilities, float32 [N, C]; the largest change of one when each pixel changes by one.
+    """
     import torch
 
     from lesionlite.export.quantize.quantized_form import quantize
@@ -29,21 +40,10 @@ def simulate(form: Any, plan: "Plan | None", images: "Pixels") -> "NDArray[np.fl
 
     pixels = torch.from_numpy(images)
     planned = quantize(form, plan, trace(form, pixels[:1])) if plan else form
-    found: NDArray[np.float32] = logits(planned, pixels).softmax(1).numpy()
-    return found
-
-
-def moves(form: Any, plan: "Plan | None", images: "Pixels") -> float:
-    """The largest change of a probability when each pixel changes by one grey level.
-
-    Args:
-        form: the float mobile form.
-        plan: that it follows, or None for fp32.
-        images: uint8 [N, S, S, 3].
-    """
     signs = np.random.default_rng(0).choice(np.array([-1, 1], np.int16), images.shape)
-    nudged = np.clip(images + signs, 0, 255).astype(np.uint8)
-    return float(np.abs(simulate(form, plan, nudged) - simulate(form, plan, images)).max())
+    nudged = torch.from_numpy(np.clip(images + signs, 0, 255).astype(np.uint8))
+    answers, moved = (logits(planned, some).softmax(1).numpy() for some in (pixels, nudged))
+    return answers, float(np.abs(moved - answers).max())
 
 
 def limit(precision: str, moved: float) -> float:
@@ -51,7 +51,7 @@ def limit(precision: str, moved: float) -> float:
 
     Args:
         precision: its name.
-        moved: what `moves` gives for the reference of this precision.
+        moved: what one grey level changes, as `simulate` gives it.
     """
     if precision == "fp32":
         return LIMITS["fp32"]

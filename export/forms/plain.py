@@ -17,7 +17,7 @@ from lesionlite.export.forms.base import FromPixels
 from lesionlite.export.forms.capture import Captured, Rule, capture, pads_zeros
 from lesionlite.export.forms.rules import RULES
 from lesionlite.export.forms.xnnpack_rules import XNNPACK_RULES
-from lesionlite.train.networks import declare_torchvision_operators
+from lesionlite.train.networks import import_timm
 
 
 class MobileForm(FromPixels):
@@ -68,7 +68,7 @@ def _rules(variant: Variant) -> dict[str, Rule]:
 
 def _in_one_branch(network: nn.Module) -> nn.Module:
     """The network with the branches that it has for training merged, where timm can do that."""
-    declare_torchvision_operators()
+    import_timm()
     from timm.utils.model import reparameterize_model
 
     before = torch.get_default_dtype()

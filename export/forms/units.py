@@ -53,7 +53,7 @@ class HardSwish(nn.Module):
 
 
 class Norm(nn.Module):
-    """LayerNorm over the last axis, in operations that every runtime has in every precision."""
+    """LayerNorm over the last axis, as a mean, sums and products."""
 
     eps: Tensor
     weight: Tensor | None

@@ -58,16 +58,6 @@ class QuantParams:
         """The largest value of the grid."""
         return self.scale * (LEVELS - self.zero_point)
 
-    def round(self, x: "Tensor") -> "Tensor":
-        """`x`, float of any shape, rounded and clipped to the grid."""
-        import torch
-
-        from lesionlite.export.quantize.rounding import rounded, rounded_with_gradients
-
-        if not x.requires_grad:
-            return rounded(x, self.scale, self.zero_point)
-        return rounded_with_gradients(x, torch.tensor([self.scale]), self.zero_point, 1.0)
-
 
 def weight_scales(weight: "Tensor") -> "Tensor":
     """Scales [O] of symmetric 8-bit weights, one for each output channel (axis 0).

@@ -15,6 +15,7 @@ from torch.ao.quantization.fx import _decomposed  # noqa: F401 (registers the op
 
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import LEVELS, QuantParams, to_int8, to_int8_in_pairs
+from lesionlite.export.quantize.rounding import rounded
 from lesionlite.export.quantize.wiring import Wiring
 
 # TFLite's integer LOGISTIC has this fixed scale; a sigmoid of 1 becomes 255/256.
@@ -31,14 +32,14 @@ class FakeQuantize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any float shape -> the same."""
         if not torch.compiler.is_compiling():
-            return self.grid.round(x)
+            return rounded(x, self.grid)
         shift = 128 if self.signed else 0
         kind = torch.int8 if self.signed else torch.uint8
         grid = (self.grid.scale, self.grid.zero_point - shift, -shift, LEVELS - shift, kind)
         library = torch.ops.quantized_decomposed
         stored = library.quantize_per_tensor.default(x, *grid)
-        rounded: Tensor = library.dequantize_per_tensor.default(stored, *grid)
-        return rounded
+        made: Tensor = library.dequantize_per_tensor.default(stored, *grid)
+        return made
 
 
 class QuantizedLayer(nn.Module):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from lesionlite.export.quantize.quant_params import QuantParams
+from lesionlite.export.quantize.rounding import rounded
 from lesionlite.export.quantize.wiring import Wiring
 from lesionlite.train.data.images import Pixels
 
@@ -121,10 +122,8 @@ def mse(values: TensorStatistics, activation: str) -> QuantParams:
     exact = activate(values.sample)
 
     def error(ends: tuple[float, float]) -> float:
-        rounded = QuantParams.covering(values.low * ends[0], values.high * ends[1]).round(
-            values.sample
-        )
-        return float((activate(rounded) - exact).square().mean())
+        grid = QuantParams.covering(values.low * ends[0], values.high * ends[1])
+        return float((activate(rounded(values.sample, grid)) - exact).square().mean())
 
     lows = SHARES + (0.0,) if values.low < 0 else (1.0,)
     best = min(product(lows, SHARES), key=error)

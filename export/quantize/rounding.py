@@ -10,23 +10,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LARGEST = torch.iinfo(torch.uint8).max
+from lesionlite.export.quantize.quant_params import LEVELS, QuantParams
 
 
-def rounded(x: Tensor, scale: float, zero_point: int) -> Tensor:
-    """`x`, float of any shape, on the grid of unsigned 8-bit integers; without a gradient."""
+def rounded(x: Tensor, grid: QuantParams) -> Tensor:
+    """`x`, float of any shape, rounded and clipped to a grid."""
+    if x.requires_grad:
+        return rounded_with_gradients(x, torch.tensor([grid.scale]), grid.zero_point, 1.0)
+    return _on_grid(x, grid.scale, grid.zero_point)
+
+
+def _on_grid(x: Tensor, scale: float, zero_point: int) -> Tensor:
     steps = x.detach() * (1 / scale)
-    return steps.round_().clamp_(-zero_point, LARGEST - zero_point).mul_(scale)
+    return steps.round_().clamp_(-zero_point, LEVELS - zero_point).mul_(scale)
 
 
 def rounded_with_gradients(x: Tensor, scale: Tensor, zero_point: int, factor: float) -> Tensor:
-    """`rounded`, with gradients for `x` and for the scale, times `factor`; see `Rounding`."""
+    """`rounded` with a scale that is learned; its gradient is multiplied by `factor`."""
     made: Tensor = Rounding.apply(x, scale, zero_point, factor)  # type: ignore[no-untyped-call]
     return made
 
 
 class Rounding(torch.autograd.Function):
-    """`rounded`, with gradients for `x` and for the scale.
+    """Rounding with gradients for `x` and for the scale.
 
     They pass through the rounding: Esser et al. 2020, arXiv 1902.08153, eq. 3 and 5.
     """
@@ -43,7 +49,7 @@ class Rounding(torch.autograd.Function):
             factor: on the gradient of the scale.
         """
         step = float(scale)
-        made = rounded(x, step, zero_point)
+        made = _on_grid(x, step, zero_point)
         ctx.save_for_backward(x, made)
         ctx.grid = step, zero_point, factor
         return made
@@ -53,7 +59,7 @@ class Rounding(torch.autograd.Function):
         """The gradients of `x` and of the scale."""
         (gradient,), (x, made) = gradients, ctx.saved_tensors
         step, zero_point, factor = ctx.grid
-        ends = step * (-0.5 - zero_point), step * (LARGEST + 0.5 - zero_point)
+        ends = step * (-0.5 - zero_point), step * (LEVELS + 0.5 - zero_point)
         inside = torch.ops.aten.hardtanh_backward  # keeps its first argument where x is inside
         of_scale = None
         if ctx.needs_input_grad[1]:

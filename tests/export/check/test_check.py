@@ -13,7 +13,7 @@ from lesionlite import cli
 from lesionlite.benchmark.build import build
 from lesionlite.errors import LesionliteError
 from lesionlite.export.check.network import check_network, refuse_unfit
-from lesionlite.export.check.simulated import limit, moves
+from lesionlite.export.check.simulated import limit, simulate
 from lesionlite.export.check.untrained import untrained
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.format import Runner
@@ -137,6 +137,6 @@ def test_a_difference_is_right_up_to_what_the_weights_amplify() -> None:
     assert (limit("fp16", 0.0), limit("w8", 0.0), limit("w8a8", 0.3)) == (0.05, 0.1, 0.6)
     source, images, _ = untrained(MODEL, 64)
     form = mobile_form(source.network, source.contract)
-    assert moves(form, None, images) > 0.01
+    assert simulate(form, None, images)[1] > 0.01
     still, still_images, _ = untrained(MODEL, 64, least_variance=1.0)
-    assert moves(mobile_form(still.network, still.contract), None, still_images) < 0.001
+    assert simulate(mobile_form(still.network, still.contract), None, still_images)[1] < 0.001

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quantize.rounding import rounded, rounded_with_gradients
 
 GRIDS = [(0.05, 117), (0.003, 0), (1.7, 255)]
@@ -18,10 +19,14 @@ def values() -> Tensor:
 def test_values_are_those_of_fake_quantize(scale: float, zero_point: int) -> None:
     x = values()
     expected = torch.fake_quantize_per_tensor_affine(x, scale, zero_point, 0, 255)
-    found = rounded(x, scale, zero_point)
+    found = rounded(x, QuantParams(scale, zero_point))
     torch.testing.assert_close(found, expected)
     assert found.stride() == x.stride() and len(found.unique()) <= 256
-    assert rounded(torch.tensor([-1e30, 0.0, 1e30]), 1.0, 9).tolist() == [-9.0, 0.0, 246.0]
+    assert rounded(torch.tensor([-1e30, 0.0, 1e30]), QuantParams(1.0, 9)).tolist() == [
+        -9.0,
+        0.0,
+        246.0,
+    ]
 
 
 @pytest.mark.parametrize(("scale", "zero_point"), GRIDS)

@@ -16,6 +16,7 @@ from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quantize.quantized_form import QuantizedLayer
 from lesionlite.export.quantize.ranges import choose_grids, observe
+from lesionlite.export.quantize.rounding import rounded
 from lesionlite.export.quantize.search import logits
 from lesionlite.export.quantize.sensitivity import bias_corrections
 from lesionlite.export.quantize.tuning import LearnedFakeQuantize, _thin, tune
@@ -133,7 +134,7 @@ def test_layers_in_float_keep_their_bias_and_their_grids(
 def test_a_learned_rounding_rounds_as_the_fixed_one_does() -> None:
     grid = QuantParams(0.1, 100)
     x = torch.linspace(-20, 20, 999).reshape(1, -1)
-    torch.testing.assert_close(LearnedFakeQuantize(grid)(x), grid.round(x))
+    torch.testing.assert_close(LearnedFakeQuantize(grid)(x), rounded(x, grid))
     assert LearnedFakeQuantize(grid).learned().zero_point == 100
     assert LearnedFakeQuantize(grid).learned().scale == pytest.approx(0.1)
 
