@@ -73,11 +73,7 @@ class QuantizedLayer(nn.Module):
         self.register_buffer("zeros", torch.zeros(len(stored), dtype=torch.int64))
         # Dequantized once, for eager execution. Exported programs do not contain it.
         self.weight = stored * scales
-        self.window: Any = (
-            (layer.stride, layer.padding, layer.dilation, layer.groups)
-            if isinstance(layer, nn.Conv2d)
-            else None
-        )
+        self.window = window_of(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shapes as the float layer."""
@@ -91,6 +87,13 @@ class QuantizedLayer(nn.Module):
             return self.result(F.linear(x, weight, self.bias))
         stride, padding, dilation, groups = self.window
         return self.result(F.conv2d(x, weight, self.bias, stride, padding, dilation, groups))
+
+
+def window_of(layer: nn.Module) -> Any:
+    """Stride, padding, dilation and groups of a convolution; None for another layer."""
+    if not isinstance(layer, nn.Conv2d):
+        return None
+    return layer.stride, layer.padding, layer.dilation, layer.groups
 
 
 class QuantizedSiLU(nn.Module):

@@ -25,10 +25,12 @@ KEY = "contract"  # a constant method: an app calls it as it calls `forward`, an
 def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.pte` files; see `Toolchain.convert`."""
     from lesionlite.export.forms.attention import GROUPED
+    from lesionlite.export.quantize.large_windows import in_pieces
 
     with quiet():
         for precision, path in paths.items():
             form = source.form(GROUPED, precision)
+            in_pieces(form)
             path.write_bytes(to_pte(form, source.contract, source.metadata))
 
 

@@ -2,6 +2,8 @@
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,36 +30,68 @@ if TYPE_CHECKING:
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.tflite` files; see `Toolchain.convert`."""
-    from lesionlite.export.forms.attention import NHWC
-    from lesionlite.export.quantize.integer_plan import quantize_wholly
-    from lesionlite.export.quantize.tflite_plan import quantize
-    from lesionlite.export.quantize.wiring import trace
-
-    form, image = source.form(NHWC), example(source.contract)
     with quiet():
-        model = _float_model(form, image)
-        layers = _layers(model)
+        networks = _Networks(source)
         for precision, path in paths.items():
-            written = model
-            if precision == "fp32":
-                path.write_bytes(model)
-            elif precision == "fp16":
-                path.write_bytes(_shrink(model, 16, "float_casting"))
-            elif precision == "w8":
-                path.write_bytes(_shrink(model, 8, "min_max_uniform_quantize", FEW_WEIGHTS + 1))
-            elif precision == "w8a8":
-                path.write_bytes(quantize(model, form, source.plan, trace(form, image)))
-            else:
-                plan, images = source.integer_plan
-                written = _for_sixteen_bits(source.form(NHWC), image) or model
-                wiring = trace(form, image)
-                path.write_bytes(quantize_wholly(written, form, plan, wiring, images))
-            layers = layers if written is model else _layers(written)
-            tree = parse(path.read_bytes())
+            model, content = networks.file(precision)
+            tree = parse(content)
             dequantize_pixels(tree, precision == INTEGERS)
-            name_by_layer(tree, layers)
+            name_by_layer(tree, _layers(model))
             path.write_bytes(pack(tree))
             _attach(path, source.contract, source.metadata)
+
+
+class _Networks:
+    """The float files of a network, and the files that are made from them."""
+
+    def __init__(self, source: Source) -> None:
+        from lesionlite.export.forms.attention import NHWC
+
+        self.source, self.image = source, example(source.contract)
+        self.new_form = partial(source.form, NHWC)
+
+    @cached_property
+    def for_cpus(self) -> bytes:
+        """The float file as CPUs compute it fastest."""
+        from lesionlite.export.quantize.large_windows import in_pieces
+
+        form = self.new_form()
+        in_pieces(form)
+        return _float_model(form, self.image)
+
+    def file(self, precision: str) -> tuple[bytes, bytes]:
+        """A float file, and the file in some precision that is made from it."""
+        if precision == "w8a8":
+            return self._in_8_bits()
+        if precision == INTEGERS:
+            return self._in_integers()
+        if precision == "fp16":
+            return self.for_cpus, _shrink(self.for_cpus, 16, "float_casting")
+        if precision == "w8":
+            least = FEW_WEIGHTS + 1
+            return self.for_cpus, _shrink(self.for_cpus, 8, "min_max_uniform_quantize", least)
+        return self.for_cpus, self.for_cpus
+
+    def _in_8_bits(self) -> tuple[bytes, bytes]:
+        from lesionlite.export.quantize.large_windows import in_pieces
+        from lesionlite.export.quantize.tflite_plan import quantize
+        from lesionlite.export.quantize.wiring import trace
+
+        plan, form, divided = self.source.plan, self.new_form(), self.new_form()
+        in_float = in_pieces(divided, plan)
+        model = _float_model(divided, self.image) if in_float else self.for_cpus
+        rest = replace(plan, layers=tuple(n for n in plan.layers if n not in in_float))
+        return model, quantize(model, form, rest, trace(form, self.image))
+
+    def _in_integers(self) -> tuple[bytes, bytes]:
+        from lesionlite.export.quantize.integer_plan import quantize_wholly
+        from lesionlite.export.quantize.large_windows import in_pieces
+        from lesionlite.export.quantize.wiring import trace
+
+        (plan, images), form, spelled = self.source.integer_plan, self.new_form(), self.new_form()
+        differs = _spell_for_sixteen_bits(spelled) or in_pieces(self.new_form())
+        model = _float_model(spelled, self.image) if differs else self.for_cpus
+        return model, quantize_wholly(model, form, plan, trace(form, self.image), images)
 
 
 def _layers(model: bytes) -> list[str]:
@@ -65,14 +99,13 @@ def _layers(model: bytes) -> list[str]:
     return [layer_of(tensor.name.decode()) for tensor in parse(model).subgraphs[0].tensors]
 
 
-def _for_sixteen_bits(form: "nn.Module", image: Any) -> bytes:
-    """The float model of a form, with units spelled in operations that exist in 16 bits.
+def _spell_for_sixteen_bits(form: "nn.Module") -> bool:
+    """Spell units of a form in operations that exist in 16 bits; whether it has such units.
 
     TFLite's HARD_SWISH, SQUARED_DIFFERENCE (of a LayerNorm), ABS and L2_NORMALIZATION (of a length)
     take 8 bits or float, not 16 bits (LiteRT 2.3; ai-edge-quantizer refuses them). This can go when
     they do. Between two convolutions, the converter (litert-torch 0.10) turns a softmax into a
-    softmax over an inner axis, which needs REDUCE_MAX; in three axes it stays as it is. Without
-    such units, there is nothing to convert: b"".
+    softmax over an inner axis, which needs REDUCE_MAX; in three axes it stays as it is.
     """
     from torch import nn
 
@@ -91,7 +124,7 @@ def _for_sixteen_bits(form: "nn.Module", image: Any) -> bytes:
             spelled[name] = units.SoftmaxInThreeAxes()
     for name, unit in spelled.items():
         swap(form, name, unit)
-    return _float_model(form, image) if spelled else b""
+    return bool(spelled)
 
 
 def _float_model(form: "nn.Module", image: Any) -> bytes:

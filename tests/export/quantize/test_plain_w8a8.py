@@ -29,6 +29,7 @@ from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
 from lesionlite.export.writers import to_tflite
+from lesionlite.export.writers.tflite_file import operator_names, parse
 from lesionlite.export.writers.to_tflite import _float_model
 
 SIDE = 64
@@ -133,9 +134,33 @@ def test_units_that_16_bits_lack_are_spelled_in_others(
         form = mobile_form(source.network, source.contract)
         expected = form(torch.from_numpy(images)).numpy()
     assert (answers.argmax(1) == expected.argmax(1)).mean() > 0.5
-    monkeypatch.setattr(to_tflite, "_for_sixteen_bits", lambda *_: b"")
+    monkeypatch.setattr(to_tflite, "_spell_for_sixteen_bits", lambda _: False)
     with pytest.raises(ValueError, match=lacking):
         row.toolchain().convert(whole, {"w8a8-int": path})
+
+
+def largest_window(path: Path) -> int:
+    """The most taps of a depthwise convolution in a `.tflite` file."""
+    tree = parse(path.read_bytes())
+    names, graph = operator_names(tree), tree.subgraphs[0]
+    depthwise = [op for op in graph.operators if names[op.opcodeIndex] == "DEPTHWISE_CONV_2D"]
+    shapes = [graph.tensors[op.inputs[1]].shape for op in depthwise]
+    return max(rows * columns for _, rows, columns, _ in shapes)
+
+
+def test_large_windows_are_in_pieces_for_cpus(tmp_path: Path) -> None:
+    source, wiring, plan, images = planned("edgenext_xx_small")
+    large = [n for n, node in wiring.layers.items() if "dw" in n and node.weights % 49 == 0]
+    assert set(large) & set(plan.layers)
+    path, whole = tmp_path / "file.tflite", replace(source, integers=plan, images=images)
+    row = FORMATS["tflite"]
+    for precision, taps in {"fp32": 25, "fp16": 25, "w8": 25, "w8a8-int": 81}.items():
+        row.toolchain().convert(whole, {precision: path})
+        assert largest_window(path) == taps, precision
+    for name in ("tflite", "executorch"):
+        path = tmp_path / f"file{FORMATS[name].suffix}"
+        assert apart(source, wiring, plan, images, name, path) < 0.05, name
+    assert largest_window(tmp_path / "file.tflite") == 25
 
 
 def test_a_hard_swish_of_sums_and_products() -> None:
@@ -145,7 +170,7 @@ def test_a_hard_swish_of_sums_and_products() -> None:
 
 def test_a_norm_over_several_axes_is_not_spelled_as_one_over_the_last() -> None:
     form = torch.nn.Sequential(torch.nn.LayerNorm((3, 4)))
-    assert to_tflite._for_sixteen_bits(form, None) == b""  # nothing to convert
+    assert not to_tflite._spell_for_sixteen_bits(form)
 
 
 @pytest.mark.parametrize("affine", [True, False])
