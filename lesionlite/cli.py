@@ -28,6 +28,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "lesionlite.train.commands",
         "Train a classifier on a data folder and keep the best checkpoint in a run folder.",
     ),
+    "adjust": (
+        "lesionlite.train.commands",
+        "Choose for how frequent classes a run answers: weighted F1 against recall of the rare.",
+    ),
     "profile": (
         "lesionlite.train.commands",
         "Measure images per second: of the loader, of the training step, and of both together.",

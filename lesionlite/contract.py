@@ -30,7 +30,7 @@ class Contract:
 
     An app decodes the image (turned upright by its EXIF orientation), resizes and crops it to an
     8-bit RGB square of `side` pixels, and hands that to the artifact; everything after that
-    (normalization, temperature, softmax) is inside the artifact.
+    (normalization, temperature, logit adjustment, softmax) is inside the artifact.
 
     Attributes:
         labels: class names in the order of the output probabilities.
@@ -43,6 +43,11 @@ class Contract:
         mean: subtracted from the channels' values scaled to 0..1.
         std: what the difference is then divided by.
         temperature: logits are divided by it before the softmax (Guo et al. 2017, eq. 9).
+        logit_adjustment: what is then added to each logit, to answer for classes that are as
+            frequent as the user's and not as training's (Menon et al. 2021, arXiv 2007.07314, eq.
+            9); empty for zeros.
+        prior: share of each class in what training saw, its weight in the loss included; empty if
+            that is not known.
         unsure_below: where the largest probability is below it, an app says "not sure".
         note: a caveat that every result repeats, e.g. that the images are drawn.
         disclaimer: a sentence that every file, report and app shows, e.g. that this is no medical
@@ -59,6 +64,8 @@ class Contract:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     temperature: float = 1.0
+    logit_adjustment: tuple[float, ...] = ()
+    prior: tuple[float, ...] = ()
     unsure_below: float = 0.0
     note: str = ""
     disclaimer: str = ""
@@ -113,6 +120,11 @@ class Contract:
             return f"std is {', '.join(map(str, self.std))}, each must be above zero"
         if self.temperature <= 0:
             return f"temperature is {self.temperature}, it must be above zero"
+        for name in ("logit_adjustment", "prior"):
+            if len(values := getattr(self, name)) not in (0, len(self.labels)):
+                return f"{name} has {len(values)} of {len(self.labels)} numbers, one for each label"
+        if self.prior and (min(self.prior) < 0 or abs(sum(self.prior) - 1) > 1e-3):
+            return "prior holds shares, which must be 0 or more and add up to 1"
         if not 0 <= self.unsure_below < 1:
             return f"unsure_below is {self.unsure_below}, it must be from 0 up to, not including, 1"
         return None

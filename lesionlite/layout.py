@@ -16,6 +16,7 @@ METRICS, CURVES = "metrics.jsonl", "curves.png"
 LAST, PREVIOUS = "last.pt", "previous.pt"  # checkpoints of an unfinished run
 SCORES, CONFUSION = "test.json", "confusion.png"
 TABLES, TABLES_JSON = "tables.md", "tables.json"
+OPERATING, OPERATING_FIGURE = "operating.json", "operating.png"
 RELIABILITY, LOSS_WEIGHTS = "reliability.png", "weights.png"
 EXPLANATIONS = "explanations.json"  # beside the pictures that `explain` draws
 OF_TRAINING = (

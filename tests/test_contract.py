@@ -42,6 +42,9 @@ def test_contracts_older_than_the_disclaimer_keep_it() -> None:
         ({"unsure_below": 1.0}, "up to, not including, 1"),
         ({"temperature": 0.0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
+        ({"logit_adjustment": (0.5,)}, "logit_adjustment has 1 of 2 numbers"),
+        ({"prior": (0.5, 0.6)}, "add up to 1"),
+        ({"prior": (1.5, -0.5)}, "0 or more"),
         ({"version": 99}, "version"),
     ],
 )

@@ -12,7 +12,8 @@ from lesionlite.command import SHOWN, Json, Outcome
 from lesionlite.console import say
 from lesionlite.contract import Contract
 from lesionlite.flags import given_flags, switches
-from lesionlite.layout import CONTRACT
+from lesionlite.layout import CONTRACT, OPERATING_FIGURE
+from lesionlite.train.calibrate.config import AdjustConfig
 from lesionlite.train.config import RARE_FLAGS, TrainConfig
 from lesionlite.train.data.folders import find_named, sentences
 from lesionlite.train.data.prepare import PrepareConfig, prepare
@@ -155,6 +156,33 @@ class Train:
             "test": asdict(scores) if scores else None,
         }
         return document, 0
+
+
+@dataclass(frozen=True)
+class Adjust:
+    """Choose for how frequent classes a run answers: weighted F1 against recall of the rare.
+
+    This changes the run's contract and not its weights; `--tau 0` takes it back. Files that were
+    exported before must be exported again.
+    """
+
+    run_folder: Positional[Path]
+    """Run folder that `lesionlite train` wrote."""
+    data: Positional[Path]
+    """Data folder, whose val/ decides."""
+    config: OmitArgPrefixes[AdjustConfig] = field(default_factory=AdjustConfig)
+    json: Json = False
+
+    def run(self) -> Outcome:
+        """Adjust, and print what the operating points give."""
+        from lesionlite.train.calibrate.adjust import adjust
+
+        run = self.run_folder
+        found = adjust(run, self.data, self.config)
+        say(found.table())
+        say(f"picture: {run / OPERATING_FIGURE}")
+        say(f"next: lesionlite export {run} --data {self.data} --out dist/skin/artifacts")
+        return asdict(found), 0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lesionlite.outputs import writing_into
 from lesionlite.train.data.folders import find_images, sentences
 from lesionlite.train.data.images import Pixels, decode
 from lesionlite.train.figures import draw_heat
-from lesionlite.train.model import load_run, predict_logits
+from lesionlite.train.model import calibrated, load_run, predict_logits
 
 MIN_CELLS = 7  # across a feature map: the size of the last map at an input of 224 pixels
 
@@ -129,7 +129,7 @@ def heat_map(
     image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2).float().requires_grad_()
 
     def logits(x: Tensor) -> Tensor:
-        return predict_logits(network, x, contract) / contract.temperature
+        return calibrated(predict_logits(network, x, contract), contract)
 
     probabilities = logits(image).detach()[0].softmax(-1).numpy()
     target = int(probabilities.argmax()) if target is None else target

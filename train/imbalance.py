@@ -1,4 +1,4 @@
-"""The paper's two weightings of classes: for sampling images, and in the loss."""
+"""The paper's two weightings of classes, in sampling and in the loss, and what they amount to."""
 
 from collections.abc import Sequence
 
@@ -42,3 +42,26 @@ def ens_weights(counts: Sequence[int], beta: float = 0.999) -> list[float]:
     raw = [(1 - beta) / (1 - beta**count) if count else 0.0 for count in counts]
     scale = present / sum(raw)
     return [weight * scale for weight in raw]
+
+
+def effective_prior(counts: Sequence[int], imbalance: str, beta: float) -> tuple[float, ...]:
+    """Share of each class in what the loss sees: how often it is drawn, times its weight.
+
+    A network that is trained so answers as if classes were this frequent (Menon et al. 2021, arXiv
+    2007.07314, section 3).
+
+    Args:
+        counts: images per class, [C].
+        imbalance: "dual", "sampler", "loss" or "none".
+        beta: of the loss weights.
+
+    Returns:
+        One share per class, [C]; they add up to 1, and that of an empty class is 0.
+
+    Raises:
+        ValueError: as `ens_weights`.
+    """
+    drawn = sampling_weights(counts) if imbalance in ("dual", "sampler") else [1.0] * len(counts)
+    loss = ens_weights(counts, beta) if imbalance in ("dual", "loss") else [1.0] * len(counts)
+    seen = [n * rate * weight for n, rate, weight in zip(counts, drawn, loss, strict=True)]
+    return tuple(share / sum(seen) for share in seen)

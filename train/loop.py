@@ -21,14 +21,14 @@ from lesionlite.layout import CONTRACT, CURVES, OF_TRAINING, SETTINGS
 from lesionlite.outputs import list_as_ours
 from lesionlite.train import checkpoint
 from lesionlite.train.augment import epoch_seed, training_loader
-from lesionlite.train.confidence import Confidence, fit_confidence
+from lesionlite.train.calibrate.confidence import Confidence, fit_confidence
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Dataset
 from lesionlite.train.device import pick_device, suit_cpu, use_bf16
 from lesionlite.train.figures import draw_curves
 from lesionlite.train.history import write_history
-from lesionlite.train.imbalance import ens_weights
+from lesionlite.train.imbalance import effective_prior, ens_weights
 from lesionlite.train.model import (
     all_logits,
     load_run,
@@ -184,7 +184,13 @@ class Trainer:
         truth = np.asarray(self.data.val.targets)
         found = fit_confidence(logits, truth, self.config.coverage)
         say(found.sentence())
-        contract = replace(contract, temperature=found.temperature, unsure_below=found.unsure_below)
+        counts = self.data.train.counts()
+        contract = replace(
+            contract,
+            temperature=found.temperature,
+            unsure_below=found.unsure_below,
+            prior=effective_prior(counts, self.config.imbalance, self.config.beta),
+        )
         write_text(self.run / CONTRACT, contract.to_json())
         write_json(self.run / SETTINGS, self.settings(found))
         checkpoint.delete(self.run)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from lesionlite.train.data.images import Pixels
 from lesionlite.train.networks import build_network, classifiers, import_timm
 from lesionlite.train.states import load_state, read_state
 
+Logits = TypeVar("Logits", Tensor, NDArray[np.float32])
 GROUP = ("weight_decay", "lr_scale")  # equal for all parameters of a group
 
 
@@ -157,6 +158,17 @@ def predict_logits(
         x = x / x.new_tensor(contract.std)[:, None, None]
     logits: Tensor = network(x.contiguous(memory_format=layout))
     return logits
+
+
+def calibrated(logits: Logits, contract: Contract) -> Logits:
+    """Logits [B, C] as the softmax of every artifact takes them: scaled and adjusted.
+
+    They are divided by the contract's temperature, and its logit adjustment is added.
+    """
+    adjustment = contract.logit_adjustment or (0.0,) * len(contract.labels)
+    if isinstance(logits, Tensor):
+        return logits / contract.temperature + logits.new_tensor(adjustment)
+    return logits / contract.temperature + np.asarray(adjustment, logits.dtype)
 
 
 def first_infinite_layer(network: nn.Module, pixels: Tensor, contract: Contract) -> str:

@@ -36,7 +36,7 @@ from lesionlite.train.data.splits import (
 from lesionlite.train.figures import draw_confusion, draw_curves, draw_reliability, draw_weights
 from lesionlite.train.fit import TrainResult, fit
 from lesionlite.train.history import read_history
-from lesionlite.train.model import all_logits, load_run
+from lesionlite.train.model import all_logits, calibrated, load_run
 from lesionlite.train.ranks import process_group
 
 Read = Callable[[Split, Contract], Pixels]
@@ -85,11 +85,9 @@ def score_test_split(
 def evaluate_run(run: Path, split: Split, domains: Domains, read: Read = read_pixels) -> Scores:
     """Score a run's best checkpoint on `split`; writes test.json and confusion.png into it."""
     network, contract = load_run(run)
-    logits = (
-        all_logits(network, read(split, contract), contract, description="testing")
-        / contract.temperature
-    )
-    scores = score(softmax(logits, axis=1), np.asarray(split.targets), contract.labels, domains)
+    logits = all_logits(network, read(split, contract), contract, description="testing")
+    probabilities = softmax(calibrated(logits, contract), axis=1)
+    scores = score(probabilities, np.asarray(split.targets), contract.labels, domains)
     for missing in write_scores(run, scores, contract.note):
         say(missing)
     return scores

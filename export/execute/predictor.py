@@ -151,7 +151,7 @@ def open_unchecked(path: Path, threads: int) -> Predictor:
 def _open_run(path: Path, threads: int) -> Predictor:
     import torch
 
-    from lesionlite.train.model import load_run, predict_logits
+    from lesionlite.train.model import calibrated, load_run, predict_logits
 
     torch.set_num_threads(threads)
     network, contract = load_run(path)
@@ -160,7 +160,7 @@ def _open_run(path: Path, threads: int) -> Predictor:
     def classify(image: Pixels) -> NDArray[np.float32]:
         with torch.inference_mode():
             pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
-            logits = predict_logits(network, pixels, contract) / contract.temperature
+            logits = calibrated(predict_logits(network, pixels, contract), contract)
             return logits[0].softmax(-1).numpy()
 
     runner = Runner(classify, f"torch {torch.__version__} eager")

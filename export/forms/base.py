@@ -21,7 +21,7 @@ class FromPixels(nn.Module):
         self.dtype, self.cast_first = dtype, cast_first
 
     def logits(self, image: Tensor) -> Tensor:
-        """Image [B, 3, S, S], 0..255 in the network's dtype -> logits / temperature [B, C]."""
+        """Image [B, 3, S, S], 0..255 in the network's dtype -> calibrated logits [B, C]."""
         raise NotImplementedError
 
     def forward(self, image: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class FromPixels(nn.Module):
         return self.scores(image).softmax(-1)
 
     def scores(self, image: Tensor) -> Tensor:
-        """uint8 [B, S, S, 3] RGB -> logits / temperature [B, C]."""
+        """uint8 [B, S, S, 3] RGB -> calibrated logits [B, C]."""
         return self.logits(self.pixels(image))
 
     def pixels(self, image: Tensor) -> Tensor:

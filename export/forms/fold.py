@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lesionlite.contract import Contract
+
 
 def fold_batchnorm(conv: nn.Conv2d, norm: Any) -> nn.Conv2d:
     """One convolution equal to `conv` followed by the BatchNorm `norm` in evaluation mode."""
@@ -32,6 +34,20 @@ def fold_scale_and_shift(scale: Tensor, shift: Tensor | None, linear: nn.Linear)
         bias = bias if linear.bias is None else bias + linear.bias.data
         linear.bias = nn.Parameter(bias, requires_grad=False)
     linear.weight.data = linear.weight.data * scale
+
+
+def calibrated_layer(linear: nn.Linear, contract: Contract) -> nn.Linear:
+    """The last layer with the contract's temperature and logit adjustment in its weights."""
+    dtype, adjustment = linear.weight.dtype, contract.logit_adjustment
+    has_bias = linear.bias is not None or bool(adjustment)
+    new = nn.Linear(linear.in_features, linear.out_features, has_bias, dtype=dtype)
+    new.weight = nn.Parameter(linear.weight.detach() / contract.temperature, False)
+    if has_bias:
+        zeros = torch.zeros(linear.out_features, dtype=dtype)
+        bias = zeros if linear.bias is None else linear.bias.detach() / contract.temperature
+        shift = torch.tensor(adjustment, dtype=dtype) if adjustment else zeros
+        new.bias = nn.Parameter(bias + shift, False)
+    return new
 
 
 def with_weights(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:

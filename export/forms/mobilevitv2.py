@@ -12,7 +12,7 @@ and phi(n) in {0, 1, 2, 3} the position of pixel n in its 2x2 patch.
   projection can act on four vectors instead of H*W.
 - The query needs no bias, because softmax ignores a constant.
 - GroupNorm's scale and shift fold into the 1x1 convolution after it, BatchNorm into the convolution
-  before it, 1/255 and 1/std into the stem, and the temperature into the head.
+  before it, 1/255 and 1/std into the stem, temperature and logit adjustment into the head.
 - Only norms read a block's residual stream, so the stream may be scaled. The factor 1/16 is folded
   into the weights that write to it. Without it, trained networks exceed 255 in the stream. float16
   cannot hold the square of that, so the variance would overflow in float16 (Core ML, GPUs).
@@ -37,7 +37,7 @@ from lesionlite.export.forms.attention import (
     into_stream,
 )
 from lesionlite.export.forms.base import FromPixels
-from lesionlite.export.forms.fold import as_pointwise, fold_affine, fold_batchnorm
+from lesionlite.export.forms.fold import as_pointwise, calibrated_layer, fold_affine, fold_batchnorm
 
 
 def same_activation(act: nn.Module) -> nn.Module:
@@ -160,7 +160,7 @@ class MobileForm(FromPixels):
 
         Args:
             network: timm's `mobilevitv2_*` in evaluation mode, any float dtype.
-            contract: has the side, the normalization and the temperature.
+            contract: has the side, the normalization, the temperature and the logit adjustment.
             variant: how to write norms and attention for the runtime.
 
         Raises:
@@ -186,9 +186,7 @@ class MobileForm(FromPixels):
                     height, width = -(-height // stride), -(-width // stride)
                 blocks.append(new)
         self.blocks = nn.Sequential(*blocks)
-        head = nn.Linear(network.head.fc.in_features, network.head.fc.out_features)
-        head.weight = nn.Parameter(network.head.fc.weight / contract.temperature, False)
-        head.bias = nn.Parameter(network.head.fc.bias / contract.temperature, False)
+        head = calibrated_layer(network.head.fc, contract)
         self.pointwise_head = variant.pointwise_head
         self.head: nn.Module = as_pointwise(head) if self.pointwise_head else head
         self.requires_grad_(False).eval()
@@ -200,7 +198,7 @@ class MobileForm(FromPixels):
         return self.classify(self.blocks(self.stem(image)))
 
     def classify(self, features: Tensor) -> Tensor:
-        """Features of the last block, [B, F, H, W] -> logits / temperature [B, C]."""
+        """Features of the last block, [B, F, H, W] -> calibrated logits [B, C]."""
         pooled = features.mean((2, 3), keepdim=True)  # else the TFLite converter would leave NHWC
         if self.pointwise_head:
             return self.head(pooled).flatten(1)

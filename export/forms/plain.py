@@ -1,8 +1,8 @@
 """The form of any network of timm: the operations that it executes, with norms folded.
 
 Networks with several branches in training become one convolution where timm can do that
-(MobileOne, RepViT, FastViT), 1/255 and 1/std fold into the first layer, the temperature into the
-last.
+(MobileOne, RepViT, FastViT), 1/255 and 1/std fold into the first layer, the temperature and
+the logit adjustment into the last.
 """
 
 from copy import deepcopy
@@ -15,6 +15,7 @@ from lesionlite.contract import Contract
 from lesionlite.export.forms.attention import GROUPED, NCHW, Variant
 from lesionlite.export.forms.base import FromPixels
 from lesionlite.export.forms.capture import Captured, Rule, capture, pads_zeros
+from lesionlite.export.forms.fold import calibrated_layer
 from lesionlite.export.forms.rules import RULES
 from lesionlite.export.forms.xnnpack_rules import XNNPACK_RULES
 from lesionlite.train.networks import import_timm
@@ -30,7 +31,7 @@ class MobileForm(FromPixels):
 
         Args:
             network: of timm, in evaluation mode, any float dtype.
-            contract: has the side, the normalization and the temperature.
+            contract: has the side, the normalization, the temperature and the logit adjustment.
             variant: how to write it for the runtime.
 
         Raises:
@@ -40,7 +41,7 @@ class MobileForm(FromPixels):
         super().__init__(dtype, variant.cast_first)
         captured = capture(_in_one_branch(network), contract.side, _rules(variant))
         _fold_scale(captured, 255 * torch.tensor(contract.std, dtype=dtype))
-        _fold_temperature(captured, contract.temperature)
+        _calibrate(captured, contract, dtype)
         mean = 255 * torch.tensor(contract.mean, dtype=dtype)
         self.register_buffer("mean", mean[:, None, None] if mean.any() else None)
         for name, module in captured.modules.items():
@@ -113,18 +114,21 @@ def _past_padding(node: fx.Node) -> fx.Node:
     return next(iter(node.users)) if pads_zeros(node) and len(node.users) == 1 else node
 
 
-def _fold_temperature(captured: Captured, temperature: float) -> None:
-    """Divide the logits: in the last layer, else behind it."""
-    if temperature == 1:
-        return
+def _calibrate(captured: Captured, contract: Contract, dtype: torch.dtype) -> None:
+    """Divide the logits by the temperature, and adjust them: in the last layer, else behind it."""
     *_, output = captured.graph.nodes
     logits: Any = output.args[0]
-    last = captured.modules.get(str(logits.target))
+    name = str(logits.target)
+    last = captured.modules.get(name)
     if isinstance(last, nn.Linear) and len(logits.users) == 1:
-        last.weight.data /= temperature
-        if last.bias is not None:
-            last.bias.data /= temperature
+        captured.modules[name] = calibrated_layer(last, contract)
         return
     with captured.graph.inserting_before(output):
-        scaled = captured.graph.call_function(torch.mul, (logits, 1 / temperature))
+        scaled = logits
+        if contract.temperature != 1:
+            scaled = captured.graph.call_function(torch.mul, (logits, 1 / contract.temperature))
+        if contract.logit_adjustment:
+            captured.constants["adjustment"] = torch.tensor(contract.logit_adjustment, dtype=dtype)
+            shift = captured.graph.get_attr("adjustment")
+            scaled = captured.graph.call_function(torch.add, (scaled, shift))
     output.args = (scaled,)

@@ -1,6 +1,6 @@
 import pytest
 
-from lesionlite.train.imbalance import ens_weights, sampling_weights
+from lesionlite.train.imbalance import effective_prior, ens_weights, sampling_weights
 
 # The training counts of the paper's Table 1: ISIC 2019 and 15 times MSLD v2.0, four fifths of each.
 TABLE_1 = {
@@ -53,3 +53,22 @@ def test_a_class_is_drawn_by_the_root_of_its_count() -> None:
     assert weights[1] == 0
     shares = [count * weight for count, weight in zip(counts, weights, strict=True)]
     assert shares[2] / shares[0] == pytest.approx(10)
+
+
+def test_the_prior_is_what_is_drawn_times_its_weight() -> None:
+    counts = [900, 100, 0]
+    assert effective_prior(counts, "none", 0.999) == pytest.approx((0.9, 0.1, 0))
+    assert effective_prior(counts, "sampler", 0.999) == pytest.approx((0.75, 0.25, 0))
+    once, twice, _ = ens_weights(counts, 0.999)
+    share = 900 * once / (900 * once + 100 * twice)
+    assert effective_prior(counts, "loss", 0.999) == pytest.approx((share, 1 - share, 0))
+    share = 30 * once / (30 * once + 10 * twice)
+    assert effective_prior(counts, "dual", 0.999) == pytest.approx((share, 1 - share, 0))
+
+
+def test_dual_weighting_is_balanced_training() -> None:
+    """From the counts of the paper's data: nevi are 35 % of the images, and 7 % of the loss."""
+    counts = list(TABLE_1.values())
+    prior = dict(zip(TABLE_1, effective_prior(counts, "dual", 0.999), strict=True))
+    assert counts[9] / sum(counts) > 0.34 and prior["Melanocytic nevi"] < 0.15
+    assert max(prior.values()) < 4 * min(prior.values())

@@ -44,6 +44,9 @@ def trained_like(name: str, classes: int = 5) -> nn.Module:
     return network
 
 
+SHIFT = torch.tensor([0.5, -1.0, 0.0, 2.0, 0.25], dtype=torch.float64)
+
+
 @pytest.mark.parametrize("variant", [NCHW, NHWC, GROUPED, ORT, TORCH])
 @pytest.mark.parametrize(
     ("name", "side"),
@@ -57,16 +60,18 @@ def test_it_is_exact(name: str, side: int, variant: Variant) -> None:
         mean=(0.1, 0.2, 0.3),
         std=(0.5, 0.6, 0.7),
         temperature=1.3,
+        logit_adjustment=tuple(SHIFT.tolist()),
     )
     network = trained_like(name)
     image = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8)
     pixels = image.permute(0, 3, 1, 2).double()
     mean, std = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in _norm(contract))
-    expected = network((pixels / 255 - mean) / std)
+    logits = network((pixels / 255 - mean) / std)
+    expected = logits / 1.3 + SHIFT
     form = MobileForm(network, contract, variant)
-    assert expected.abs().max() > 0.1
-    torch.testing.assert_close(form.logits(pixels) * 1.3, expected, rtol=0, atol=1e-9)
-    torch.testing.assert_close(form(image), (expected / 1.3).softmax(-1), rtol=0, atol=1e-9)
+    assert logits.abs().max() > 0.1
+    torch.testing.assert_close(form.logits(pixels), expected, rtol=0, atol=1e-9)
+    torch.testing.assert_close(form(image), expected.softmax(-1), rtol=0, atol=1e-9)
 
 
 def _norm(contract: Contract) -> tuple[tuple[float, ...], tuple[float, ...]]:

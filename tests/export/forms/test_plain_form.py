@@ -55,6 +55,7 @@ def test_it_is_exact_for_any_number_of_images(name: str) -> None:
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),
         temperature=1.7,
+        logit_adjustment=(0.5, -1.0, 0.25),
     )
     network = build_network(name, 3, side=contract.side).double().eval().requires_grad_(False)
     settle(network)
@@ -88,7 +89,8 @@ def test_a_plan_finds_every_tensor_in_the_form_for_xnnpack(name: str) -> None:
 def _timm(network: nn.Module, images: Tensor, contract: Contract) -> Tensor:
     pixels = images.permute(0, 3, 1, 2).double() / 255
     mean, std = (torch.tensor(v, dtype=torch.float64) for v in (contract.mean, contract.std))
-    return network((pixels - mean[:, None, None]) / std[:, None, None]) / contract.temperature
+    logits = network((pixels - mean[:, None, None]) / std[:, None, None])
+    return logits / contract.temperature + torch.tensor(contract.logit_adjustment or 0.0).double()
 
 
 def test_the_first_and_the_last_layer_are_found_by_the_graph() -> None:

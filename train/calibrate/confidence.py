@@ -53,17 +53,21 @@ class Confidence:
         return asdict(self)
 
 
-def fit_confidence(logits: Floats, truth: NDArray[np.int64], coverage: float) -> Confidence:
+def fit_confidence(
+    logits: Floats, truth: NDArray[np.int64], coverage: float, adjustment: Any = 0.0
+) -> Confidence:
     """Fit temperature and threshold on validation images; a contract accepts both.
 
     Args:
         logits: float [N, C], finite, N at least 1.
         truth: class indices, int64 [N].
         coverage: share of the images that should get an answer.
+        adjustment: the logit adjustment of each class, [C].
     """
-    temperature = fit_temperature(logits, truth)
-    before, after = softmax(logits, axis=1), softmax(logits / temperature, axis=1)
-    right = logits.argmax(1) == truth
+    temperature = fit_temperature(logits, truth, adjustment)
+    before = softmax(logits + adjustment, axis=1)
+    after = softmax(logits / temperature + adjustment, axis=1)
+    right = after.argmax(1) == truth
     confidence = after.max(1).astype(np.float32)
     # The contract holds four decimals: round down, so that rounding excludes no image.
     lowest = float(np.quantile(confidence, 1 - coverage, method="lower"))
@@ -81,12 +85,13 @@ def fit_confidence(logits: Floats, truth: NDArray[np.int64], coverage: float) ->
     )
 
 
-def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float:
+def fit_temperature(logits: Floats, truth: NDArray[np.int64], adjustment: Any = 0.0) -> float:
     """The temperature, within bounds, that minimizes the negative log-likelihood.
 
     Args:
         logits: float [N, C].
         truth: class indices, int64 [N].
+        adjustment: the logit adjustment of each class, [C], which the temperature does not divide.
     """
     from scipy.optimize import minimize_scalar
 
@@ -94,7 +99,7 @@ def fit_temperature(logits: Floats, truth: NDArray[np.int64]) -> float:
     rows = np.arange(len(truth))
 
     def loss(log_temperature: float) -> float:
-        z = wide / np.exp(log_temperature)
+        z = wide / np.exp(log_temperature) + adjustment
         z -= z.max(1, keepdims=True)
         return float((np.log(np.exp(z).sum(1)) - z[rows, truth]).mean())
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 
 from lesionlite.contract import Contract
-from lesionlite.train.confidence import (
+from lesionlite.train.calibrate.confidence import (
     MAX_TEMPERATURE,
     MAX_THRESHOLD,
     MIN_TEMPERATURE,

@@ -1,0 +1,1 @@
+"""From what a trained network computes to what it answers: temperature, threshold, prior."""

@@ -1,0 +1,42 @@
+"""The settings of an operating point, as one frozen record."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lesionlite.settings import refuse_settings, refuse_types
+
+
+@dataclass(frozen=True)
+class AdjustConfig:
+    """How to choose an operating point."""
+
+    target_prior: str = "data"
+    """How frequent classes are where the network will answer: as in the training images (data), all
+    alike (uniform), or as a JSON FILE says: {"label": share, ...}."""
+    tau: float | None = None
+    """How far to go from training's prior (0) to the target (1); by default, the value that scores
+    best on the validation images."""
+    metric: Literal["weighted_f1", "macro_f1", "balanced_accuracy"] = "weighted_f1"
+    """The score that chooses tau."""
+    min_recall: tuple[str, ...] = ()
+    """Floors of recall on the validation images, which the choice keeps: LABEL=RECALL, such as
+    Melanoma=0.6."""
+    coverage: float = 0.9
+    """Share of validation images that get an answer; for the rest, apps say "not sure"."""
+    skip_bad: bool = False
+    """Leave out images that cannot be decoded, instead of stopping."""
+
+    def __post_init__(self) -> None:
+        """Check types and ranges.
+
+        Raises:
+            LesionliteError: a setting is wrong; names it, its value and what it may be.
+        """
+        refuse_types(self)
+        tau_fits = self.tau is None or -5 <= self.tau <= 5
+        rules = (
+            ("tau", tau_fits, "from -5 to 5"),
+            ("coverage", 0 < self.coverage <= 1, "above 0, at most 1"),
+            ("min_recall", self.tau is None or not self.min_recall, "left out if --tau is given"),
+        )
+        refuse_settings(self, rules)
