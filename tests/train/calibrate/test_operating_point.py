@@ -19,7 +19,7 @@ PRIOR = np.array([0.9, 0.07, 0.03])
 
 @pytest.fixture(scope="module")
 def points() -> tuple[OperatingPoint, ...]:
-    """Of a network that knows the likelihoods exactly, and was trained on classes alike frequent."""
+    """Of a network that knows the likelihoods, and was trained on classes alike frequent."""
     generator = np.random.default_rng(0)
     truth = generator.choice(3, 20_000, p=PRIOR)
     means = np.eye(3) * 2
