@@ -178,7 +178,7 @@ def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
     refuse_beforehand(plan.benchmarking, names)
     refuse_images(plan.benchmarking, names, judging_split(plan.data, labels))
     exported = not untrained and _is_exported(plan, run)
-    if not exported and plan.exporting.calibrates():
+    if not exported and plan.exporting.calibrates(has_data=True):
         calibration_files(plan.exporting, labels, plan.data)
     split = None
     if not exported and not untrained:  # before the export, which takes minutes
@@ -256,7 +256,7 @@ def _test_key(plan: _Build, run: Path) -> str:
 
 def _export_key(plan: _Build, run: Path) -> str:
     inputs = [sha256_file(run / name) for name in (WEIGHTS, CONTRACT)]
-    calibration = plan.listing if plan.exporting.calibrates() else ""
+    calibration = plan.listing if plan.exporting.calibrates(has_data=True) else ""
     return fingerprint([inputs, calibration, asdict(plan.exporting), versions()])
 
 

@@ -83,7 +83,7 @@ def remove_older_artifacts(folder: Path, config: ExportConfig) -> None:
     kept = {MANIFEST, CONTRACT, GOLDEN} | {row.artifact for row in manifest.artifacts}
     if manifest.compiled:
         kept.add(COMPILED)
-    if config.calibrates():
+    if config.calibrates(has_data=True):
         kept.add(CALIBRATION)
     if config.plans():
         kept |= {PLAN, PLAN_FIGURE}

@@ -39,7 +39,7 @@ class ExportConfig:
     """Precisions to write, in each format that has them. There is also w8a8-int, for NPUs that
     compute no floats."""
     calibration: int = 300
-    """How many training images set the ranges of w8a8, and the weights of w6 and w4."""
+    """How many training images set the ranges of w8a8, and the weights of w8, w6 and w4."""
     calibration_seed: int = 0
     """Seed of the choice of calibration images."""
     ranges: str = "mse"
@@ -117,9 +117,14 @@ class ExportConfig:
         """Whether any of the files is w8a8-int, which has a plan of its own."""
         return any(precision == INTEGERS for _, precision in self.pairs())
 
-    def calibrates(self) -> bool:
-        """Whether any of the files needs calibration images."""
-        return any(PRECISIONS[precision].needs_images for _, precision in self.pairs())
+    def calibrates(self, has_data: bool) -> bool:
+        """Whether any of the files needs calibration images, or is better with those there are.
+
+        Args:
+            has_data: whether there is a data folder.
+        """
+        asked = [PRECISIONS[precision] for _, precision in self.pairs()]
+        return any(one.needs_images or (has_data and one.improved) for one in asked)
 
     def plans(self) -> bool:
         """Whether any of the files follows a quantization plan."""

@@ -23,6 +23,7 @@ class Precision:
             probability|, by default. It catches changes of confidence that change no answer.
         by_default: whether `export` writes it without being asked.
         learned: whether calibration images decide how weights are rounded.
+        improved: whether they do so if there are any.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Precision:
     max_mean_dp: float
     by_default: bool = True
     learned: bool = False
+    improved: bool = False
 
     @property
     def needs_images(self) -> bool:
@@ -56,7 +58,12 @@ PRECISIONS = {
     for precision in (
         Precision("fp32", "weights and arithmetic in 32-bit float", 32, False, 0.002, 0.999, 0.001),
         Precision("fp16", "weights in 16-bit float", 16, False, 0.002, 0.995, 0.005),
-        Precision("w8", "weights in 8-bit integers, float arithmetic", 8, False, 0.01, 0.98, 0.01),
+        Precision(
+            "w8",
+            "weights in 8-bit integers, float arithmetic",
+            *(8, False, 0.01, 0.98, 0.01),
+            improved=True,
+        ),
         Precision(
             "w6",
             "weights as 6-bit indices, float arithmetic",

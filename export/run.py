@@ -67,7 +67,9 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
         refuse_foreign(out / name)
     refuse_infinite(network, _probes(contract), contract, run)
     calibration, files = (
-        calibration_images(config, contract, data) if config.calibrates() else (None, [])
+        calibration_images(config, contract, data)
+        if config.calibrates(data is not None)
+        else (None, [])
     )
     if calibration is not None:
         import torch
@@ -110,7 +112,7 @@ class _RunSettings:
 def _names(stem: Path, config: ExportConfig) -> list[str]:
     """The names of all files that an export may write into its folder."""
     artifacts = [_named(stem, row, precision).name for row, precision in config.pairs()]
-    planned = [CALIBRATION] if config.calibrates() else []
+    planned = [CALIBRATION] if config.calibrates(has_data=True) else []
     planned += [PLAN, PLAN_FIGURE] if config.plans() else []
     planned += [INTEGER_PLAN] if config.has_integers() else []
     return [*artifacts, *planned, CONTRACT, MANIFEST, GOLDEN]

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lesionlite.contract import Contract
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lesionlite.export.forms.attention import Variant
+    from lesionlite.export.quantize.weight_rounding import WeightRounder
     from lesionlite.train.data.images import Pixels
 
 
@@ -25,7 +27,8 @@ class Source:
         contract: the contract to store in every file.
         metadata: the description to store in each format's own metadata fields.
         quantization: the quantization plan of w8a8, or None.
-        images: the calibration images, uint8 [N, S, S, 3], or None.
+        images: the calibration images, uint8 [N, S, S, 3], or None; with them, w8 has learned
+            weights.
         integers: the quantization plan of w8a8-int, or None.
     """
 
@@ -78,19 +81,38 @@ class Source:
             raise ValueError("this precision needs calibration images")
         return self.images
 
-    def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
-        """The mobile form in a runtime's variant, quantized if the precision is calibrated.
+    @cached_property
+    def rounder(self) -> "WeightRounder":
+        """What rounds weights, with the calibration images.
 
-        Each call returns a new copy, which the caller may change. The form itself is traced once
-        for each variant, because that takes seconds.
+        Raises:
+            ValueError: as `calibration`.
+        """
+        from lesionlite.export.forms.attention import NCHW
+        from lesionlite.export.quantize.weight_rounding import WeightRounder
+
+        return WeightRounder(self.form(NCHW), self.calibration)
+
+    @cached_property
+    def _layers_in_8_bits(self) -> "nn.Module":
+        return self.rounder.round(8)
+
+    def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
+        """The mobile form in a runtime's variant, with the numbers of a precision.
+
+        Calibrated precisions compute in 8 bits; w8 has weights that 8 bits hold. Each
+        call returns a new copy, which the caller may change. The form itself is traced once for
+        each variant, because that takes seconds.
         """
         from lesionlite.export.forms.table import mobile_form
-        from lesionlite.export.quantize.quantized_form import quantize
+        from lesionlite.export.quantize.quantized_form import quantize, with_layers
         from lesionlite.export.quantize.wiring import trace
 
         if variant not in self._forms:
             self._forms[variant] = mobile_form(self.network, self.contract, variant)
         form = self._forms[variant]
+        if precision == "w8" and self.images is not None:
+            return with_layers(form, self._layers_in_8_bits)
         if not PRECISIONS[precision].calibrated:
             return deepcopy(form)
         return quantize(form, self.plan, trace(form, example(self.contract)), variant.signed)

@@ -1,4 +1,4 @@
-"""Choose the training images that w8a8, w6 and w4 are quantized with."""
+"""Choose the training images that w8a8, w8, w6 and w4 are quantized with."""
 
 import random
 from collections.abc import Sequence

@@ -1,14 +1,8 @@
 """Round the weights of one layer to a palette: a few values, chosen so that its outputs stay.
 
-A layer's squared error on its inputs x is e H e^T for each output channel, where e is the error of
-the channel's weights and H the covariance of x. (The mean of x does no harm: the bias corrects it.)
-Each step below lowers this error or leaves it:
-
-1. k-means, in which a weight counts as much as its input varies, gives the first palette.
-2. One input after the other is rounded, and the inputs not yet rounded make good for the error
-   (GPTQ, Frantar et al. 2022, arXiv 2210.17323, eq. 2 and 3).
-3. The palette is fitted to the assignment by least squares, and each weight goes to the value that
-   is best given all others (coordinate descent), in turns.
+k-means, in which a weight counts as much as its input varies, gives the first palette. Then the
+weights are rounded to it, and the palette is fitted to the assignment by least squares, in turns.
+`layer_rounding.py` defines the error that each step lowers or leaves.
 """
 
 from typing import Any
@@ -17,10 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lesionlite.export.quantize.layer_rounding import (
+    Nearest,
+    damped,
+    fed_back,
+    swept,
+    with_damped_variances,
+)
+
 SWEEPS = 2  # a third lowers the error by less than 2 %
 MEANS_STEPS = 60
-DAMPING = 0.01  # of the mean variance is added to each variance, as in GPTQ
-BLOCK = 128  # columns whose errors go to all others at once, which is faster
 FITTED = 16  # larger palettes are fine enough without the fit by least squares
 
 
@@ -39,19 +39,23 @@ def to_palette(weight: Tensor, covariance: Tensor, bits: int) -> Tensor:
     groups = len(covariance)
     rows = weight.reshape(groups, len(weight) // groups, -1)
     if covariance.dim() == 2:
-        variance = _damped(covariance)
+        variance = damped(covariance)
         palette = _means(rows, variance[:, None].expand_as(rows), 2**bits)
         return palette[_nearest(rows, palette)].reshape(weight.shape)
-    damped = covariance.clone()
-    variance = damped.diagonal(dim1=1, dim2=2)
-    variance.copy_(_damped(variance))
+    covariance = with_damped_variances(covariance)
+    variance = covariance.diagonal(dim1=1, dim2=2)
     palette = _means(rows, variance[:, None].expand_as(rows), 2**bits)
-    chosen = _fed_back(rows, damped, palette)
+    chosen = _nearest(fed_back(rows, covariance, _values_of(palette)), palette)
     for _ in range(SWEEPS):
         if len(palette) <= FITTED:
-            palette = _fitted(rows, damped, palette, chosen)
-        chosen = _swept(rows, damped, palette, chosen)
+            palette = _fitted(rows, covariance, palette, chosen)
+        made = swept(rows, covariance, palette[chosen], _values_of(palette))
+        chosen = _nearest(made, palette)
     return palette[chosen].reshape(weight.shape)
+
+
+def _values_of(palette: Tensor) -> Nearest:
+    return lambda x, _: palette[_nearest(x, palette)]
 
 
 def nearest_of_256(weight: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
@@ -60,12 +64,6 @@ def nearest_of_256(weight: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     palette = _means(rows, torch.ones_like(rows), 256)
     rounded: np.ndarray[Any, Any] = palette[_nearest(rows, palette)].numpy()
     return rounded
-
-
-def _damped(variance: Tensor) -> Tensor:
-    """The variances [G, K], a little larger: none is 0 then."""
-    mean = variance.mean(1, keepdim=True)
-    return variance + DAMPING * mean + 1e-8 * mean.mean() + 1e-12
 
 
 def _means(rows: Tensor, counts: Tensor, size: int) -> Tensor:
@@ -96,42 +94,6 @@ def _storable(palette: Tensor) -> Tensor:
 def _nearest(x: Tensor, palette: Tensor) -> Tensor:
     """Indices, of the shape of x, of the nearest values of an ascending palette."""
     return torch.bucketize(x.contiguous(), (palette[1:] + palette[:-1]) / 2)
-
-
-def _fed_back(rows: Tensor, covariance: Tensor, palette: Tensor) -> Tensor:
-    """Indices [G, O, K] into the palette, by GPTQ."""
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance.double()))
-    upper = torch.linalg.cholesky(inverse, upper=True).float()
-    left, chosen = rows.clone(), torch.empty(rows.shape, dtype=torch.int64)
-    for start in range(0, rows.shape[2], BLOCK):
-        stop = min(start + BLOCK, rows.shape[2])
-        errors = torch.empty_like(left[:, :, start:stop])
-        for at in range(start, stop):
-            chosen[:, :, at] = _nearest(left[:, :, at], palette)
-            row = upper[:, None, at, at:stop]
-            error = (left[:, :, at] - palette[chosen[:, :, at]]) / row[:, :, 0]
-            left[:, :, at:stop] -= error[:, :, None] * row
-            errors[:, :, at - start] = error
-        left[:, :, stop:] -= errors @ upper[:, start:stop, stop:]
-    return chosen
-
-
-def _swept(rows: Tensor, covariance: Tensor, palette: Tensor, chosen: Tensor) -> Tensor:
-    """Better indices: each weight once goes to the value that is best given all others."""
-    now, chosen = palette[chosen], chosen.clone()
-    pull = (rows - now) @ covariance  # minus half the gradient of the error
-    for start in range(0, rows.shape[2], BLOCK):
-        stop = min(start + BLOCK, rows.shape[2])
-        block = covariance[:, start:stop, start:stop]
-        moved, inside = torch.zeros_like(now[:, :, start:stop]), pull[:, :, start:stop].clone()
-        for at in range(stop - start):
-            old = now[:, :, start + at]
-            best = _nearest(old + inside[:, :, at] / block[:, None, at, at], palette)
-            moved[:, :, at] = palette[best] - old
-            chosen[:, :, start + at] = best
-            inside -= moved[:, :, at, None] * block[:, None, at]
-        pull -= moved @ covariance[:, start:stop]
-    return chosen
 
 
 def _fitted(rows: Tensor, covariance: Tensor, palette: Tensor, chosen: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Layers have the names of their PyTorch modules.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lesionlite.documents import read_record
@@ -24,6 +24,8 @@ class Plan:
         grids: scale and zero point by tensor; `wiring.py` says how tensors are named.
         corrections: bias correction by layer in 8 bits: one number for each output channel, added
             to the bias so that quantization does not shift the channel's mean.
+        means: mean of each input channel by layer in 8 bits. Runtimes that need other weights than
+            the plan's correct their biases by it.
         sensitivity: by layer and SiLU: mean Kullback-Leibler divergence of the answers, in nats, if
             it alone is quantized.
         macs: multiply-adds for one image, by layer.
@@ -45,6 +47,7 @@ class Plan:
     rule: str = "mse"
     images: int = 0
     seed: int = 0
+    means: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def int8_share(self) -> float:

@@ -16,7 +16,7 @@ from torch.ao.quantization.fx import _decomposed  # noqa: F401 (registers the op
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import LEVELS, QuantParams, to_int8, to_int8_in_pairs
 from lesionlite.export.quantize.rounding import rounded
-from lesionlite.export.quantize.wiring import Wiring
+from lesionlite.export.quantize.wiring import LAYERS, Wiring
 
 # TFLite's integer LOGISTIC has this fixed scale; a sigmoid of 1 becomes 255/256.
 SIGMOID = QuantParams(1 / 256, 0)
@@ -126,18 +126,59 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
         swap(form, name, QuantizedSiLU(plan.grids[result], signed))
         on_grid.add(result)
     for name in plan.layers:
-        node, shift = wiring.layers[name], plan.corrections[name]
+        node, shift = wiring.layers[name], torch.tensor(plan.corrections[name])
         source = FakeQuantize(plan.grids[node.input], signed)
+        before: Any = form.get_submodule(name)
+        if not signed and name in plan.means:
+            shift = shift + shift_of_pairs(before, torch.tensor(plan.means[name]))
         layer = QuantizedLayer(
-            form.get_submodule(name),
+            before,
             nn.Identity() if node.input in on_grid and not node.passed else source,
             FakeQuantize(plan.grids[node.output], signed),
-            torch.tensor(shift),
+            shift,
             signed,
         )
         swap(form, name, layer)
         if node.clipping:  # the grid of what it writes begins at 0
             swap(form, node.clipping, nn.Identity())
+    return form
+
+
+def shift_of_pairs(layer: Any, means: Tensor) -> Tensor:
+    """What the weights of `to_int8_in_pairs` take from each output channel on average, [O].
+
+    The plan's bias corrections are for those of `to_int8`. The expected shift is the difference of
+    the weights times the mean of the inputs (Nagel et al. 2019, arXiv 1906.04721, section 4.2).
+
+    Args:
+        layer: a float convolution or linear layer.
+        means: of each input channel.
+    """
+    planned, paired = (
+        stored * scales
+        for stored, scales in (to_int8(layer.weight), to_int8_in_pairs(layer.weight))
+    )
+    lost = (planned - paired).reshape(*layer.weight.shape[:2], -1).sum(2)  # [O, inputs of a group]
+    groups = getattr(layer, "groups", 1)
+    read = means.reshape(groups, -1).repeat_interleave(len(lost) // groups, 0)
+    return (lost * read).sum(1)
+
+
+def with_layers(form: nn.Module, given: nn.Module) -> nn.Module:
+    """A copy of the mobile form with the weights and biases of another variant of it.
+
+    Args:
+        form: the mobile form in any variant.
+        given: the mobile form, channels first.
+    """
+    form = deepcopy(form)
+    layers = dict(form.named_modules())
+    for name, layer in given.named_modules():
+        own: Any = layers.get(name)  # not there: a variant may drop a layer whose result is unused
+        if isinstance(layer, LAYERS) and own is not None:
+            weight = layer.weight.reshape(own.weight.shape)
+            own.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+            own.bias = layer.bias
     return form
 
 

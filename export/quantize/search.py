@@ -31,7 +31,12 @@ from lesionlite.export.forms.base import FromPixels
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quantized_form import quantize
 from lesionlite.export.quantize.ranges import BATCH, choose_grids, observe
-from lesionlite.export.quantize.sensitivity import bias_corrections, divergence, sensitivities
+from lesionlite.export.quantize.sensitivity import (
+    bias_corrections,
+    divergence,
+    input_means,
+    sensitivities,
+)
 from lesionlite.export.quantize.tuning import tune
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.train.data.images import Pixels
@@ -84,6 +89,7 @@ def make_plan(form: FromPixels, calibration: Pixels, config: ExportConfig) -> Pl
         activations=tuple(wiring.silus()),
         grids=grids,
         corrections=bias_corrections(form, wiring, grids, layers, images),
+        means=input_means(form, layers, _subsample(images, SEARCH_IMAGES)),
         sensitivity=sensitivities(wiring, grids, _subsample(images, SENSITIVITY_IMAGES)),
         macs={name: node.macs for name, node in wiring.layers.items()},
         rule=config.ranges,
@@ -195,6 +201,7 @@ def move_to_float(wiring: Wiring, all_int8: Plan, layers: Iterable[str]) -> Plan
         layers=kept,
         activations=tuple(name for name in all_int8.activations if name not in moved),
         corrections={name: all_int8.corrections[name] for name in kept},
+        means={name: all_int8.means[name] for name in kept if name in all_int8.means},
     )
 
 

@@ -179,3 +179,30 @@ def bias_corrections(
         for batch in images.split(BATCH):
             form(batch)
     return {name: tuple((sums[name] / counts[name]).tolist()) for name in layers}
+
+
+def input_means(
+    form: FromPixels, layers: tuple[str, ...], images: Tensor
+) -> dict[str, tuple[float, ...]]:
+    """The mean of each input channel, by layer.
+
+    Args:
+        form: the float mobile form.
+        layers: names of layers.
+        images: uint8 [N, S, S, 3].
+    """
+    sums: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+
+    def watch(name: str) -> Hook:
+        def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
+            mean = channel_means(module, given[0])
+            sums[name] = sums.get(name, torch.zeros_like(mean)) + mean * len(given[0])
+            counts[name] = counts.get(name, 0) + len(given[0])
+
+        return hook
+
+    with watching(form, {name: watch(name) for name in layers}):
+        for batch in images.split(BATCH):
+            form(batch)
+    return {name: tuple((sums[name] / counts[name]).tolist()) for name in layers}

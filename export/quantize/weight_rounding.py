@@ -1,4 +1,4 @@
-"""Round all weights of a mobile form to palettes, such that its answers stay (w6 and w4)."""
+"""Round all weights of a mobile form, such that its answers stay: w8, w6 and w4."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesionlite.console import track
+from lesionlite.export.quantize.int8_weights import round_to_int8
 from lesionlite.export.quantize.palettes import to_palette
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quantize.ranges import BATCH
@@ -25,7 +26,7 @@ SHARE_8, SHARE_6 = 0.03, 0.11
 
 
 class WeightRounder:
-    """Rounds the weights of a form to palettes, for any number of bits."""
+    """Rounds the weights of a form, for any number of bits."""
 
     def __init__(self, form: nn.Module, calibration: Pixels) -> None:
         """Run the calibration images once.
@@ -66,12 +67,13 @@ class WeightRounder:
                 self.form(batch)
 
     def round(self, bits: int) -> nn.Module:
-        """A copy of the form whose weights lie on palettes, with biases that correct the means.
+        """A copy of the form with rounded weights, and biases that correct the means.
 
+        In 8 bits, weights are multiples of their channel's scale; in fewer, they lie on palettes.
         Tensors with at most `FEW_WEIGHTS` weights, and layers that do not run, keep their weights.
 
         Args:
-            bits: 4 or 6; small tensors get more.
+            bits: 8, 6 or 4; with 6 and 4, small tensors get more.
         """
         rounded = deepcopy(self.form)
         used = {name: inputs for name, inputs in self.inputs.items() if inputs.count}
@@ -80,7 +82,11 @@ class WeightRounder:
         with pinned_threads(), torch.no_grad():
             for name, inputs in track(used.items(), f"weights in {bits} bits", len(used)):
                 layer: Any = rounded.get_submodule(name)
-                weight = to_palette(layer.weight.float(), inputs.covariance(), planned[name])
+                weight, covariance = layer.weight.float(), inputs.covariance()
+                if bits == 8:
+                    weight = round_to_int8(weight, covariance)
+                else:
+                    weight = to_palette(weight, covariance, planned[name])
                 layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
             self._correct(rounded)
         return rounded

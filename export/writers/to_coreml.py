@@ -31,15 +31,15 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
 
         from lesionlite.export.forms.attention import NCHW
 
-        contract, traced, rounder = source.contract, None, None
+        contract, traced = source.contract, None
         for precision, path in paths.items():
             if precision == "w8a8":
                 program = _export(source.form(NCHW, precision), contract)
             elif PRECISIONS[precision].learned:
-                from lesionlite.export.quantize.weight_rounding import WeightRounder
-
-                rounder = rounder or WeightRounder(source.form(NCHW), source.calibration)
-                program = _trace(rounder.round(PRECISIONS[precision].weight_bits), contract)
+                rounded = source.rounder.round(PRECISIONS[precision].weight_bits)
+                program = _trace(rounded, contract)
+            elif precision == "w8":
+                program = _trace(source.form(NCHW, precision), contract)
             else:
                 program = traced = traced or _trace(source.form(NCHW), contract)
             model = _mlprogram(program, contract, precision)

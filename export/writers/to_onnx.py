@@ -35,7 +35,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     image, plain = example(source.contract), None
     with quiet():
         for precision, path in paths.items():
-            if precision == "w8a8":
+            if precision in ("w8", "w8a8"):
                 model = _export(source.form(ORT, precision), image)
             else:
                 plain = plain or _export(source.form(ORT), image)

@@ -68,9 +68,16 @@ class _Networks:
         if precision == "fp16":
             return self.for_cpus, _shrink(self.for_cpus, 16, "float_casting")
         if precision == "w8":
-            least = FEW_WEIGHTS + 1
-            return self.for_cpus, _shrink(self.for_cpus, 8, "min_max_uniform_quantize", least)
+            return self._with_weights_in_8_bits()
         return self.for_cpus, self.for_cpus
+
+    def _with_weights_in_8_bits(self) -> tuple[bytes, bytes]:
+        from lesionlite.export.quantize.large_windows import in_pieces
+
+        form = self.new_form("w8")
+        in_pieces(form)
+        model = _float_model(form, self.image)
+        return model, _shrink(model, 8, "min_max_uniform_quantize", FEW_WEIGHTS + 1)
 
     def _in_8_bits(self) -> tuple[bytes, bytes]:
         from lesionlite.export.quantize.large_windows import in_pieces
