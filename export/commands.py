@@ -28,7 +28,7 @@ class Export:
     out: Path
     """Folder for the artifacts and their manifest.json."""
     data: Path | None = None
-    """Data folder; w8a8, w6 and w4 take calibration images from its train/."""
+    """Data folder; w8a8, w8, w6 and w4 take calibration images from its train/."""
     config: OmitArgPrefixes[ExportConfig] = field(default_factory=ExportConfig)
     json: Json = False
 

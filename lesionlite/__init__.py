@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lesionlite.api import adjust as adjust
     from lesionlite.api import benchmark as benchmark
     from lesionlite.api import build as build
     from lesionlite.api import check as check
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from lesionlite.contract import Contract as Contract
     from lesionlite.errors import LesionliteError as LesionliteError
     from lesionlite.export.config import ExportConfig as ExportConfig
+    from lesionlite.train.calibrate.config import AdjustConfig as AdjustConfig
     from lesionlite.train.config import TrainConfig as TrainConfig
     from lesionlite.train.imbalance import ens_weights as ens_weights
     from lesionlite.train.imbalance import sampling_weights as sampling_weights
     from lesionlite.train.recipes import recipe as recipe
 
 _PUBLIC = {  # name: the module that defines it
+    "AdjustConfig": "lesionlite.train.calibrate.config",
     "BenchmarkConfig": "lesionlite.benchmark.config",
     "CompareConfig": "lesionlite.benchmark.compare.config",
     "Contract": "lesionlite.contract",
@@ -36,7 +39,8 @@ _PUBLIC = {  # name: the module that defines it
     "LesionliteError": "lesionlite.errors",
     "TrainConfig": "lesionlite.train.config",
     **dict.fromkeys(
-        ("build", "check", "compare", "embed", "evaluate", "load", "verify"), "lesionlite.api"
+        ("adjust", "build", "check", "compare", "embed", "evaluate", "load", "verify"),
+        "lesionlite.api",
     ),
     **dict.fromkeys(("ens_weights", "sampling_weights"), "lesionlite.train.imbalance"),
     "recipe": "lesionlite.train.recipes",

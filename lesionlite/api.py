@@ -12,6 +12,7 @@ from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
 from lesionlite.settings import named_path
+from lesionlite.train.calibrate.config import AdjustConfig
 from lesionlite.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lesionlite.export.verify import Verification
     from lesionlite.metrics import Scores
     from lesionlite.mobile_app_stub.embed import Embedded
+    from lesionlite.train.calibrate.adjust import Adjustment
     from lesionlite.train.fit import TrainResult
 
 T = TypeVar("T")
@@ -39,6 +41,21 @@ def train(
 
     settings = _settings(config, TrainConfig)
     return train_and_test(named_path(data, "data"), named_path(out, "out"), settings, resume)
+
+
+def adjust(run: Path | str, data: Path | str, config: AdjustConfig | None = None) -> "Adjustment":
+    """Choose for how frequent classes a run answers, on `data`/val; this changes its contract.
+
+    See `.chosen` and `.points`.
+
+    Raises:
+        LesionliteError: there is no run, there are no images, or no choice has the recall that is
+            asked for.
+    """
+    from lesionlite.train.calibrate.adjust import adjust as choose
+
+    settings = _settings(config, AdjustConfig)
+    return choose(named_path(run, "run"), named_path(data, "data"), settings)
 
 
 def evaluate(path: Path | str, folder: Path | str) -> "Scores":
@@ -77,7 +94,7 @@ def export(
     config: ExportConfig | None = None,
     data: Path | str | None = None,
 ) -> "list[Artifact]":
-    """Convert a run to phone formats in `out`; w8a8, w6 and w4 calibrate on `data`/train.
+    """Convert a run to phone formats in `out`; w8a8, w8, w6 and w4 calibrate on `data`/train.
 
     Golden vectors are written beside them: drawn images with each file's probabilities.
 

@@ -108,6 +108,9 @@ def test_a_contract_that_does_not_match(
     contract["labels"].pop()
     (folder / "contract.json").write_text(json.dumps(contract))
     words = sentence(capsys, "export", folder, "--out", tmp_path / "out", "--formats", "onnx")
+    assert "prior has 14 of 13 numbers" in words
+    (folder / "contract.json").write_text(json.dumps({**contract, "prior": []}))
+    words = sentence(capsys, "export", folder, "--out", tmp_path / "out", "--formats", "onnx")
     assert "contract and checkpoint" in words and "13 labels" in words
 
 

@@ -17,8 +17,7 @@ The SiLUs around a layer move with it. They have the most values of the network,
 more time by converting them between 8 bits and float than it saves.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +36,7 @@ from lesionlite.export.quantize.sensitivity import (
     input_means,
     sensitivities,
 )
+from lesionlite.export.quantize.threads import pinned_threads
 from lesionlite.export.quantize.tuning import tune
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.train.data.images import Pixels
@@ -45,27 +45,10 @@ from lesionlite.train.data.images import Pixels
 SENSITIVITY_IMAGES, SEARCH_IMAGES = 48, 100
 # Rough cost of keeping one value of a SiLU, or one weight, in float; in multiply-adds.
 SILU_COST, WEIGHT_COST = 100, 500
-THREADS = 2  # as on phones; planning could be faster with more, but see `pinned_threads`
 TUNING_GAIN = 2  # tuning divides the divergence by about 2; measured on real images
 # A share of 8-bit multiply-adds that most networks bear: only MobileNetV3 of six needed a smaller
 # one, and three times the steps.
 USUAL_SHARE, LONGER = 0.9, 3
-
-
-@contextmanager
-def pinned_threads() -> Iterator[None]:
-    """Use the same number of threads on every machine.
-
-    PyTorch splits sums among its threads, so their number changes how results are rounded. Without
-    this, the same flags would give different plans on machines with different numbers of cores or
-    another OMP_NUM_THREADS.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @pinned_threads()

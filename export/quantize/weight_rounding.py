@@ -13,8 +13,8 @@ from lesionlite.export.quantize.int8_weights import round_to_int8
 from lesionlite.export.quantize.palettes import to_palette
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quantize.ranges import BATCH
-from lesionlite.export.quantize.search import pinned_threads
 from lesionlite.export.quantize.sensitivity import channel_means
+from lesionlite.export.quantize.threads import pinned_threads
 from lesionlite.export.quantize.wiring import LAYERS, Hook, watching
 from lesionlite.train.data.images import Pixels
 
