@@ -31,9 +31,9 @@ from lesionlite.train.calibrate.operating_point import (
     SCORES_SHOWN,
     Answers,
     OperatingPoint,
-    choose,
     curve,
     operating_point,
+    predictions,
     read_floors,
 )
 from lesionlite.train.calibrate.prior import log_ratio, target_prior, trained_prior
@@ -115,11 +115,13 @@ def adjust(run: Path, data: Path, config: AdjustConfig) -> Adjustment:
         logits = all_logits(network, pixels, contract, description="answering")
         answers = Answers(logits, np.asarray(split.targets), contract.labels)
         direction = log_ratio(target, prior)
-        points = curve(answers, direction)
+        found_curve = curve(answers, direction)
+        points = found_curve.points
         if config.tau is None:
-            chosen = choose(points, config.metric, floors)
+            chosen = found_curve.choose(config.metric, floors)
         else:
-            chosen = operating_point(answers, direction, config.tau)
+            predicted = predictions(answers, direction, config.tau)
+            chosen = operating_point(answers, config.tau, predicted)
         before, after = (dict(zip(contract.labels, s, strict=True)) for s in (prior, target))
         found = Adjustment(chosen, points, before, after, len(split), floors)
         shift = (chosen.tau * direction).round(6)
