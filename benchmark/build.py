@@ -246,7 +246,7 @@ def _keep(plan: _Build, run: Path, config: TrainConfig) -> None:
     key = _test_key(plan, run)
     say(f"train: inputs unchanged, kept {run}")
     if not (plan.steps.is_done("test", key) and (run / SCORES).exists()):
-        score_test_split(plan.data, run, config, plan.read)
+        score_test_split(plan.data, run, config.skip_bad, plan.read)
         plan.steps.done("test", key)
 
 

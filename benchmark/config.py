@@ -1,15 +1,13 @@
 """Settings of `benchmark` and `peers`, as frozen records."""
 
 from dataclasses import dataclass
-from math import nan
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from lesionlite.errors import LesionliteError
 from lesionlite.export.precision import PRECISIONS
-from lesionlite.settings import MAX_THREADS, refuse_settings, refuse_types
+from lesionlite.settings import MAX_THREADS, numbers_by_label, refuse_settings, refuse_types
 
 # Larger numbers are typing errors: they would hang, or use up the machine.
 MOST_SECONDS, MOST_QUERIES, MOST_IMAGES = 3600, 1_000_000, 1_000_000
@@ -143,21 +141,7 @@ class BenchmarkConfig:
         Raises:
             LesionliteError: It names the entry that is not LABEL=CHANGE.
         """
-        gates: dict[str, float] = {}
-        for entry in self.min_recall:
-            label, _, change = entry.rpartition("=")
-            if label in gates:
-                raise LesionliteError(f"--min-recall names {label} twice")
-            try:
-                gates[label] = float(change)
-            except ValueError:
-                gates[label] = nan
-            if not label or not -1 <= gates[label] <= 1:
-                raise LesionliteError(
-                    "--min-recall takes LABEL=CHANGE with a change from -1 to 1, e.g. "
-                    f"Melanoma=-0.01, not {entry!r}"
-                )
-        return gates
+        return numbers_by_label("min_recall", self.min_recall, "CHANGE", (-1, 1), "Melanoma=-0.01")
 
 
 @dataclass(frozen=True)

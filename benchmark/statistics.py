@@ -1,12 +1,11 @@
 """How certain a difference between two models is, given their answers to the same images."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lesionlite.metrics import Floats, weighted_f1_of_counts
+from lesionlite.metrics import Floats, class_counts, weighted_f1_of_counts
 
 Indices = NDArray[np.int64]
 RESAMPLES, SEED = 10_000, 0
@@ -45,12 +44,8 @@ def f1_change_interval(truth: Indices, answers: Indices, reference: Indices) -> 
 
 def _weighted_f1(counts: NDArray[np.float64], truth: Indices, answers: Indices) -> Floats:
     """Weighted F1 of each resample; `counts` [R, K] says how often triple k occurs in it."""
-    classes = np.arange(1 + max(truth.max(), answers.max()))
-    is_true: NDArray[Any] = truth[:, None] == classes
-    is_answer: NDArray[Any] = answers[:, None] == classes
-    support, answered = counts @ is_true, counts @ is_answer
-    hits = counts @ (is_true & is_answer)
-    return weighted_f1_of_counts(hits, answered, support)
+    classes = 1 + max(truth.max(), answers.max())
+    return weighted_f1_of_counts(*class_counts(truth, answers, counts, classes))
 
 
 def mcnemar(right: NDArray[np.bool_], reference_right: NDArray[np.bool_]) -> float:

@@ -97,6 +97,11 @@ class Source:
     def _layers_in_8_bits(self) -> "nn.Module":
         return self.rounder.round(8)
 
+    def is_float(self, precision: str) -> bool:
+        """Whether the form of a precision is the float form; see `form`."""
+        row = PRECISIONS[precision]
+        return not row.calibrated and not (row.improved and self.images is not None)
+
     def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
         """The mobile form in a runtime's variant, with the numbers of a precision.
 
@@ -111,10 +116,10 @@ class Source:
         if variant not in self._forms:
             self._forms[variant] = mobile_form(self.network, self.contract, variant)
         form = self._forms[variant]
-        if precision == "w8" and self.images is not None:
-            return with_layers(form, self._layers_in_8_bits)
-        if not PRECISIONS[precision].calibrated:
+        if self.is_float(precision):
             return deepcopy(form)
+        if not PRECISIONS[precision].calibrated:
+            return with_layers(form, self._layers_in_8_bits)
         return quantize(form, self.plan, trace(form, example(self.contract)), variant.signed)
 
 

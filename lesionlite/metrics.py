@@ -82,8 +82,28 @@ def weighted_f1(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: i
 
 def weighted_f1_of_counts(hits: Counts, answered: Counts, support: Counts) -> Floats:
     """Weighted F1 from counts per class [..., C]: right answers, answers, images of the class."""
-    f1 = 2 * hits / np.maximum(support + answered, 1)
+    f1 = f1_of_counts(hits, answered, support)
     return np.asarray((f1 * support).sum(-1) / support.sum(-1))
+
+
+def f1_of_counts(hits: Counts, answered: Counts, support: Counts) -> Floats:
+    """F1 of each class [..., C]; see `weighted_f1_of_counts`."""
+    return np.asarray(2 * hits / np.maximum(support + answered, 1))
+
+
+def class_counts(
+    truth: NDArray[np.int64], answers: NDArray[np.int64], drawn: Floats, classes: int
+) -> tuple[Floats, Floats, Floats]:
+    """Right answers, answers and images of each class, each [R, C].
+
+    Args:
+        truth: class indices, [N].
+        answers: class indices, [N].
+        drawn: how often each image occurs, [R, N].
+        classes: C.
+    """
+    is_true, is_answer = (each[:, None] == np.arange(classes) for each in (truth, answers))
+    return drawn @ (is_true & is_answer), drawn @ is_answer, drawn @ is_true
 
 
 def score(

@@ -1,5 +1,6 @@
 """Check settings: every field has its type, is finite, and is in range."""
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import fields
@@ -43,6 +44,38 @@ def refuse_settings(settings: object, rules: Iterable[tuple[str, bool, str]]) ->
             if isinstance(value, tuple):
                 value = " ".join(map(str, value)) or "empty"
             raise LesionliteError(f"{flag(name)} is {value}; it must be {wanted}")
+
+
+def numbers_by_label(
+    name: str, entries: Iterable[str], word: str, limits: tuple[int, int], example: str
+) -> dict[str, float]:
+    """Parse LABEL=NUMBER entries of a setting; a label may hold "=".
+
+    Args:
+        name: of the setting.
+        entries: its value.
+        word: what the number is, in capitals.
+        limits: the least and the largest number.
+        example: of an entry.
+
+    Raises:
+        LesionliteError: naming the entry that is not of this form, or the label that comes twice.
+    """
+    found: dict[str, float] = {}
+    for entry in entries:
+        label, _, text = entry.rpartition("=")
+        if label in found:
+            raise LesionliteError(f"{flag(name)} names {label} twice")
+        try:
+            found[label] = float(text)
+        except ValueError:
+            found[label] = math.nan
+        if not label or not limits[0] <= found[label] <= limits[1]:
+            raise LesionliteError(
+                f"{flag(name)} takes LABEL={word} with a {word.lower()} from {limits[0]} to "
+                f"{limits[1]}, e.g. {example}, not {entry!r}"
+            )
+    return found
 
 
 def named_path(value: object, name: str) -> Path:

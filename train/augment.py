@@ -15,7 +15,7 @@ from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.cache import cached_pixels
 from lesionlite.train.data.decoding import open_image
 from lesionlite.train.data.splits import Split
-from lesionlite.train.imbalance import sampling_weights
+from lesionlite.train.imbalance import SAMPLING, sampling_weights
 from lesionlite.train.networks import declare_torchvision_operators
 from lesionlite.train.ranks import SINGLE, Ranks, first_on_machine
 
@@ -123,7 +123,7 @@ def training_loader(
     workers = config.workers
     if workers < 0:
         workers = 0 if on_cpu else min(8, os.cpu_count() or 1)
-    weigh = config.imbalance in ("dual", "sampler")
+    weigh = config.imbalance in SAMPLING
     sampler = EpochSampler(split, config.seed, weigh, config.draws, ranks)
     loader: Loader = DataLoader(
         TrainingImages(split, contract, config, ranks),  # type: ignore[arg-type]

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+# The modes of `--imbalance` that draw rare classes more often, and that weigh them in the loss.
+SAMPLING, WEIGHTING = ("dual", "sampler"), ("dual", "loss")
+
 
 def sampling_weights(counts: Sequence[int]) -> list[float]:
     """Sampling weight of each image of a class: 1 / sqrt(count), 0 for an empty class.
@@ -61,7 +64,7 @@ def effective_prior(counts: Sequence[int], imbalance: str, beta: float) -> tuple
     Raises:
         ValueError: as `ens_weights`.
     """
-    drawn = sampling_weights(counts) if imbalance in ("dual", "sampler") else [1.0] * len(counts)
-    loss = ens_weights(counts, beta) if imbalance in ("dual", "loss") else [1.0] * len(counts)
+    drawn = sampling_weights(counts) if imbalance in SAMPLING else [1.0] * len(counts)
+    loss = ens_weights(counts, beta) if imbalance in WEIGHTING else [1.0] * len(counts)
     seen = [n * rate * weight for n, rate, weight in zip(counts, drawn, loss, strict=True)]
     return tuple(share / sum(seen) for share in seen)

@@ -28,7 +28,7 @@ from lesionlite.train.data.splits import Dataset
 from lesionlite.train.device import pick_device, suit_cpu, use_bf16
 from lesionlite.train.figures import draw_curves
 from lesionlite.train.history import write_history
-from lesionlite.train.imbalance import effective_prior, ens_weights
+from lesionlite.train.imbalance import WEIGHTING, effective_prior, ens_weights
 from lesionlite.train.model import (
     all_logits,
     load_run,
@@ -84,7 +84,7 @@ class Trainer:
         steps = config.epochs * len(self.loader)
         self.optimizer, self.schedule = optimizer_of(self.network, config, steps)
         weights = ens_weights(data.train.counts(), config.beta)
-        weighted = config.imbalance in ("dual", "loss")
+        weighted = config.imbalance in WEIGHTING
         self.loss_weights = torch.tensor(weights, device=self.device) if weighted else None
         self.epoch, self.best_f1, self.best_epoch = 0, -1.0, 0
         self.history: list[dict[str, Any]] = []

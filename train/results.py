@@ -23,6 +23,7 @@ from lesionlite.layout import (
 from lesionlite.metrics import Scores, score
 from lesionlite.outputs import writing_into
 from lesionlite.tables import Table, class_table, overall_table, write_tables
+from lesionlite.train.calibrate.prior import training_beta, training_counts
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels, load_inputs
 from lesionlite.train.data.splits import (
@@ -71,13 +72,16 @@ def train_and_test(
 
 
 def score_test_split(
-    data: Path, run: Path, config: TrainConfig, read: Read = read_pixels
+    data: Path, run: Path, skip_bad: bool, read: Read = read_pixels
 ) -> Scores | None:
-    """Score a run on a data folder's test split; None if it has none."""
+    """Score a run on a data folder's test split; None if it has none.
+
+    With `skip_bad`, images that cannot be decoded are left out.
+    """
     test = read_dataset(data).test
     if test is None:
         return None
-    (test,), _ = drop_bad([test], config.skip_bad)
+    (test,), _ = drop_bad([test], skip_bad)
     with writing_into(run, DATA=data):
         return evaluate_run(run, test, read_domains(data), read)
 
@@ -147,9 +151,9 @@ def _write_results(
 def _training(model: Path, folder: Path, labels: tuple[str, ...]) -> tuple[list[int] | None, float]:
     """Training images per class, from the run or else from `folder`, and beta."""
     settings = read_settings(model) if model.is_dir() else {}
-    beta = TrainConfig().beta if settings.get("beta") is None else settings["beta"]
-    if settings.get("counts"):
-        return [settings["counts"].get(label, 0) for label in labels], beta
+    beta = training_beta(settings)
+    if counts := training_counts(settings, labels):
+        return counts, beta
     train = folder / "train"
     return (read_split(train, labels).counts() if train.is_dir() else None), beta
 

@@ -7,18 +7,19 @@ have no room for the residual stream's outliers in 8.
 
 The plan has every depthwise convolution in 8 bits, because Qualcomm's compiler takes none in 16:
 see `make_integer_plan`. Weights have 8 bits everywhere. The other layers get a bias correction
-here: the expected shift of a channel is the error of its weights times the mean of its inputs
-(Nagel et al. 2019, arXiv 1906.04721, section 4.2).
+here; see `expected_shift`.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lesionlite.console import track
 from lesionlite.export.quantize.plan import Plan
+from lesionlite.export.quantize.quant_params import expected_shift, to_int8
 from lesionlite.export.quantize.tflite_plan import Recipe
 from lesionlite.export.quantize.wiring import Wiring
 from lesionlite.train.data.images import Pixels
@@ -102,7 +103,7 @@ def _expected_shift(weight: NDArray[np.float32], mean: NDArray[np.float64]) -> N
         weight: float32 [O, I, H, W].
         mean: of each input channel.
     """
-    flat = weight.reshape(len(weight), -1)
-    scale = np.maximum(np.abs(flat).max(1, keepdims=True), 1e-30) / 127
-    error = (np.round(flat / scale) * scale - flat).reshape(*weight.shape[:2], -1).sum(2)
-    return np.asarray(error @ mean, np.float32)
+    exact = torch.from_numpy(weight)
+    stored, scales = to_int8(exact)
+    shift = expected_shift(stored * scales - exact, torch.from_numpy(mean))
+    return np.asarray(shift.numpy(), np.float32)

@@ -27,25 +27,28 @@ def in_pieces(form: nn.Module, plan: Plan | None = None) -> set[str]:
     """
     found: dict[str, Pieces] = {}
     for name, layer in form.named_modules():
+        if not _is_large(layer):
+            continue
         if plan is not None and name in plan.layers:
             shift = torch.tensor(plan.corrections[name])
             layer = QuantizedLayer(layer, nn.Identity(), nn.Identity(), shift)
-        pieces = _pieces(layer)
-        if pieces is not None:
-            found[name] = pieces
+        found[name] = _pieces(layer)
     for name, pieces in found.items():
         swap(form, name, pieces)
     return set(found)
 
 
-def _pieces(layer: Any) -> Pieces | None:
-    """A convolution in pieces, or None if its window is small."""
-    window = layer.window if isinstance(layer, QuantizedLayer) else window_of(layer)
-    if window is None:
-        return None
-    stride, padding, dilation, groups = window
-    if not is_large(layer.weight, padding, dilation, groups):
-        return None
+def _window(layer: Any) -> Any:
+    return layer.window if isinstance(layer, QuantizedLayer) else window_of(layer)
+
+
+def _is_large(layer: Any) -> bool:
+    window = _window(layer)
+    return window is not None and is_large(layer.weight, *window[1:])
+
+
+def _pieces(layer: Any) -> Pieces:
+    stride, padding, *_ = _window(layer)
     pieces = Pieces(layer.weight, layer.bias, stride, padding)
     if isinstance(layer, QuantizedLayer):
         pieces.source, pieces.result = layer.source, layer.result

@@ -85,6 +85,21 @@ def to_int8(weight: "Tensor", axis: int = 0) -> tuple["Tensor", "Tensor"]:
     return (weight / scales).round().to(torch.int8), scales
 
 
+def expected_shift(error: "Tensor", means: "Tensor", groups: int = 1) -> "Tensor":
+    """How much an error of a layer's weights shifts each output channel on average, [O].
+
+    It is the error times the mean of the inputs (Nagel et al. 2019, arXiv 1906.04721, section 4.2).
+
+    Args:
+        error: float [O, I] or [O, I, H, W].
+        means: of each input channel, [groups * I].
+        groups: of a convolution.
+    """
+    summed = error.reshape(*error.shape[:2], -1).sum(2)
+    read = means.reshape(groups, -1).repeat_interleave(len(summed) // groups, 0)
+    return (summed * read).sum(1)
+
+
 def to_int8_in_pairs(weight: "Tensor") -> tuple["Tensor", "Tensor"]:
     """As `to_int8`, such that kernels which add products in pairs never saturate.
 

@@ -14,7 +14,13 @@ from torch import Tensor, nn
 from torch.ao.quantization.fx import _decomposed  # noqa: F401 (registers the operations)
 
 from lesionlite.export.quantize.plan import Plan
-from lesionlite.export.quantize.quant_params import LEVELS, QuantParams, to_int8, to_int8_in_pairs
+from lesionlite.export.quantize.quant_params import (
+    LEVELS,
+    QuantParams,
+    expected_shift,
+    to_int8,
+    to_int8_in_pairs,
+)
 from lesionlite.export.quantize.rounding import rounded
 from lesionlite.export.quantize.wiring import LAYERS, Wiring
 
@@ -147,8 +153,7 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
 def shift_of_pairs(layer: Any, means: Tensor) -> Tensor:
     """What the weights of `to_int8_in_pairs` take from each output channel on average, [O].
 
-    The plan's bias corrections are for those of `to_int8`. The expected shift is the difference of
-    the weights times the mean of the inputs (Nagel et al. 2019, arXiv 1906.04721, section 4.2).
+    The plan's bias corrections are for those of `to_int8`.
 
     Args:
         layer: a float convolution or linear layer.
@@ -158,10 +163,7 @@ def shift_of_pairs(layer: Any, means: Tensor) -> Tensor:
         stored * scales
         for stored, scales in (to_int8(layer.weight), to_int8_in_pairs(layer.weight))
     )
-    lost = (planned - paired).reshape(*layer.weight.shape[:2], -1).sum(2)  # [O, inputs of a group]
-    groups = getattr(layer, "groups", 1)
-    read = means.reshape(groups, -1).repeat_interleave(len(lost) // groups, 0)
-    return (lost * read).sum(1)
+    return expected_shift(planned - paired, means, getattr(layer, "groups", 1))
 
 
 def with_layers(form: nn.Module, given: nn.Module) -> nn.Module:

@@ -1,5 +1,6 @@
 """How much the answers change if one layer is quantized, and how much its outputs' means do."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -156,8 +157,6 @@ def bias_corrections(
     Returns:
         By layer, what to add to the bias of each output channel.
     """
-    sums: dict[str, Tensor] = {}
-    counts: dict[str, int] = {}
     rounded = {
         name: QuantizedLayer(
             form.get_submodule(name),
@@ -167,18 +166,10 @@ def bias_corrections(
         for name in layers
     }
 
-    def watch(name: str) -> Hook:
-        def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-            shift = channel_means(module, made - rounded[name](given[0]))
-            sums[name] = sums.get(name, torch.zeros_like(shift)) + shift * len(made)
-            counts[name] = counts.get(name, 0) + len(made)
+    def lost(name: str, layer: nn.Module, given: Tensor, made: Tensor) -> Tensor:
+        return channel_means(layer, made - rounded[name](given))
 
-        return hook
-
-    with watching(form, {name: watch(name) for name in layers}):
-        for batch in images.split(BATCH):
-            form(batch)
-    return {name: tuple((sums[name] / counts[name]).tolist()) for name in layers}
+    return _averages(form, layers, images, lost)
 
 
 def input_means(
@@ -191,14 +182,26 @@ def input_means(
         layers: names of layers.
         images: uint8 [N, S, S, 3].
     """
+    return _averages(
+        form, layers, images, lambda _, layer, given, made: channel_means(layer, given)
+    )
+
+
+def _averages(
+    form: FromPixels,
+    layers: tuple[str, ...],
+    images: Tensor,
+    measure: Callable[[str, nn.Module, Tensor, Tensor], Tensor],
+) -> dict[str, tuple[float, ...]]:
+    """The mean over images of what `measure` gives [K] for a layer: name, itself, input, output."""
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
 
     def watch(name: str) -> Hook:
         def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-            mean = channel_means(module, given[0])
-            sums[name] = sums.get(name, torch.zeros_like(mean)) + mean * len(given[0])
-            counts[name] = counts.get(name, 0) + len(given[0])
+            value = measure(name, module, given[0], made)
+            sums[name] = sums.get(name, torch.zeros_like(value)) + value * len(made)
+            counts[name] = counts.get(name, 0) + len(made)
 
         return hook
 

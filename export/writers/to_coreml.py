@@ -38,10 +38,10 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             elif PRECISIONS[precision].learned:
                 rounded = source.rounder.round(PRECISIONS[precision].weight_bits)
                 program = _trace(rounded, contract)
-            elif precision == "w8":
-                program = _trace(source.form(NCHW, precision), contract)
-            else:
+            elif source.is_float(precision):
                 program = traced = traced or _trace(source.form(NCHW), contract)
+            else:
+                program = _trace(source.form(NCHW, precision), contract)
             model = _mlprogram(program, contract, precision)
             model = _compress(ct, model, precision)
             _describe(model, contract, source.metadata)

@@ -35,11 +35,11 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     image, plain = example(source.contract), None
     with quiet():
         for precision, path in paths.items():
-            if precision in ("w8", "w8a8"):
-                model = _export(source.form(ORT, precision), image)
-            else:
+            if source.is_float(precision):
                 plain = plain or _export(source.form(ORT), image)
                 model = deepcopy(plain)
+            else:
+                model = _export(source.form(ORT, precision), image)
             dequantize_pixels(model)
             if precision == "fp16":
                 model = _to_fp16(model)

@@ -53,9 +53,12 @@ class _Networks:
     @cached_property
     def for_cpus(self) -> bytes:
         """The float file as CPUs compute it fastest."""
+        return self._for_cpus("fp32")
+
+    def _for_cpus(self, precision: str) -> bytes:
         from lesionlite.export.quantize.large_windows import in_pieces
 
-        form = self.new_form()
+        form = self.new_form(precision)
         in_pieces(form)
         return _float_model(form, self.image)
 
@@ -68,16 +71,9 @@ class _Networks:
         if precision == "fp16":
             return self.for_cpus, _shrink(self.for_cpus, 16, "float_casting")
         if precision == "w8":
-            return self._with_weights_in_8_bits()
+            model = self.for_cpus if self.source.is_float(precision) else self._for_cpus(precision)
+            return model, _shrink(model, 8, "min_max_uniform_quantize", FEW_WEIGHTS + 1)
         return self.for_cpus, self.for_cpus
-
-    def _with_weights_in_8_bits(self) -> tuple[bytes, bytes]:
-        from lesionlite.export.quantize.large_windows import in_pieces
-
-        form = self.new_form("w8")
-        in_pieces(form)
-        model = _float_model(form, self.image)
-        return model, _shrink(model, 8, "min_max_uniform_quantize", FEW_WEIGHTS + 1)
 
     def _in_8_bits(self) -> tuple[bytes, bytes]:
         from lesionlite.export.quantize.large_windows import in_pieces

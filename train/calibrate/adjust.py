@@ -24,6 +24,7 @@ from lesionlite.layout import (
     read_settings,
 )
 from lesionlite.outputs import is_ours, refuse_foreign, remove, writing_into
+from lesionlite.tables import terminal_table
 from lesionlite.train.calibrate.confidence import fit_confidence
 from lesionlite.train.calibrate.config import AdjustConfig
 from lesionlite.train.calibrate.operating_figure import draw_operating_points
@@ -38,9 +39,9 @@ from lesionlite.train.calibrate.operating_point import (
 )
 from lesionlite.train.calibrate.prior import log_ratio, target_prior, trained_prior
 from lesionlite.train.data.images import load_inputs
-from lesionlite.train.data.splits import drop_bad, read_dataset, read_domains, read_split
+from lesionlite.train.data.splits import drop_bad, read_split
 from lesionlite.train.model import all_logits, load_run
-from lesionlite.train.results import evaluate_run
+from lesionlite.train.results import score_test_split
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,23 +69,16 @@ class Adjustment:
 
     def table(self) -> "Table":
         """A terminal table of some operating points; an arrow marks the one that was taken."""
-        from rich.table import Table
-
-        table = Table(
-            title=f"operating points, {self.images} validation images",
-            title_justify="left",
-            title_style="",
-        )
-        for name in ("tau", *SCORES_SHOWN, *(f"recall, {label}" for label in self.floors)):
-            table.add_column(name.replace("_", " "), justify="right")
+        columns = ("tau", *SCORES_SHOWN, *(f"recall, {label}" for label in self.floors))
         shown = {p.tau: p for p in (*self.points[:: len(self.points) // 10], self.chosen)}
-        for point in sorted(shown.values(), key=lambda one: one.tau):
-            mark = "-> " if point.tau == self.chosen.tau else ""
+        rows = []
+        for tau, point in sorted(shown.items()):
             scores = [getattr(point, name) for name in SCORES_SHOWN]
-            recalls = [point.recall[label] for label in self.floors]
-            row = [f"{value:.3f}" for value in (*scores, *recalls)]
-            table.add_row(f"{mark}{point.tau:g}", *row)
-        return table
+            values = (*scores, *(point.recall[label] for label in self.floors))
+            mark = "-> " if tau == self.chosen.tau else ""
+            rows.append((f"{mark}{tau:g}", *(f"{value:.3f}" for value in values)))
+        title = f"operating points, {self.images} validation images"
+        return terminal_table([c.replace("_", " ") for c in columns], rows, words=0, title=title)
 
 
 def adjust(run: Path, data: Path, config: AdjustConfig) -> Adjustment:
@@ -144,12 +138,8 @@ def adjust(run: Path, data: Path, config: AdjustConfig) -> Adjustment:
 
 def _score_again(run: Path, data: Path, skip_bad: bool) -> None:
     """Replace the scores of the test images, which are those of the operating point before."""
-    if not (run / SCORES).exists():
+    if not (run / SCORES).exists() or score_test_split(data, run, skip_bad) is not None:
         return
-    test = read_dataset(data).test
-    if test is not None:
-        (test,), _ = drop_bad([test], skip_bad)
-        evaluate_run(run, test, read_domains(data))
-    elif is_ours(run / SCORES):
+    if is_ours(run / SCORES):
         remove(run / SCORES)
         say(f"{run / SCORES} is deleted: {data} has no test images to score again")

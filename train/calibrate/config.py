@@ -14,8 +14,9 @@ class AdjustConfig:
     """How frequent classes are where the network will answer: as in the training images (data), all
     alike (uniform), or as a JSON FILE says: {"label": share, ...}."""
     tau: float | None = None
-    """How far to go from training's prior (0) to the target (1); by default, the value that scores
-    best on the validation images."""
+    """How far to go from training's prior (0) to the target (1); by default, the value
+    nearest to 0 that scores as well on the validation images as the best, within one standard
+    error."""
     metric: Literal["weighted_f1", "macro_f1", "balanced_accuracy"] = "weighted_f1"
     """The score that chooses tau."""
     min_recall: tuple[str, ...] = ()

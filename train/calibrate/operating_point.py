@@ -1,6 +1,5 @@
 """What an operating point gives on validation images, and which one to take."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite.errors import LesionliteError, unknown_choice
-from lesionlite.metrics import weighted_f1_of_counts
+from lesionlite.metrics import Floats, class_counts, f1_of_counts, weighted_f1_of_counts
+from lesionlite.settings import numbers_by_label
 from lesionlite.train.calibrate.confidence import fit_temperature
 from lesionlite.train.data.splits import Split
 
@@ -16,7 +16,6 @@ TAUS = tuple(step / 20 for step in range(-20, 31))
 """-1, which doubles training's preference for rare classes, to 1.5."""
 RESAMPLES = 400
 Indices = NDArray[np.int64]
-Floats = NDArray[np.float64]
 SCORES_SHOWN = ("weighted_f1", "macro_f1", "balanced_accuracy", "accuracy")
 
 
@@ -62,22 +61,11 @@ def read_floors(pairs: Sequence[str], split: Split) -> dict[str, float]:
     Raises:
         LesionliteError: it is not of that form, or the class has no validation images.
     """
+    floors = numbers_by_label("min_recall", pairs, "RECALL", (0, 1), "Melanoma=0.6")
     have = [label for label, n in zip(split.labels, split.counts(), strict=True) if n]
-    floors = {}
-    for pair in pairs:
-        label, _, number = pair.rpartition("=")
-        try:
-            floor = float(number)
-        except ValueError:
-            floor = math.nan
-        if not label or not 0 <= floor <= 1:
-            raise LesionliteError(
-                f"--min-recall is {pair}; it must be LABEL=RECALL with a recall from 0 to 1, such "
-                "as Melanoma=0.6"
-            )
+    for label in floors:
         if label not in have:
             raise unknown_choice("class with validation images", label, have)
-        floors[label] = floor
     return floors
 
 
@@ -103,7 +91,8 @@ def predictions(answers: Answers, direction: Floats, tau: float) -> Indices:
 
 def operating_point(answers: Answers, tau: float, predicted: Indices) -> OperatingPoint:
     """The scores of predictions [N]."""
-    counts = _counts(answers, predicted, np.ones((1, len(predicted))))
+    once = np.ones((1, len(predicted)))
+    counts = class_counts(answers.truth, predicted, once, len(answers.labels))
     scores = {name: float(value[0]) for name, value in _scores(*counts).items()}
     hits, _, support = (each[0] for each in counts)
     recall = {
@@ -112,16 +101,9 @@ def operating_point(answers: Answers, tau: float, predicted: Indices) -> Operati
     return OperatingPoint(tau, **scores, recall=recall)
 
 
-def _counts(answers: Answers, predicted: Indices, drawn: Floats) -> tuple[Floats, Floats, Floats]:
-    """Right answers, answers and images of each class [R, C], if images occur so often [R, N]."""
-    classes = np.arange(len(answers.labels))
-    is_true, is_answer = (each[:, None] == classes for each in (answers.truth, predicted))
-    return drawn @ (is_true & is_answer), drawn @ is_answer, drawn @ is_true
-
-
 def _scores(hits: Floats, answered: Floats, support: Floats) -> dict[str, Floats]:
     """The scores [R] of an operating point from counts [R, C]."""
-    f1 = 2 * hits / np.maximum(support + answered, 1)
+    f1 = f1_of_counts(hits, answered, support)
     present = support > 0
     return {
         "weighted_f1": weighted_f1_of_counts(hits, answered, support),
@@ -168,7 +150,9 @@ class Curve:
         drawn = generator.multinomial(images, [1 / images] * images, RESAMPLES).astype(np.float64)
 
         def resampled(index: int) -> Floats:
-            return _scores(*_counts(self.answers, self.predicted[index], drawn))[metric]
+            classes = len(self.answers.labels)
+            counts = class_counts(self.answers.truth, self.predicted[index], drawn, classes)
+            return _scores(*counts)[metric]
 
         reference = resampled(best)
         good = [i for i in kept if score[best] - score[i] <= (reference - resampled(i)).std()]

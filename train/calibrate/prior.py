@@ -24,16 +24,27 @@ def trained_prior(run: Path, settings: Mapping[str, Any], contract: Contract) ->
     """
     if contract.prior:
         return contract.prior
-    counts = settings.get("counts")
+    counts = training_counts(settings, contract.labels)
     if not counts:
         raise LesionliteError(
             f"{run / SETTINGS} does not tell how many images of each class the run was trained on "
             "(it has no counts), so nobody knows for how frequent classes it answers; train anew"
         )
-    default = TrainConfig()
-    imbalance = settings.get("imbalance", default.imbalance)
-    ordered = [counts.get(label, 0) for label in contract.labels]
-    return effective_prior(ordered, imbalance, settings.get("beta", default.beta))
+    imbalance = settings.get("imbalance", TrainConfig().imbalance)
+    return effective_prior(counts, imbalance, training_beta(settings))
+
+
+def training_counts(settings: Mapping[str, Any], labels: tuple[str, ...]) -> list[int] | None:
+    """Training images per class [C] of a train.json, or None if it does not tell."""
+    counts = settings.get("counts") or {}
+    ordered = [counts.get(label, 0) for label in labels]
+    return ordered if any(ordered) else None
+
+
+def training_beta(settings: Mapping[str, Any]) -> float:
+    """Beta of the loss weights of a train.json; the default if it does not tell."""
+    beta = settings.get("beta")
+    return TrainConfig().beta if beta is None else float(beta)
 
 
 def target_prior(
@@ -53,13 +64,13 @@ def target_prior(
     if name == "uniform":
         return [1 / len(labels)] * len(labels)
     if name == "data":
-        counts = settings.get("counts")
+        counts = training_counts(settings, labels)
         if not counts:
             raise LesionliteError(
                 f"{run / SETTINGS} has no counts of the training images; give --target-prior "
                 "uniform or a FILE"
             )
-        shares = {label: float(counts.get(label, 0)) for label in labels}
+        shares = dict(zip(labels, map(float, counts), strict=True))
     else:
         if not Path(name).is_file():
             raise unknown_choice("target prior", name, ("data", "uniform", "a JSON FILE"))

@@ -69,8 +69,9 @@ def test_a_run_of_an_older_version_has_its_prior_from_its_settings(own: Path, dr
     assert list(adjust(own, drawn, AdjustConfig()).prior.values()) == pytest.approx(prior)
     (own / CONTRACT).write_text(json.dumps(document))
     settings = json.loads((own / SETTINGS).read_text())
-    (own / SETTINGS).write_text(json.dumps({**settings, "counts": None}))
-    assert main(["adjust", str(own), str(drawn)]) == 2
+    for counts in (None, dict.fromkeys(settings["counts"], 0)):
+        (own / SETTINGS).write_text(json.dumps({**settings, "counts": counts}))
+        assert main(["adjust", str(own), str(drawn)]) == 2
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,7 @@ def test_a_run_of_an_older_version_has_its_prior_from_its_settings(own: Path, dr
         (["--min-recall", "Healty=0.5"], "did you mean 'Healthy'"),
         (["--min-recall", "Healthy"], "LABEL=RECALL"),
         (["--min-recall", "Healthy=1.5"], "from 0 to 1"),
+        (["--min-recall", "Healthy=0.1", "Healthy=0.2"], "names Healthy twice"),
         (["--min-recall", "Healthy=1", "Melanoma=1", "Measles=1"], "no operating point keeps"),
         (["--min-recall", "Healthy=0.5", "--tau", "1"], "left out if --tau is given"),
         (["--target-prior", "datta"], "did you mean 'data'"),
