@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lesionlite.export.forms.attention import Variant
-    from lesionlite.export.quantize.weight_rounding import WeightRounder
+    from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
     from lesionlite.train.data.images import Pixels
 
 
@@ -89,7 +89,7 @@ class Source:
             ValueError: as `calibration`.
         """
         from lesionlite.export.forms.attention import NCHW
-        from lesionlite.export.quantize.weight_rounding import WeightRounder
+        from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 
         return WeightRounder(self.form(NCHW), self.calibration)
 

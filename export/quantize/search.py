@@ -31,18 +31,19 @@ from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quantized_form import quantize
 from lesionlite.export.quantize.ranges import BATCH, choose_grids, observe
 from lesionlite.export.quantize.sensitivity import (
+    SENSITIVITY_IMAGES,
     bias_corrections,
     divergence,
     input_means,
     sensitivities,
+    subsample,
 )
 from lesionlite.export.quantize.threads import pinned_threads
 from lesionlite.export.quantize.tuning import tune
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.train.data.images import Pixels
 
-# Images to measure the sensitivity of single layers, and to evaluate plans during the search.
-SENSITIVITY_IMAGES, SEARCH_IMAGES = 48, 100
+SEARCH_IMAGES = 100  # to evaluate plans during the search
 # Rough cost of keeping one value of a SiLU, or one weight, in float; in multiply-adds.
 SILU_COST, WEIGHT_COST = 100, 500
 TUNING_GAIN = 2  # tuning divides the divergence by about 2; measured on real images
@@ -72,14 +73,14 @@ def make_plan(form: FromPixels, calibration: Pixels, config: ExportConfig) -> Pl
         activations=tuple(wiring.silus()),
         grids=grids,
         corrections=bias_corrections(form, wiring, grids, layers, images),
-        means=input_means(form, layers, _subsample(images, SEARCH_IMAGES)),
-        sensitivity=sensitivities(wiring, grids, _subsample(images, SENSITIVITY_IMAGES)),
+        means=input_means(form, layers, subsample(images, SEARCH_IMAGES)),
+        sensitivity=sensitivities(wiring, grids, subsample(images, SENSITIVITY_IMAGES)),
         macs={name: node.macs for name, node in wiring.layers.items()},
         rule=config.ranges,
         images=len(images),
         seed=config.calibration_seed,
     )
-    judge = PlanEvaluator(form, wiring, _subsample(images, SEARCH_IMAGES))
+    judge = PlanEvaluator(form, wiring, subsample(images, SEARCH_IMAGES))
     tuner = PlanEvaluator(form, wiring, images)
     return _searched_and_tuned(judge, tuner, all_int8, config)
 
@@ -163,11 +164,6 @@ def _tuned(tuner: PlanEvaluator, plan: Plan, steps: int) -> Plan:
         if tuned.divergence < plan.divergence:
             return tuned
     return plan
-
-
-def _subsample(images: Tensor, count: int) -> Tensor:
-    """About `count` images, evenly spaced: the images are sorted by class."""
-    return images[:: max(1, len(images) // count)]
 
 
 def with_silus(wiring: Wiring, layer: str) -> tuple[str, ...]:

@@ -18,6 +18,13 @@ from lesionlite.export.quantize.quantized_form import (
 from lesionlite.export.quantize.ranges import BATCH
 from lesionlite.export.quantize.wiring import Hook, Wiring, watching
 
+SENSITIVITY_IMAGES = 48  # to measure how sensitive single layers are
+
+
+def subsample(images: Tensor, count: int) -> Tensor:
+    """About `count` images, evenly spaced: the images are sorted by class."""
+    return images[:: max(1, len(images) // count)]
+
 
 def divergence(logits: Tensor, reference: Tensor) -> float:
     """Mean Kullback-Leibler divergence KL(reference || logits) after softmax, in nats.
@@ -44,7 +51,12 @@ class Probe:
         """Run the float network once, on uint8 images [N, S, S, 3]."""
         self.program, self.images = program, images
         self.nodes = list(program.graph.nodes)
-        self.place = {str(n.target): i for i, n in enumerate(self.nodes) if n.op == "call_module"}
+        # Of a module that runs twice, the first place.
+        self.place = {
+            str(node.target): index
+            for index, node in reversed([*enumerate(self.nodes)])
+            if node.op == "call_module"
+        }
         keeper = _Keeper(program, _cuts(self.nodes))
         self.reference = keeper.run(images)
         self.kept = keeper.kept

@@ -125,7 +125,7 @@ def _indices(weight: Any) -> tuple[Any, Any]:
     Learned weights are on a palette of 16, 64 or 256 values already, and stay exactly as they are.
     Others are none of a layer, such as embeddings of positions: they go to the nearest of 256.
     """
-    from lesionlite.export.quantize.palettes import nearest_of_256
+    from lesionlite.export.quantize.weights.palettes import nearest_of_256
 
     # Not in fp16: NumPy 2.4.6 sorts large fp16 arrays wrongly on processors with AVX512-FP16, so
     # its `unique` repeats values, and so does coremltools' mode "unique". Can go when mended.

@@ -1,6 +1,7 @@
+import operator
 import shutil
 import zipfile
-from math import prod
+from math import log2, prod
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from lesionlite.export.mil.execute import read_function
 from lesionlite.export.precision import PRECISIONS, find_precision
 from lesionlite.export.quantize.plan import PLAN, Plan
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
+from lesionlite.export.quantize.weights.bit_allocation import EXTRA, LEVELS
 from lesionlite.export.run import export
 from lesionlite.export.writers import to_onnx
 from lesionlite.export.writers.to_tflite import open_interpreter
@@ -126,15 +128,17 @@ def test_tflite_keeps_small_weights_in_float(artifacts: Path) -> None:
     assert len(stored) > 40 and min(prod(row["shape"]) for row in stored) > FEW_WEIGHTS
 
 
-def test_small_tensors_have_larger_palettes(artifacts: Path) -> None:
-    operations = read_function(artifacts / "mobilevitv2_050-w4.mlpackage").operations
-    stored = [op for op in operations if op.op_type == "constexpr_lut_to_dense"]
-    assert len(stored) > 40
-    sizes = sorted((int(prod(op.shape.val)), -len(op.lut.val)) for op in stored)
-    assert sizes[0][1] == -256 and sizes[-1][1] == -16 and {n for _, n in sizes} >= {-256, -64, -16}
-    assert [values for _, values in sizes] == sorted(values for _, values in sizes)
-    coarse = sum(size for size, values in sizes if values == -16)
-    assert coarse > 0.85 * sum(size for size, _ in sizes)
+def test_most_weights_have_few_bits(artifacts: Path) -> None:
+    for bits in (4, 6):
+        path = artifacts / f"mobilevitv2_050-w{bits}.mlpackage"
+        operations = read_function(path).operations
+        stored = [op for op in operations if op.op_type == "constexpr_lut_to_dense"]
+        assert len(stored) > 40
+        sizes = [int(prod(op.shape.val)) for op in stored]
+        spent = [int(log2(len(op.lut.val))) for op in stored]
+        assert min(spent) == bits and set(spent) <= set(LEVELS)
+        mean = sum(map(operator.mul, sizes, spent)) / sum(sizes)
+        assert mean <= bits + EXTRA[bits] + 0.01
 
 
 def test_associated_files_can_be_unzipped(artifacts: Path) -> None:

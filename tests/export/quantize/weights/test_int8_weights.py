@@ -11,13 +11,13 @@ from lesionlite.export.check.untrained import untrained
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.attention import GROUPED, NCHW, NHWC, ORT, TORCH, Variant
 from lesionlite.export.mil.execute import read_function
-from lesionlite.export.quantize.int8_weights import round_to_int8
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS, to_int8, to_int8_in_pairs
 from lesionlite.export.quantize.quantized_form import shift_of_pairs
+from lesionlite.export.quantize.weights.int8_weights import round_to_int8
 from lesionlite.export.quantize.wiring import LAYERS
 from lesionlite.export.source import Source, example
 from lesionlite.export.writers import to_coreml
-from tests.export.quantize.test_weight_rounding import drawn_layer, output_error
+from tests.export.quantize.weights.test_weight_rounding import drawn_layer, output_error
 
 
 @pytest.mark.parametrize("groups", [1, 4, 32])

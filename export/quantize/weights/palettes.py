@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lesionlite.export.quantize.layer_rounding import (
+from lesionlite.export.quantize.weights.layer_rounding import (
     Nearest,
     damped,
     fed_back,

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from lesionlite.export.quantize.layer_rounding import fed_back, swept, with_damped_variances
 from lesionlite.export.quantize.quant_params import to_int8
+from lesionlite.export.quantize.weights.layer_rounding import fed_back, swept, with_damped_variances
 
 
 def round_to_int8(weight: Tensor, covariance: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -9,20 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesionlite.console import track
-from lesionlite.export.quantize.int8_weights import round_to_int8
-from lesionlite.export.quantize.palettes import to_palette
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quantize.ranges import BATCH
-from lesionlite.export.quantize.sensitivity import channel_means
+from lesionlite.export.quantize.sensitivity import SENSITIVITY_IMAGES, channel_means, subsample
 from lesionlite.export.quantize.threads import pinned_threads
-from lesionlite.export.quantize.wiring import LAYERS, Hook, watching
+from lesionlite.export.quantize.weights.bit_allocation import LEVELS, Harms, allocate, harms
+from lesionlite.export.quantize.weights.int8_weights import round_to_int8
+from lesionlite.export.quantize.weights.palettes import to_palette
+from lesionlite.export.quantize.wiring import LAYERS, Hook, trace, watching
 from lesionlite.train.data.images import Pixels
 
 POSITIONS = 64  # of each image, at which a layer's inputs are sampled
 WIDE = 8192  # layers that sum more inputs keep no covariance, only variances
-# The smallest tensors have more bits, because they cause most of the error and need few bytes:
-# those with this share of the weights 8 bits, and in w4 the next, up to the second share, 6 bits.
-SHARE_8, SHARE_6 = 0.03, 0.11
 
 
 class WeightRounder:
@@ -73,23 +72,49 @@ class WeightRounder:
         Tensors with at most `FEW_WEIGHTS` weights, and layers that do not run, keep their weights.
 
         Args:
-            bits: 8, 6 or 4; with 6 and 4, small tensors get more.
+            bits: 8, 6 or 4; with 6 and 4, some tensors get more, see `allocate`.
         """
         rounded = deepcopy(self.form)
-        used = {name: inputs for name, inputs in self.inputs.items() if inputs.count}
-        sizes = {name: inputs.layer.weight.numel() for name, inputs in used.items()}
-        planned = bits_of(sizes, bits)
         with pinned_threads(), torch.no_grad():
-            for name, inputs in track(used.items(), f"weights in {bits} bits", len(used)):
+            for name, weight in self._weights(bits).items():
                 layer: Any = rounded.get_submodule(name)
-                weight, covariance = layer.weight.float(), inputs.covariance()
-                if bits == 8:
-                    weight = round_to_int8(weight, covariance)
-                else:
-                    weight = to_palette(weight, covariance, planned[name])
                 layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
             self._correct(rounded)
         return rounded
+
+    def _weights(self, bits: int) -> dict[str, Tensor]:
+        """The rounded weights by layer; see `round`."""
+        if bits == 8:
+            used = track(self._used.items(), "weights in 8 bits", len(self._used))
+            return {
+                name: round_to_int8(inputs.layer.weight.float(), inputs.covariance())
+                for name, inputs in used
+            }
+        sizes = {name: inputs.layer.weight.numel() for name, inputs in self._used.items()}
+        return {
+            name: self._on_palettes[name, planned]
+            for name, planned in allocate(sizes, self._harms, bits).items()
+        }
+
+    @cached_property
+    def _used(self) -> "dict[str, _Inputs]":
+        return {name: inputs for name, inputs in self.inputs.items() if inputs.count}
+
+    @cached_property
+    def _on_palettes(self) -> dict[tuple[str, int], Tensor]:
+        """The weights by layer and number of bits."""
+        made = {}
+        for name, inputs in track(self._used.items(), "palettes of each layer", len(self._used)):
+            weight, covariance = inputs.layer.weight.float(), inputs.covariance()
+            for bits in LEVELS:
+                made[name, bits] = to_palette(weight, covariance, bits)
+        return made
+
+    @cached_property
+    def _harms(self) -> Harms:
+        wiring = trace(self.form, self.batches[0][:1])
+        images = subsample(torch.cat(self.batches), SENSITIVITY_IMAGES)
+        return harms(wiring, self._on_palettes, images)
 
     def _correct(self, rounded: nn.Module) -> None:
         """Correct the biases so that each output channel has the mean that it has in the form.
@@ -125,21 +150,6 @@ def _shifts(rounded: nn.Module, batch: Tensor, means: dict[str, list[Tensor]]) -
     with watching(rounded, {name: watch(name) for name in means}):
         rounded(batch)
     return shifts
-
-
-def bits_of(sizes: dict[str, int], bits: int) -> dict[str, int]:
-    """The bits of each tensor, by name; see `SHARE_8` and `SHARE_6`.
-
-    Args:
-        sizes: number of weights by name.
-        bits: of the large tensors: 4 or 6.
-    """
-    total, before, found = sum(sizes.values()), 0, {}
-    for name in sorted(sizes, key=lambda name: sizes[name]):
-        before += sizes[name]
-        small = before <= (SHARE_8 if bits < 6 else SHARE_6) * total
-        found[name] = 8 if small else max(bits, 6) if before <= SHARE_6 * total else bits
-    return found
 
 
 class _Inputs:
