@@ -138,7 +138,7 @@ def test_xnnpack_takes_tflite_wholly(artifacts: Path) -> None:
     assert (verdict.outcome, verdict.pieces) == ("wholly", 1)
     verdict = xnnpack.judge_executorch(artifacts / "mobilevitv2_050-fp32.pte", "xnnpack")
     assert (verdict.pieces, verdict.taken, verdict.total) == (1, 1, 2)
-    assert verdict.left == (Left("dim_order_ops::_to_dim_order_copy"),)
+    assert verdict.left == (Left("aten::_to_copy"),)
 
 
 def test_the_neural_engines_rules_warn_but_never_prove(artifacts: Path) -> None:

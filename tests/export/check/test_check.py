@@ -49,7 +49,7 @@ def test_precisions_and_what_xnnpack_takes(
     split = rows["executorch", "w8a8"].partitions
     assert split is not None and split.delegate == "XnnpackBackend"
     assert len(split.operators) == 1 and split.operators[0] > len(found.layers)
-    assert "dim_order_ops::_to_dim_order_copy" in split.kernels  # pixels become floats
+    assert "aten::_to_copy" in split.kernels  # pixels become floats
     assert rows["onnx", "w8a8"].partitions is None
 
     def never(*_: Any) -> Runner:

@@ -58,7 +58,7 @@ def written(variant: Variant) -> bytes:
 
 def test_all_but_the_cast_is_one_delegate(artifacts: Path) -> None:
     file = (artifacts / "mobilevitv2_050-fp32.pte").read_bytes()
-    assert pieces(file) == {"XnnpackBackend": 1, "dim_order_ops::_to_dim_order_copy": 1}
+    assert pieces(file) == {"XnnpackBackend": 1, "aten::_to_copy": 1}
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_other_networks_are_one_delegate_too(name: str, monkeypatch: pytest.Monk
     network = build_network(name, 3, side=64).eval().requires_grad_(False)
     with quiet():
         file = to_pte(plain.MobileForm(network, CONTRACT, GROUPED), CONTRACT, Metadata())
-    assert pieces(file) == {"XnnpackBackend": 1, "dim_order_ops::_to_dim_order_copy": 1}
+    assert pieces(file) == {"XnnpackBackend": 1, "aten::_to_copy": 1}
     monkeypatch.setattr(plain, "XNNPACK_RULES", RULES)  # as every other runtime gets them
     with quiet():
         other = to_pte(plain.MobileForm(network, CONTRACT, GROUPED), CONTRACT, Metadata())
