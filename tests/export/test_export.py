@@ -18,7 +18,7 @@ from lesionlite.export.mil.execute import read_function
 from lesionlite.export.precision import PRECISIONS, find_precision
 from lesionlite.export.quantize.plan import PLAN, Plan
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
-from lesionlite.export.quantize.weights.bit_allocation import EXTRA, LEVELS
+from lesionlite.export.quantize.weights.bit_allocation import BITS, EXTRA
 from lesionlite.export.run import export
 from lesionlite.export.writers import to_onnx
 from lesionlite.export.writers.to_tflite import open_interpreter
@@ -136,7 +136,7 @@ def test_most_weights_have_few_bits(artifacts: Path) -> None:
         assert len(stored) > 40
         sizes = [int(prod(op.shape.val)) for op in stored]
         spent = [int(log2(len(op.lut.val))) for op in stored]
-        assert min(spent) == bits and set(spent) <= set(LEVELS)
+        assert min(spent) == bits and set(spent) <= set(BITS)
         mean = sum(map(operator.mul, sizes, spent)) / sum(sizes)
         assert mean <= bits + EXTRA[bits] + 0.01
 

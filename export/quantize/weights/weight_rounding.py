@@ -14,7 +14,7 @@ from lesionlite.export.quantize.quant_params import FEW_WEIGHTS
 from lesionlite.export.quantize.ranges import BATCH
 from lesionlite.export.quantize.sensitivity import SENSITIVITY_IMAGES, channel_means, subsample
 from lesionlite.export.quantize.threads import pinned_threads
-from lesionlite.export.quantize.weights.bit_allocation import LEVELS, Harms, allocate, harms
+from lesionlite.export.quantize.weights.bit_allocation import BITS, Harms, allocate, harms
 from lesionlite.export.quantize.weights.int8_weights import round_to_int8
 from lesionlite.export.quantize.weights.palettes import to_palette
 from lesionlite.export.quantize.wiring import LAYERS, Hook, trace, watching
@@ -36,7 +36,8 @@ class WeightRounder:
         """
         form = deepcopy(form).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.form = form
-        self.batches = torch.from_numpy(calibration).split(BATCH)
+        self.images = torch.from_numpy(calibration)
+        self.batches = self.images.split(BATCH)
         layers: dict[str, Any] = {
             name: module for name, module in form.named_modules() if isinstance(module, LAYERS)
         }
@@ -106,15 +107,14 @@ class WeightRounder:
         made = {}
         for name, inputs in track(self._used.items(), "palettes of each layer", len(self._used)):
             weight, covariance = inputs.layer.weight.float(), inputs.covariance()
-            for bits in LEVELS:
+            for bits in BITS:
                 made[name, bits] = to_palette(weight, covariance, bits)
         return made
 
     @cached_property
     def _harms(self) -> Harms:
-        wiring = trace(self.form, self.batches[0][:1])
-        images = subsample(torch.cat(self.batches), SENSITIVITY_IMAGES)
-        return harms(wiring, self._on_palettes, images)
+        wiring = trace(self.form, self.images[:1])
+        return harms(wiring, self._on_palettes, subsample(self.images, SENSITIVITY_IMAGES))
 
     def _correct(self, rounded: nn.Module) -> None:
         """Correct the biases so that each output channel has the mean that it has in the form.
@@ -123,7 +123,7 @@ class WeightRounder:
         corrected in the order of execution: each sees its inputs as they are once those before it
         are corrected.
         """
-        images = sum(map(len, self.batches))
+        images = len(self.images)
         sums: dict[str, Tensor] = {}
         for batch, means in zip(self.batches, self.means, strict=True):
             for name, shift in _shifts(rounded, batch, means).items():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lesionlite.export.forms.mobilevitv2 import MobileForm
-from lesionlite.export.quantize.weights.bit_allocation import EXTRA, LEVELS, allocate, harms
+from lesionlite.export.quantize.weights.bit_allocation import BITS, EXTRA, allocate, harms
 from lesionlite.export.quantize.wiring import trace
 
 SIZES = {"stem": 100, "middle": 300, "large": 600}
@@ -13,9 +13,7 @@ SIZES = {"stem": 100, "middle": 300, "large": 600}
 
 def in_steps(**harm: float) -> dict[tuple[str, int], float]:
     """The harm of each tensor in 4 bits; a sixteenth for each two bits more."""
-    return {
-        (name, bits): value / 4 ** (bits - 4) for name, value in harm.items() for bits in LEVELS
-    }
+    return {(name, bits): value / 4 ** (bits - 4) for name, value in harm.items() for bits in BITS}
 
 
 def test_bits_go_where_they_prevent_most_harm() -> None:
@@ -50,7 +48,7 @@ def test_harm_is_that_of_one_tensor_alone(form: MobileForm, images: np.ndarray) 
     wiring, pixels = trace(form, torch.from_numpy(images[:1])), torch.from_numpy(images)
     exact = {name: form.get_submodule(name).weight for name in ("stem.conv", "head")}
     before = {name: weight.clone() for name, weight in exact.items()}
-    rounded = {(name, bits): weight.detach() for name, weight in exact.items() for bits in LEVELS}
+    rounded = {(name, bits): weight.detach() for name, weight in exact.items() for bits in BITS}
     rounded["head", 4] = exact["head"].detach() * 0.5
     found = harms(wiring, rounded, pixels)
     assert found.pop(("head", 4)) > 1e-4 and max(map(abs, found.values())) < 1e-6
