@@ -186,6 +186,9 @@ class PeersConfig:
     """How many of our calibration images calibrate the 8-bit defaults."""
     formats: tuple[str, ...] = ()
     """Formats to compare; by default those of the artifacts."""
+    takes: Literal["floats", "pixels"] = "floats"
+    """What the defaults take: normalized floats, and give logits; or pixels, and give
+    probabilities, as ours do."""
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work.

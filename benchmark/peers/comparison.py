@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lesionlite.benchmark.latency import Turns
-from lesionlite.benchmark.peers.defaults import DEFAULTS
+from lesionlite.benchmark.peers.defaults import DEFAULTS, Takes
 from lesionlite.benchmark.peers.limit import Limit
 from lesionlite.benchmark.peers.rounds import File, Round
 from lesionlite.export.precision import PRECISIONS
@@ -67,6 +67,7 @@ class Comparison:
         defaults: By their names in `DEFAULTS`.
         rounds: One per number of threads, ascending.
         multiply_adds: Of the network, as we write it.
+        takes: What the defaults take, as in `PeersConfig`.
         machine: Where they were measured.
         note: Of the contract.
     """
@@ -75,6 +76,7 @@ class Comparison:
     defaults: Mapping[str, File]
     rounds: tuple[Round, ...]
     multiply_adds: int
+    takes: Takes
     machine: Document
     note: str
 
@@ -143,6 +145,7 @@ class Comparison:
                 "by_threads": {str(t): _limits(limits) for t, limits in by_threads.items()},
                 "machine": self.machine,
             },
+            "takes": self.takes,
             "rows": [asdict(row) for row in self.rows()],
         }
 

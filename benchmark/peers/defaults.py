@@ -1,15 +1,15 @@
 """Each toolchain's default export of timm's model, with which our artifacts are compared.
 
 A default follows the toolchain's getting-started page, without our rewrites and without tuning. It
-takes normalized float32 [1, 3, S, S] and returns logits. It does a little less than our artifacts,
-which take pixels and return probabilities.
+takes normalized float32 [1, 3, S, S] and returns logits. Our artifacts do a little more.
+With `--takes pixels` the network is wrapped first, so that both do the same.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
@@ -22,27 +22,40 @@ if TYPE_CHECKING:
     from lesionlite.train.data.images import Pixels
 
 
+Takes = Literal["floats", "pixels"]
+
+
+def input_of(takes: Takes, side: int) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype of the input of a default."""
+    if takes == "pixels":
+        return (1, side, side, 3), "uint8"
+    return (1, 3, side, side), "float32"
+
+
 @dataclass(frozen=True)
 class DefaultSource:
     """What a default export is made from.
 
     Attributes:
-        network: timm's model, float32, evaluation mode.
+        network: timm's model, float32, evaluation mode; or `FromPixels` around it.
         contract: Has the side and the normalization.
         calibration: uint8 [N, S, S, 3], or None if there are no images.
         ours: Our float32 artifact of the same format, for a toolchain that refuses timm's graph.
+        takes: "floats", normalized [1, 3, S, S], or "pixels", uint8 [1, S, S, 3].
     """
 
     network: "nn.Module"
     contract: Contract
     calibration: "Pixels | None"
     ours: Path | None
+    takes: Takes = "floats"
 
     def example(self) -> "Tensor":
-        """An example input: float32 [1, 3, S, S]."""
+        """An example input: float32 [1, 3, S, S], or uint8 [1, S, S, 3]."""
         import torch
 
-        return torch.zeros(1, 3, self.contract.side, self.contract.side)
+        shape, dtype = input_of(self.takes, self.contract.side)
+        return torch.zeros(shape, dtype=getattr(torch, dtype))
 
     def pixels(self) -> "Pixels":
         """The calibration images, uint8 [N, S, S, 3].
@@ -55,7 +68,7 @@ class DefaultSource:
         return self.calibration
 
     def batches(self) -> "list[Tensor]":
-        """The calibration images, normalized: float32 [1, 3, S, S] each.
+        """The calibration images, each as `example` is.
 
         Raises:
             LesionliteError: There are none.
@@ -65,7 +78,10 @@ class DefaultSource:
         mean, std = (
             torch.tensor(row)[:, None, None] for row in (self.contract.mean, self.contract.std)
         )
-        images = torch.from_numpy(self.pixels()).permute(0, 3, 1, 2)
+        images = torch.from_numpy(self.pixels())
+        if self.takes == "pixels":
+            return list(images.split(1))
+        images = images.permute(0, 3, 1, 2)
         return [((image.float() / 255 - mean) / std).contiguous() for image in images.split(1)]
 
 
@@ -156,7 +172,9 @@ DEFAULTS = {
 CONVERT = f"{_HERE}:convert"
 
 
-def convert(name: str, path: str, run: str, images: str | None, ours: str | None) -> None:
+def convert(
+    name: str, path: str, run: str, images: str | None, ours: str | None, takes: Takes
+) -> None:
     """Write a default export of a run; a worker calls this.
 
     Args:
@@ -165,14 +183,19 @@ def convert(name: str, path: str, run: str, images: str | None, ours: str | None
         run: Run folder.
         images: .npy file, uint8 [N, S, S, 3], to calibrate with.
         ours: Our float32 artifact of the same format.
+        takes: As in `DefaultSource`.
     """
     import numpy as np
 
     from lesionlite.train.model import load_run
 
     network, contract = load_run(Path(run))
+    if takes == "pixels":
+        from lesionlite.benchmark.peers.from_pixels import FromPixels
+
+        network = FromPixels(network, contract).eval()
     calibration = np.load(images) if images else None
-    source = DefaultSource(network, contract, calibration, Path(ours) if ours else None)
+    source = DefaultSource(network, contract, calibration, Path(ours) if ours else None, takes)
     DEFAULTS[name].write(source, Path(path))
 
 

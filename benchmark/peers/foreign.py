@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.benchmark.subject import Timed
@@ -13,19 +14,23 @@ from lesionlite.errors import LesionliteError, first_line
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.export.quiet import quiet
 
-
-def foreign(shape: Sequence[int]) -> Opener:
-    """What opens a foreign file in a worker; `shape` as for `open_foreign`."""
-    return Opener("lesionlite.benchmark.peers.foreign:open_foreign", {"shape": list(shape)})
+Input = NDArray[Any]
 
 
-def open_foreign(path: Path, threads: int, shape: Sequence[int]) -> Timed:
+def foreign(shape: Sequence[int], dtype: str = "float32") -> Opener:
+    """What opens a foreign file in a worker; the arguments as for `open_foreign`."""
+    arguments = {"shape": list(shape), "dtype": dtype}
+    return Opener("lesionlite.benchmark.peers.foreign:open_foreign", arguments)
+
+
+def open_foreign(path: Path, threads: int, shape: Sequence[int], dtype: str = "float32") -> Timed:
     """Open a file by its suffix.
 
     Args:
         path: `.onnx`, `.tflite`, `.pt`, `.pte` or `.aimodel`.
         threads: That the runtime may use.
-        shape: Of the float32 input, for formats that do not store it (`.pt`).
+        shape: Of the input, for formats that do not store it (`.pt`).
+        dtype: Of the input, for the same.
 
     Raises:
         LesionliteError: No runtime here executes files of that suffix, or it is an artifact of ours
@@ -37,7 +42,7 @@ def open_foreign(path: Path, threads: int, shape: Sequence[int]) -> Timed:
     refuse_changed(path)
     try:
         with quiet():
-            return OPENERS[path.suffix](path, threads, tuple(shape))
+            return OPENERS[path.suffix](path, threads, noise(tuple(shape), np.dtype(dtype)))
     except Exception as error:  # each runtime has its own
         raise LesionliteError(f"{path.name} cannot be opened: {first_line(error)}") from error
 
@@ -51,7 +56,7 @@ def noise(shape: tuple[int, ...], dtype: Any) -> Any:
     return generator.random(shape).astype(dtype)
 
 
-def _onnx(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+def _onnx(path: Path, threads: int, image: Input) -> Timed:
     from lesionlite.export.writers.to_onnx import open_session
 
     session, runtime = open_session(path, threads)
@@ -61,37 +66,37 @@ def _onnx(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
     return Timed(lambda: session.run(None, feed), runtime)
 
 
-def _tflite(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+def _tflite(path: Path, threads: int, image: Input) -> Timed:
     from lesionlite.export.writers.to_tflite import open_interpreter
 
     interpreter, runtime = open_interpreter(path, threads)
     (source,) = interpreter.get_input_details()
     result = interpreter.get_output_details()[0]["index"]
-    image = noise(tuple(source["shape"]), source["dtype"])
+    given = noise(tuple(source["shape"]), source["dtype"])
 
     def query() -> object:
-        interpreter.set_tensor(source["index"], image)
+        interpreter.set_tensor(source["index"], given)
         interpreter.invoke()
         return interpreter.get_tensor(result)
 
     return Timed(query, runtime)
 
 
-def _torchscript(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+def _torchscript(path: Path, threads: int, image: Input) -> Timed:
     import torch
 
     torch.set_num_threads(threads)
     module = torch.jit.load(str(path))
-    image = torch.from_numpy(noise(shape, np.float32))
+    given = torch.from_numpy(image)
 
     def query() -> object:
         with torch.inference_mode():
-            return module(image)
+            return module(given)
 
     return Timed(query, f"torch {torch.__version__} TorchScript")
 
 
-def _executorch(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+def _executorch(path: Path, threads: int, image: Input) -> Timed:
     import torch
 
     from lesionlite.export.writers.to_executorch import size_pool
@@ -99,22 +104,20 @@ def _executorch(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
     runtime: Any = import_module("executorch.runtime")
     size_pool(threads)
     method = runtime.Runtime.get().load_program(path).load_method("forward")
-    sizes = tuple(method.metadata.input_tensor_meta(0).sizes())
-    image = torch.from_numpy(noise(sizes, np.float32))
+    given = torch.from_numpy(image)
     from importlib.metadata import version
 
-    return Timed(lambda: method.execute([image]), f"executorch {version('executorch')}")
+    return Timed(lambda: method.execute([given]), f"executorch {version('executorch')}")
 
 
-def _coreai(path: Path, threads: int, shape: tuple[int, ...]) -> Timed:
+def _coreai(path: Path, threads: int, image: Input) -> Timed:
     from lesionlite.export.writers.to_coreai import open_program
 
     run, runtime = open_program(path)
-    image = noise(shape, np.float32)
     return Timed(lambda: run(image), runtime)
 
 
-OPENERS: dict[str, Callable[[Path, int, tuple[int, ...]], Timed]] = {
+OPENERS: dict[str, Callable[[Path, int, Input], Timed]] = {
     ".onnx": _onnx,
     ".tflite": _tflite,
     ".pt": _torchscript,

@@ -10,6 +10,11 @@ from lesionlite.outputs import writing_into
 from lesionlite.tables import markdown_lines, number, terminal_table
 from lesionlite.verdicts import PEERS_JSON, PEERS_MD
 
+TAKES = {
+    "floats": "Ours take pixels and give probabilities; the defaults take normalized floats and "
+    "give logits.",
+    "pixels": "Ours and the defaults take pixels and give probabilities.",
+}
 BUSY = 1.3  # above this `Limit.unrest`, another program used the processor
 
 
@@ -128,7 +133,6 @@ def markdown(document: Document) -> str:
         f"{here['processor']} ({here['cores']} cores, {here['system']}). Times are medians of the "
         "bursts' medians; ratio and quartiles are over the rounds of bursts; /limit is ours over "
         "the network's multiply-adds (w8a8: as if all were in 8 bits) at the fastest "
-        "matrix-multiply rate of the same run. Ours take pixels and give probabilities; the "
-        "defaults take normalized floats and give logits.",
+        f"matrix-multiply rate of the same run. {TAKES[document['takes']]}",
     ]
     return "\n".join(lines) + "\n"

@@ -69,7 +69,7 @@ def time_round(
         LesionliteError: No matrix product can be measured.
     """
     openers = {file.path: OURS for file in ours if file.timed}
-    openers |= {file.path: foreign(query.shape) for file in defaults if file.timed}
+    openers |= {file.path: foreign(query.shape, query.dtype) for file in defaults if file.timed}
     openers |= {Path(name): KERNEL for name in KERNELS}
     with ExitStack() as stack:
         candidates = {
@@ -97,12 +97,14 @@ class Query:
 
     Attributes:
         images: .npy file, uint8 [1, S, S, 3], for our files.
-        shape: Of the defaults' float32 input, [1, 3, S, S].
+        shape: Of the defaults' input.
+        dtype: Of the defaults' input.
         multiply_adds: Of the network, for the limit.
     """
 
     images: Path
     shape: tuple[int, ...]
+    dtype: str
     multiply_adds: int
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.benchmark.config import PeersConfig
 from lesionlite.benchmark.peers.comparison import Comparison
-from lesionlite.benchmark.peers.defaults import CONVERT, DEFAULTS, Default
+from lesionlite.benchmark.peers.defaults import CONVERT, DEFAULTS, Default, Takes, input_of
 from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.benchmark.peers.limit import network_multiply_adds
 from lesionlite.benchmark.peers.rounds import File, Query, counts, time_round
@@ -82,15 +82,16 @@ def _peers(
         if files:
             images = scratch / "calibration.npy"
             np.save(images, load_inputs(files, contract, "reading calibration images"))
-        defaults = _convert_all(selected, ours, run, images, out / PEERS_FOLDER)
-        query = Query(scratch / "image.npy", (1, 3, contract.side, contract.side), products)
+        defaults = _convert_all(selected, ours, run, images, config.takes, out / PEERS_FOLDER)
+        given = input_of(config.takes, contract.side)
+        query = Query(scratch / "image.npy", *given, products)
         np.save(query.images, noise((1, contract.side, contract.side, 3), np.uint8))
         rounds = tuple(
             time_round(threads, list(ours.values()), list(defaults.values()), query, config)
             for threads in sorted(set(config.threads))
         )
     here = machine(max(config.threads))
-    return Comparison(ours, defaults, rounds, products, here, contract.note)
+    return Comparison(ours, defaults, rounds, products, config.takes, here, contract.note)
 
 
 def _ours(artifacts: Path, run: Path, config: PeersConfig) -> Ours:
@@ -153,7 +154,12 @@ def _calibration_files(
 
 
 def _convert_all(
-    selected: list[Default], ours: Ours, run: Path, images: Path | None, folder: Path
+    selected: list[Default],
+    ours: Ours,
+    run: Path,
+    images: Path | None,
+    takes: Takes,
+    folder: Path,
 ) -> dict[str, File]:
     """Write every default export in a process of its own; an error becomes the file's reason."""
     made = {}
@@ -161,14 +167,19 @@ def _convert_all(
         task = bar.add_task("default exports", total=len(selected), note="")
         for row in selected:
             bar.update(task, note=row.name)
-            made[row.name] = _convert(row, ours, run, images, folder)
+            made[row.name] = _convert(row, ours, run, images, takes, folder)
             bar.advance(task)
         bar.update(task, note="")
     return made
 
 
 def _convert(
-    row: Default, ours: Mapping[tuple[str, str], File], run: Path, images: Path | None, folder: Path
+    row: Default,
+    ours: Mapping[tuple[str, str], File],
+    run: Path,
+    images: Path | None,
+    takes: Takes,
+    folder: Path,
 ) -> File:
     path = folder / f"{row.name}{row.suffix}"
     if find_spec(row.package) is None:
@@ -183,6 +194,7 @@ def _convert(
                 run=run,
                 images=images,
                 ours=own and own.path,
+                takes=takes,
             )
     except CandidateFailed as error:
         return File(path, None, reason=f"refused: {first_line(error)}")

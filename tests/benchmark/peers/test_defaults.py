@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
-from lesionlite.benchmark.peers.defaults import DEFAULTS, DefaultSource
+from lesionlite.benchmark.peers.defaults import DEFAULTS, DefaultSource, convert, input_of
 from lesionlite.benchmark.peers.foreign import OPENERS, foreign, noise, open_foreign
 from lesionlite.errors import LesionliteError
+from lesionlite.export.execute.predictor import load
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.train.model import load_run
@@ -49,6 +50,29 @@ def test_a_default_is_timms_function_and_a_worker_times_it(
         assert worker.native and len(worker.burst(tmp_path, 0.0)) == 1
         with pytest.raises(CandidateFailed, match="no contract"):
             worker.predict(tmp_path, tmp_path, np.zeros(1, np.int64), lambda: None)
+
+
+@pytest.mark.parametrize("name", ["torchscript-fp32-jit.freeze", "onnx-fp32-torch.onnx"])
+def test_a_default_that_takes_pixels_has_the_input_and_the_output_of_ours(
+    run: Path, tmp_path: Path, name: str
+) -> None:
+    row = DEFAULTS[name]
+    _, contract = load_run(run)
+    path = tmp_path / f"x{row.suffix}"
+    convert(name, str(path), str(run), None, None, "pixels")
+    shape, dtype = input_of("pixels", contract.side)
+    answer: Any = open_foreign(path, 2, shape, dtype).query()
+    answer = answer[0] if isinstance(answer, list) else answer
+    expected = load(run).predict_inputs(noise(shape, np.dtype(dtype)), 1, "")
+    assert np.abs(np.asarray(answer) - expected).max() < 1e-4
+
+
+def test_a_default_is_calibrated_with_what_it_takes(run: Path) -> None:
+    network, contract = load_run(run)
+    pixels = noise((2, contract.side, contract.side, 3), np.uint8)
+    source = DefaultSource(network, contract, pixels, None, "pixels")
+    assert torch.equal(torch.cat(source.batches()), torch.from_numpy(pixels))
+    assert source.example().shape == source.batches()[0].shape
 
 
 def test_without_images_eight_bits_are_refused(run: Path, tmp_path: Path) -> None:

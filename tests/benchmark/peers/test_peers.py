@@ -59,7 +59,7 @@ def row_of(document: dict[str, Any], format: str, precision: str) -> dict[str, A
 
 def test_ours_and_the_defaults_are_timed_side_by_side(compared: tuple[Any, Path]) -> None:
     document = compared[0].document()
-    assert set(document) == {"limit", "rows"}
+    assert set(document) == {"limit", "takes", "rows"}
     for precision in ("fp32", "w8a8"):
         row = row_of(document, "onnx", precision)
         assert set(row) >= KEYS and row["threads"] == 2 and row["reason"] == ""
@@ -156,6 +156,7 @@ def comparison_of(ours: File, default: File, turns: dict[Path, Turns]) -> Compar
         {"onnx-fp32-torch.onnx": default},
         (Round(1, turns, limits), Round(2, turns, limits)),
         2_000_000,
+        "floats",
         {"processor": "p", "cores": 2, "system": "s", "python": "3", "threads": 2},
         "",
     )
@@ -187,6 +188,13 @@ def test_a_refused_or_crashed_default_leaves_its_figures_blank_and_says_why() ->
     turns[crashed.path] = Turns((), (), "the process of b.onnx ended with -11: ")
     row = comparison_of(ours, crashed, turns).document()["rows"][0]
     assert row["ratio"] is None and "ended with -11" in row["reason"]
+
+
+def test_the_page_says_what_the_defaults_take() -> None:
+    comparison = comparison_of(File(Path("a.onnx"), 10), File(Path("b.onnx"), 20), {})
+    assert "take normalized floats" in markdown(comparison.document())
+    pixels = replace(comparison, takes="pixels").document()
+    assert pixels["takes"] == "pixels" and "the defaults take pixels" in markdown(pixels)
 
 
 def test_a_busy_machine_is_told() -> None:
@@ -226,7 +234,7 @@ def test_a_file_that_cannot_be_opened_is_noted(
         "limit",
         lambda products, rows: Limit(1.0, 1.0, rows[0][0]) if rows else Limit(0.0, 0.0, "none"),
     )
-    query = rounds.Query(tmp_path / "none.npy", (1, 3, 8, 8), 1)
+    query = rounds.Query(tmp_path / "none.npy", (1, 3, 8, 8), "float32", 1)
     found = rounds.time_round(1, [], [File(broken, 8)], query, QUICK)
     assert found.turns[broken].bursts == () and "broken.onnx" in found.turns[broken].error
     assert found.limits["fp32"].kernel.startswith("ORT MatMul")
