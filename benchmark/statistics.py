@@ -9,6 +9,7 @@ from lesionlite.metrics import Floats, class_counts, weighted_f1_of_counts
 
 Indices = NDArray[np.int64]
 RESAMPLES, SEED = 10_000, 0
+UNSEEN = 0.5  # images added that became wrong, and as many that became right
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ def f1_change_interval(truth: Indices, answers: Indices, reference: Indices) -> 
     score depends only on how often each triple (truth, answer, reference answer) occurs, so the
     counts of triples are drawn instead of images. This is equivalent and faster.
 
+    A bootstrap never draws what it has not seen. Where few answers changed, its interval is too
+    narrow, and it is empty where none changed. So half an image is added that became wrong, and
+    half an image that became right, as Agresti and Min (2005) add to each cell of a 2 x 2 table.
+
     Args:
         truth: Class indices [N].
         answers: Of the model in question, [N].
@@ -34,12 +39,38 @@ def f1_change_interval(truth: Indices, answers: Indices, reference: Indices) -> 
     triples, counts = np.unique(
         np.stack([truth, answers, reference], axis=1), axis=0, return_counts=True
     )
+    unseen, shares = _unseen_changes(truth, np.concatenate([answers, reference]))
+    triples, weights = np.concatenate([triples, unseen]), np.concatenate([counts, shares])
     rng = np.random.default_rng(SEED)
-    drawn = rng.multinomial(len(truth), counts / len(truth), RESAMPLES).astype(np.float64)
+    drawn = rng.multinomial(len(truth), weights / weights.sum(), RESAMPLES).astype(np.float64)
     change = _weighted_f1(drawn, triples[:, 0], triples[:, 1])
     change -= _weighted_f1(drawn, triples[:, 0], triples[:, 2])
     low, high = np.percentile(change, [2.5, 97.5])
     return Interval(float(low), float(high))
+
+
+def _unseen_changes(truth: Indices, answers: Indices) -> tuple[Indices, Floats]:
+    """Triples of images that became wrong and that became right, and how many there are of each.
+
+    Each class has its share of half an image. The wrong answer is the one that images of the class
+    get most often; where there is none, the most frequent other class.
+
+    Args:
+        truth: Class indices [N].
+        answers: Of both models, [2 N].
+    """
+    classes, images = np.unique(truth, return_counts=True)
+    both = np.concatenate([truth, truth])
+    triples, shares = [], []
+    for label, share in zip(classes.tolist(), UNSEEN * images / len(truth), strict=True):
+        wrong = answers[(both == label) & (answers != label)]
+        others = wrong if len(wrong) else np.concatenate([both, answers])
+        others = others[others != label]
+        if len(others):
+            other = int(np.bincount(others).argmax())
+            triples += [(label, other, label), (label, label, other)]
+            shares += [share, share]
+    return np.array(triples, np.int64).reshape(-1, 3), np.array(shares)
 
 
 def _weighted_f1(counts: NDArray[np.float64], truth: Indices, answers: Indices) -> Floats:

@@ -265,7 +265,9 @@ def _gate(config: BenchmarkConfig) -> str:
     )
     return (
         f"Gate: tolerated loss of weighted F1 ({what}), least share of answers that stay, "
-        f"tolerated mean |Δp|: {'; '.join(each)}.{recalls}"
+        f"tolerated mean |Δp|: {'; '.join(each)}. The recall of a class may fall by the tolerated "
+        "loss and what chance explains: by less, the more images it has; one answer may always "
+        f"change.{recalls}"
     )
 
 

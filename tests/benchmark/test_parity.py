@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from lesionlite.benchmark.config import BenchmarkConfig
-from lesionlite.benchmark.parity import MOST_CHANGED, Parity, compare, judge, not_finite, too_few
+from lesionlite.benchmark.parity import (
+    MOST_CHANGED,
+    Parity,
+    compare,
+    judge,
+    not_finite,
+    recall_floor,
+    too_few,
+)
 from lesionlite.benchmark.statistics import Interval
 from lesionlite.errors import LesionliteError
 from lesionlite.export.precision import PRECISIONS
@@ -63,6 +71,28 @@ def test_the_gate_judges_a_class_where_asked(six_wrong: Parity) -> None:
     assert judged(six_wrong, max_f1_loss=1.0, min_recall=("b=-0.03",))[0]
     reason = judged(six_wrong, max_f1_loss=1.0, min_recall=("a=-0.03", "b=-0.01"))[1]
     assert reason == "recall of b changed by -0.0200, below -0.0100"
+
+
+def test_each_class_has_a_floor_that_is_wide_for_few_images() -> None:
+    config = BenchmarkConfig()
+    floors = [recall_floor(n, PRECISIONS["w8a8"], config) for n in (5, 28, 100, 800)]
+    assert floors == pytest.approx([-0.2374, -0.0817, -0.0435, -0.0207], abs=1e-4)
+    assert recall_floor(10, PRECISIONS["fp32"], config) == -1 / 10  # one answer
+    assert recall_floor(100, PRECISIONS["w8a8"], BenchmarkConfig(max_f1_loss=1)) < -1
+
+
+def test_a_rare_class_that_is_lost_fails_where_weighted_f1_and_agreement_pass() -> None:
+    truth = np.array([0] * 900 + [1] * 70 + [2] * 30)
+    names = tuple(f"{i}.png" for i in range(1000))
+
+    def lost(images: int) -> tuple[bool, str]:
+        after = truth.copy()
+        after[970 : 970 + images] = 0
+        parity = compare(probabilities(after), probabilities(truth), truth, LABELS, names)
+        return judged(parity, max_mean_dp=1.0)
+
+    assert lost(2) == (True, "")
+    assert lost(3) == (False, "recall of c changed by -0.1000, below -0.0787 for 30 images")
 
 
 def test_the_gate_judges_confidence(six_wrong: Parity) -> None:

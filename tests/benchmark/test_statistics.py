@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from lesionlite.benchmark import statistics
 from lesionlite.benchmark.statistics import f1_change_interval, mcnemar
 
 
@@ -28,23 +29,48 @@ def test_the_interval_is_that_of_resampled_images() -> None:
     assert interval == f1_change_interval(truth, mine, theirs)  # seeded
 
 
-def test_equal_answers_leave_no_doubt() -> None:
-    truth, mine = answers(0, 0.35)
+@pytest.mark.parametrize("images", [100, 300, 1000])
+def test_equal_answers_leave_the_doubt_that_few_images_leave(images: int) -> None:
+    truth, mine = answers(0, 0.35, images)
     interval = f1_change_interval(truth, mine, mine)
+    # "Rule of three": if none of N changed, then with 95 % confidence at most 3 in N change.
+    assert 1 / images < -interval.low < 4 / images and 1 / images < interval.high < 4 / images
+
+
+def test_one_class_can_only_be_answered_rightly() -> None:
+    one = np.zeros(20, np.int64)
+    interval = f1_change_interval(one, one, one)
     assert interval.low == interval.high == 0
 
 
-@pytest.mark.slow
-def test_the_interval_covers_the_true_change_as_often_as_it_says() -> None:
-    truth, mine = answers(0, 0.30, images=200_000)
-    _, theirs = answers(0, 0.27, images=200_000)
+def coverage(images: int, changed: float) -> float:
+    """How often the interval of drawn images holds the change of all images."""
+    everyone = 200_000
+    truth, theirs = answers(0, 0.30, everyone)
+    rng = np.random.default_rng(1)
+    mine = np.where(rng.random(everyone) < changed, rng.integers(0, 5, everyone), theirs)
     wanted = f1_score(truth, mine, average="weighted") - f1_score(truth, theirs, average="weighted")
     hits = []
-    for start in range(0, 200_000, 1000):
-        part = slice(start, start + 1000)
-        interval = f1_change_interval(truth[part], mine[part], theirs[part])
+    for _ in range(200):
+        drawn = rng.integers(0, everyone, images)
+        interval = f1_change_interval(truth[drawn], mine[drawn], theirs[drawn])
         hits.append(interval.low <= wanted <= interval.high)
-    assert 0.90 <= np.mean(hits) <= 0.99
+    return float(np.mean(hits))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "images, changed", [(100, 0.003), (100, 0.03), (280, 0.01), (1400, 0.003), (1400, 0.1)]
+)
+def test_the_interval_covers_the_true_change_as_often_as_it_says(
+    images: int, changed: float
+) -> None:
+    assert coverage(images, changed) >= 0.92  # nominal 0.95, less two standard errors
+
+
+def test_a_bootstrap_of_seen_changes_alone_would_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "UNSEEN", 0.0)
+    assert coverage(100, 0.01) < 0.8
 
 
 def test_mcnemar_is_the_binomial_test_of_what_changed() -> None:
