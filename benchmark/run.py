@@ -174,6 +174,7 @@ def _benchmark(
             rows=tuple(results),
             labels=contract.labels,
             config=config,
+            split=split.name,
             note=contract.note,
             disclaimer=contract.disclaimer,
             unsettled=tuple(name for name, c in timed.items() if not c.settled),

@@ -144,11 +144,16 @@ class Evaluate:
         """Evaluate, and print the scores."""
         from lesionlite.export.execute.evaluate import evaluate
         from lesionlite.metrics import score_table
+        from lesionlite.train.data.splits import TOO_GOOD
 
         read = self.model, self.folder
         scores, predictor = evaluate(*read, self.threads, self.skip_bad, self.out)
         note = predictor.contract.note
-        say(score_table(scores, f"{self.model} on {scores.images} images, {predictor.runtime}"))
+        kind = f"{scores.split} " if scores.split else ""
+        title = f"{self.model} on {scores.images} {kind}images, {predictor.runtime}"
+        say(score_table(scores, title))
+        if scores.split in TOO_GOOD:
+            say(TOO_GOOD[scores.split])
         if note:
             say(f"Note: {note}.")
         if self.out is not None:

@@ -57,6 +57,7 @@ class Scores:
         reliability: accuracy by confidence.
         domains: scores of each domain's images by name of the domain. If domains are easy to tell
             apart (dermoscopy, photographs), the score of all images is too optimistic.
+        split: "train", "val" or "test" if the images are part of a data folder, else "".
     """
 
     images: int
@@ -69,6 +70,7 @@ class Scores:
     calibration_error: float
     reliability: tuple[Bin, ...]
     domains: "dict[str, Scores]"
+    split: str = ""
 
 
 def weighted_f1(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> float:

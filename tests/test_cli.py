@@ -209,6 +209,17 @@ def test_evaluate_takes_a_subset_of_the_classes(
     assert "does not know: Zebra" in sentence(capsys, "evaluate", model, tmp_path / "some")
 
 
+def test_evaluate_names_the_split_and_says_when_its_scores_are_too_good(
+    run: Path, drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, split in ((drawn, "test"), (drawn / "val", "val"), (drawn / "train", "train")):
+        assert cli.main(["evaluate", str(run), str(folder), "--json"]) == 0
+        captured = capsys.readouterr()
+        words = " ".join(captured.err.split())
+        assert json.loads(captured.out)["split"] == split and f"{split} images" in words
+        assert ("too good" in words) == (split != "test")
+
+
 def test_predict_says_what_is_wrong(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 """Score a network on labelled images, and write the scores beside it."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +92,7 @@ def evaluate_run(run: Path, split: Split, domains: Domains, read: Read = read_pi
     logits = all_logits(network, read(split, contract), contract, description="testing")
     probabilities = softmax(calibrated(logits, contract), axis=1)
     scores = score(probabilities, np.asarray(split.targets), contract.labels, domains)
+    scores = replace(scores, split=split.name)
     for missing in write_scores(run, scores, contract.note):
         say(missing)
     return scores

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any
 
-from lesionlite.benchmark.report.text import failures, verdict
+from lesionlite.benchmark.report.text import caveats, failures, images, verdict, warnings
 from lesionlite.benchmark.targets.show import LEGEND, cells, sentences
 from lesionlite.export.precision import PRECISIONS
 
@@ -43,6 +43,9 @@ def html(document: Document) -> str:
         report=document,
         verdict=verdict(document),
         failures=failures(document),
+        images=images(document),
+        warnings=warnings(document),
+        caveats=caveats(document),
         targets=_targets(document["targets"]),
         formats=list(dict.fromkeys(row["format"] for row in document["rows"])),
         precisions=[p for p in PRECISIONS if p in {row["precision"] for row in document["rows"]}],

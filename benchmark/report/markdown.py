@@ -12,6 +12,7 @@ from lesionlite.benchmark.report.text import (
     elsewhere_sentences,
     failures,
     resize_sentences,
+    warnings,
 )
 from lesionlite.benchmark.targets.show import markdown as target_lines
 from lesionlite.tables import markdown_lines
@@ -80,7 +81,7 @@ def markdown(document: Document) -> str:
         "",
         f"**{'passed' if document['passed'] else 'NOT passed'}** — {caption(document)}",
         "",
-        *([document["too_few_images"], ""] if document["too_few_images"] else []),
+        *(line for sentence in warnings(document) for line in (sentence, "")),
         *_table(rows, VERDICT, words=2),
         *(f"- {sentence}" for sentence in failures(document)),
         *([""] if failures(document) else []),

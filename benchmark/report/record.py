@@ -26,6 +26,7 @@ from lesionlite.export.toolchains import versions
 from lesionlite.files import write_json, write_text
 from lesionlite.metrics import score
 from lesionlite.outputs import refuse_foreign, writing_into
+from lesionlite.train.data.splits import TOO_GOOD
 from lesionlite.verdicts import REPORT_CSV, REPORT_HTML, REPORT_JSON, REPORT_MD, REPORTS
 
 Document = dict[str, Any]
@@ -85,6 +86,7 @@ class Report:
     elsewhere: tuple[CrossRuntimeCheck, ...] = ()
     phone: tuple[PhoneRow, ...] = ()
     against: Document | None = None  # what `compare_reports` found
+    split: str = ""  # of a data folder, whose images these are
     targets: Document | None = None  # which targets take which files, as targets.json has it
 
     @property
@@ -114,6 +116,8 @@ class Report:
             "machine": machine(self.config.threads),
             "versions": versions(),
             "method": self._method(),
+            "split": self.split,
+            "too_good": TOO_GOOD.get(self.split, ""),
             "too_few_images": self._too_few(),
             "caveats": self._caveats(),
             "resize_drift": self._drift(),
@@ -150,7 +154,7 @@ class Report:
 
     def _caveats(self) -> list[str]:
         """What the results do not prove."""
-        words = [self._too_few()] if self._too_few() else []
+        words = [w for w in (TOO_GOOD.get(self.split, ""), self._too_few()) if w]
         for name, runtime in dict.fromkeys(
             (r.format, r.runtime) for r in self.rows if not r.native
         ):

@@ -21,13 +21,24 @@ TERMINAL: Columns = {
 
 
 def caption(document: Document) -> str:
-    """The reference, its score, the number of images and the note of the data, in one line."""
+    """The reference, its score, the images and the note of the data, in one line."""
     reference, note = document["reference"], document["note"]
     return (
         f"PyTorch (timm, float32): weighted F1 {reference['weighted_f1']:.4f} on "
-        f"{reference['images']} images, {reference['latency_ms']['p50']:.1f} ms."
+        f"{images(document)}, {reference['latency_ms']['p50']:.1f} ms."
         + (f" {note.capitalize()}." if note else "")
     )
+
+
+def images(document: Document) -> str:
+    """How many images there are, and of which split."""
+    kind = f"{document['split']} " if document["split"] else ""
+    return f"{document['reference']['images']} {kind}images"
+
+
+def warnings(document: Document) -> list[str]:
+    """The caveats that are shown at the top."""
+    return [words for words in (document["too_good"], document["too_few_images"]) if words]
 
 
 def verdict(document: Document) -> str:
@@ -57,8 +68,8 @@ def failures(document: Document) -> list[str]:
 
 def show(document: Document) -> None:
     """Print the report in 80 columns; the files contain more."""
-    if document["too_few_images"]:
-        say(document["too_few_images"])
+    for sentence in warnings(document):
+        say(sentence)
     say(caption(document))
     rows = [cells(flat(row), TERMINAL) for row in document["rows"]]
     say(terminal_table(tuple(TERMINAL), rows, words=2))
@@ -84,8 +95,8 @@ def _sentences(document: Document) -> list[str]:
 
 
 def caveats(document: Document) -> list[str]:
-    """The caveats, without the one that is shown at the top."""
-    return [words for words in document["caveats"] if words != document["too_few_images"]]
+    """The caveats, without those that are shown at the top."""
+    return [words for words in document["caveats"] if words not in warnings(document)]
 
 
 def elsewhere_sentences(document: Document) -> list[str]:

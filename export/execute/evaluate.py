@@ -1,5 +1,6 @@
 """Score a run or an artifact on a folder of class folders; no other file is needed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,4 +57,5 @@ def evaluate(
     inputs = decode(split.files, predictor.contract)
     probabilities = predictor.predict_inputs(inputs, len(split), "predicting")
     truth = np.asarray(split.targets)
-    return score(probabilities, truth, predictor.contract.labels, domains), predictor
+    scores = score(probabilities, truth, predictor.contract.labels, domains)
+    return replace(scores, split=split.name), predictor

@@ -226,6 +226,21 @@ def test_too_few_images_are_told_at_the_top(capsys: pytest.CaptureFixture[str]) 
     assert enough["too_few_images"] == "" and verdict(enough) == "Every artifact passes"
 
 
+def test_scores_of_validation_images_are_called_too_good_at_the_top(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    honest = replace(made_up(), config=ENOUGH, split="test").document()
+    assert honest["too_good"] == "" and "200 test images" in markdown(honest)
+    document = replace(made_up(), config=ENOUGH, split="val").document()
+    said = document["too_good"]
+    assert "which also chose the epoch" in said and document["caveats"][0] == said
+    text, page = markdown(document), html(document)
+    assert text.count(said) == page.count(said) == 1 and "200 val images" in text
+    assert text.index(said) < text.index("|---") and page.index(said) < page.index("</header>")
+    show(document)
+    assert " ".join(capsys.readouterr().out.split()).startswith(said)
+
+
 def test_answers_that_are_not_finite_are_a_failure_that_nothing_excuses() -> None:
     bad = Result("a-fp16.onnx", "onnx", "fp16", 9, "r 1", "fail", "3 of 9 answers are not finite")
     config = BenchmarkConfig(allow_unverified=("a-fp16.onnx",))

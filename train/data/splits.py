@@ -15,6 +15,13 @@ from lesionlite.layout import DATASET
 from lesionlite.train.data.folders import class_name, find_classes, find_images, sentences
 from lesionlite.train.data.images import find_bad
 
+SPLITS = ("train", "val", "test")
+TOO_GOOD = {
+    "train": "These images trained the network, so the scores are too good. Judge by test images.",
+    "val": "These are validation images, which also chose the epoch and the temperature, so the "
+    "scores are too good. A folder test/ beside train/ and val/ gives honest ones.",
+}
+"""What must be said of the scores of a split."""
 Domains = dict[str, list[str]]
 """The classes of each domain, e.g. of dermoscopy and of photographs."""
 
@@ -37,12 +44,14 @@ class Split:
         targets: index of each image's class in `labels`.
         labels: classes.
         left_out: sentences about files in the folder that were left out.
+        name: "train", "val" or "test" if it is part of a data folder, else "".
     """
 
     files: tuple[Path, ...]
     targets: tuple[int, ...]
     labels: tuple[str, ...]
     left_out: tuple[str, ...] = ()
+    name: str = ""
 
     def __len__(self) -> int:
         return len(self.files)
@@ -102,7 +111,14 @@ def read_split(folder: Path, labels: Sequence[str] | None = None) -> Split:
             f"{folder} holds no images; it needs one folder per class with image files in it"
             + "".join(f" ({sentence})" for sentence in said[:1])
         )
-    return Split(tuple(files), tuple(targets), known, said)
+    return Split(tuple(files), tuple(targets), known, said, _name(folder))
+
+
+def _name(folder: Path) -> str:
+    """The name of a split, of its folder in a data folder."""
+    folder = folder.resolve()
+    beside_train = folder.name in SPLITS and (folder.parent / "train").is_dir()
+    return folder.name if beside_train else ""
 
 
 @dataclass(frozen=True)

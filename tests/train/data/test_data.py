@@ -8,7 +8,7 @@ from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.train.data.decoding import open_image
 from lesionlite.train.data.images import find_bad, load_inputs, to_input
-from lesionlite.train.data.splits import drop_bad, read_dataset, read_split
+from lesionlite.train.data.splits import drop_bad, judging_split, read_dataset, read_split
 
 
 def make(folder: Path, *names: str, images: int = 2) -> Path:
@@ -30,6 +30,18 @@ def test_labels_are_the_sorted_folders_and_an_empty_one_counts(tmp_path: Path) -
 def test_a_subset_of_the_classes_keeps_the_models_order(tmp_path: Path) -> None:
     split = read_split(make(tmp_path, "b"), labels=("c", "b", "a"))
     assert set(split.targets) == {1}
+
+
+def test_a_split_has_a_name_in_a_data_folder_only(tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        make(tmp_path / "data" / name, "a", "b")
+    labels = ("a", "b")
+    assert [split.name for split in read_dataset(tmp_path / "data").splits()] == ["train", "val"]
+    assert judging_split(tmp_path / "data", labels).name == "val"
+    assert judging_split(tmp_path / "data" / "train", labels).name == "train"
+    make(tmp_path / "data" / "test", "a")
+    assert judging_split(tmp_path / "data", labels).name == "test"
+    assert judging_split(make(tmp_path / "val", "a"), labels).name == ""
 
 
 @pytest.mark.parametrize(
