@@ -1,4 +1,4 @@
-"""Decode image files to upright 8-bit RGB."""
+"""Decode image files to upright 8-bit sRGB."""
 
 import os
 import re
@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lesionlite.errors import LesionliteError
+from lesionlite.train.data.color import to_srgb
 from lesionlite.train.data.folders import refuse_unreadable_name
 
 BITS, PHOTOMETRIC, ORIENTATION, SAMPLE_FORMAT = 258, 262, 274, 339  # tags of TIFF and EXIF
@@ -34,10 +35,10 @@ EXIF_HEAD = re.compile(
 
 
 def open_image(file: Path) -> Image.Image:
-    """Decode an image to 8-bit RGB, turned upright according to its EXIF orientation.
+    """Decode an image to 8-bit sRGB, turned upright according to its EXIF orientation.
 
-    16-bit grey keeps its upper 8 bits, as Pillow does for 16-bit RGB. Invalid EXIF is ignored. Of
-    several frames or pages, the first one is read.
+    16-bit grey keeps its upper 8 bits, as Pillow does for 16-bit RGB. An ICC profile is applied.
+    Invalid EXIF is ignored. Of several frames or pages, the first one is read.
 
     Raises:
         LesionliteError: the file is missing, not a regular file, damaged, or no image; or nothing
@@ -133,7 +134,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _rgb(image: Image.Image, file: Path) -> Image.Image:
-    """Convert to 8-bit RGB.
+    """Convert to 8-bit RGB, in sRGB.
 
     Raises:
         LesionliteError: the range of the values is unknown.
@@ -150,6 +151,8 @@ def _rgb(image: Image.Image, file: Path) -> Image.Image:
             "8 or 16 bits for each channel, without sign"
         )
     if not whole:
-        return image.convert("RGB")
+        return to_srgb(image)
     grey = (np.asarray(image) >> (bits - 8)).astype(np.uint8)  # Pillow would clip at 255
-    return Image.fromarray(255 - grey if white_is_zero else grey).convert("RGB")
+    reduced = Image.fromarray(255 - grey if white_is_zero else grey)
+    reduced.info = image.info
+    return to_srgb(reduced)
