@@ -12,18 +12,27 @@ from torch.utils.data import Dataset as TorchDataset
 
 from lesionlite.contract import Contract
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.data.cache import cached_pixels
+from lesionlite.train.data.cache import cached_pixels, enlarged
 from lesionlite.train.data.decoding import open_image
+from lesionlite.train.data.images import to_input
 from lesionlite.train.data.splits import Split
 from lesionlite.train.imbalance import SAMPLING, sampling_weights
 from lesionlite.train.networks import declare_torchvision_operators
 from lesionlite.train.ranks import SINGLE, Ranks, first_on_machine
 
+AUGMENTATION = 1  # sets its seeds apart from those of the network
 Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]
 
 
+Draw = tuple[int, int]
+"""Index of an image in the split, and the seed of its augmentation."""
+
+
 class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
-    """Augmented images: uint8 [3, S, S], class index, and index in the split."""
+    """Augmented images: uint8 [3, S, S], class index, and index in the split.
+
+    They depend on the draw alone: not on the process that makes them, nor on those made before.
+    """
 
     def __init__(
         self, split: Split, contract: Contract, config: TrainConfig, ranks: Ranks = SINGLE
@@ -34,7 +43,7 @@ class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
         self.split = split
         jitter = dict.fromkeys(("brightness", "contrast", "saturation"), config.jitter)
         bilinear = v2.InterpolationMode.BILINEAR
-        self.pixels = None
+        self.pixels, self.large = None, enlarged(contract)
         if config.cache:
             self.pixels = first_on_machine(ranks, lambda: cached_pixels(split.files, contract))
         self.transform = v2.Compose(
@@ -46,26 +55,29 @@ class TrainingImages(TorchDataset[tuple[Tensor, int, int]]):
                 v2.ColorJitter(**jitter),
             ]
         )
-        self.to_tensor = v2.PILToTensor()
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int]:
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, int, int]:
+        index, seed = draw
         if self.pixels is None:
-            image = self.to_tensor(open_image(self.split.files[index]))
+            pixels = to_input(open_image(self.split.files[index]), self.large)
         else:
-            image = torch.from_numpy(self.pixels[index].copy()).permute(2, 0, 1)
-        return self.transform(image), self.split.targets[index], index
+            pixels = self.pixels[index].copy()
+        with torch.random.fork_rng(devices=[]):  # dropout's numbers stay as they were
+            torch.default_generator.manual_seed(seed)
+            image = self.transform(torch.from_numpy(pixels).permute(2, 0, 1))
+        return image, self.split.targets[index], index
 
 
-class EpochSampler(torch.utils.data.Sampler[int]):
+class EpochSampler(torch.utils.data.Sampler[Draw]):
     """Samples an epoch's images with replacement, rare classes more often if `weigh` is set.
 
-    The samples depend only on the seed and the number of the epoch, so that a resumed run samples
-    the same images as an uninterrupted one. With several processes, all draw the same list and
-    each takes its share: each step then has the images that one process would have used. A
-    remainder that does not divide evenly is dropped.
+    The samples and the seeds of their augmentation depend only on the seed and the number of the
+    epoch, so that a resumed run samples the same images as an uninterrupted one. With several
+    processes, all draw the same list and each takes its share: each step then has the images that
+    one process would have used. A remainder that does not divide evenly is dropped.
     """
 
     def __init__(
@@ -94,12 +106,14 @@ class EpochSampler(torch.utils.data.Sampler[int]):
     def __len__(self) -> int:
         return self.draws // self.ranks.world
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[Draw]:
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, self.epoch))
         draws = torch.multinomial(
             self.weights, self.draws, replacement=True, generator=generator
         ).tolist()
-        yield from self.ranks.share(draws)[: len(self)]
+        sequence = np.random.SeedSequence([self.seed, self.epoch], spawn_key=(AUGMENTATION,))
+        seeds = sequence.generate_state(self.draws).tolist()
+        yield from self.ranks.share(list(zip(draws, seeds, strict=True)))[: len(self)]
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
@@ -130,6 +144,9 @@ def training_loader(
         batch_size=min(config.batch // ranks.world, len(sampler)),
         sampler=sampler,
         num_workers=workers,
+        # A process that resumes starts its workers anew, which draws from this generator. From the
+        # global one, it would change dropout.
+        generator=torch.Generator().manual_seed(config.seed),
         drop_last=True,  # BatchNorm cannot train on a batch of one
         persistent_workers=workers > 0,
         worker_init_fn=_ignore_ctrl_c if workers else None,

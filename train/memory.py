@@ -17,6 +17,7 @@ from lesionlite.train.data.folders import refuse_unreadable_name
 from lesionlite.train.data.splits import Dataset
 
 VERSION = 1
+WITHOUT_EFFECT = ("cache", "workers")  # settings that change no pixel and no order
 SHOWN = 3  # names listed of each kind of difference
 
 
@@ -112,10 +113,15 @@ def other_settings(saved: Mapping[str, Any], config: TrainConfig) -> list[str]:
     """The names of the settings in which a train.json differs from `config`.
 
     A setting that the file lacks was added after the run, which behaved as its default does.
+    Settings that change how fast it trains, and nothing else, are not compared.
     """
     current = json.loads(json.dumps(asdict(config)))
     defaults = {field.name: field.default for field in fields(TrainConfig)}
-    return [key for key, value in current.items() if saved.get(key, defaults[key]) != value]
+    return [
+        key
+        for key, value in current.items()
+        if key not in WITHOUT_EFFECT and saved.get(key, defaults[key]) != value
+    ]
 
 
 def is_finished_with(run: Path, config: TrainConfig, memory: Memory) -> str:

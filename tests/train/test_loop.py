@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.layout import CONTRACT, CURVES, LAST, METRICS, SCORES, SETTINGS, WEIGHTS
-from lesionlite.train.augment import EpochSampler
+from lesionlite.train.augment import Draw, EpochSampler
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.splits import Split, read_dataset, read_split
 from lesionlite.train.device import pick_device
@@ -59,6 +59,35 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
     with pytest.raises(LesionliteError, match="already holds a finished run"):
         fit(drawn, tmp_path / "parts", SHORT)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    fit(drawn, run, replace(SHORT, drop_path=0.1, workers=0))
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1, 2, 4])
+def test_killed_in_an_epoch_it_resumes_to_the_same_weights_with_any_workers(
+    workers: int, undisturbed: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(SHORT, drop_path=0.1, workers=workers)
+    step = Trainer.step
+
+    def interrupt(trainer: Trainer, *batch: torch.Tensor) -> float:
+        if trainer.epoch == 1 and batch[2][0] != trainer.data.train.targets[0]:
+            raise KeyboardInterrupt
+        return step(trainer, *batch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "step", interrupt)
+        fit(drawn, tmp_path / "run", config)
+    fit(drawn, tmp_path / "run", replace(config, workers=4 - workers), resume=True)
+    whole, parts = (load_file(folder / WEIGHTS) for folder in (undisturbed, tmp_path / "run"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    assert (undisturbed / METRICS).read_bytes() == (tmp_path / "run" / METRICS).read_bytes()
 
 
 def test_epochs_zero_makes_a_run_of_the_weights_as_they_are(
@@ -127,11 +156,11 @@ def test_the_contract_gets_temperature_and_threshold(run: Path) -> None:
 def test_rare_classes_are_drawn_by_the_root_of_their_count() -> None:
     split = Split(tuple(Path(str(i)) for i in range(2500)), (0,) * 2400 + (1,) * 100, ("a", "b"))
     sampler = EpochSampler(split, seed=0)
-    drawn = Counter(split.targets[index] for _ in range(4) for index in sampler_epoch(sampler))
+    drawn = Counter(split.targets[index] for _ in range(4) for index, _ in sampler_epoch(sampler))
     assert drawn[0] / drawn[1] == pytest.approx((2400 / 100) ** 0.5, rel=0.1)
 
 
-def sampler_epoch(sampler: EpochSampler) -> list[int]:
+def sampler_epoch(sampler: EpochSampler) -> list[Draw]:
     sampler.epoch += 1
     return list(sampler)
 
@@ -141,7 +170,8 @@ def test_every_epoch_draws_otherwise_and_repeatably() -> None:
     first, again = EpochSampler(split, seed=1), EpochSampler(split, seed=1)
     assert list(first) == list(again)
     first.epoch = 1
-    assert list(first) != list(again)
+    for now, then in zip(zip(*first, strict=True), zip(*again, strict=True), strict=True):
+        assert now != then  # neither the images nor the seeds of their augmentation
 
 
 def test_the_rate_rises_then_falls_to_zero() -> None:

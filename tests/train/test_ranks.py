@@ -21,7 +21,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.layout import LAST, METRICS, SCORES, WEIGHTS
 from lesionlite.metrics import weighted_f1
 from lesionlite.train import optimize
-from lesionlite.train.augment import EpochSampler, epoch_seed
+from lesionlite.train.augment import Draw, EpochSampler, epoch_seed
 from lesionlite.train.data.images import load_inputs
 from lesionlite.train.data.splits import Split, read_split
 from lesionlite.train.model import all_logits, load_run
@@ -106,8 +106,8 @@ def samplers(world: int, seed: int = 3) -> list[EpochSampler]:
     return [EpochSampler(split, seed, ranks=Ranks(rank, world)) for rank in range(world)]
 
 
-def in_turns(parts: list[EpochSampler]) -> list[int]:
-    return [index for turn in zip(*parts, strict=True) for index in turn]
+def in_turns(parts: list[EpochSampler]) -> list[Draw]:
+    return [draw for turn in zip(*parts, strict=True) for draw in turn]
 
 
 @pytest.mark.parametrize("world", [2, 3])
@@ -116,7 +116,7 @@ def test_processes_share_the_draws_of_one(world: int) -> None:
     whole, shared = list(alone), in_turns(parts)
     assert shared == whole[: len(shared)] and len(shared) > len(whole) - world
     assert [len(list(part)) for part in parts] == [len(part) for part in parts]
-    once, together = (Counter(i < 2400 for i in draws) for draws in (whole, shared))
+    once, together = (Counter(i < 2400 for i, _ in draws) for draws in (whole, shared))
     assert together[True] / len(shared) == pytest.approx(once[True] / len(whole), abs=0.01)
     # Step by step, too: with a batch shared out, each step's images are those of one process.
     batch = 4 * world

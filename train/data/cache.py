@@ -38,10 +38,9 @@ def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
     Raises:
         LesionliteError: naming the first file that cannot be decoded.
     """
-    side = 32 * math.ceil(MARGIN * contract.side / 32)
-    large = replace(contract, side=side, resize_side=side)
+    large = enlarged(contract)
     stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    made = [DECODING, large.resize, side, large.interpolation, large.antialias]
+    made = [DECODING, large.resize, large.side, large.interpolation, large.antialias]
     key = fingerprint([stats, *made])[:24]
     file = cache_folder() / f"pixels-{key}.npy"
     seal = file.with_suffix(".json")
@@ -53,6 +52,12 @@ def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
     os.utime(file)
     pixels: Pixels = np.load(file, mmap_mode="r")
     return pixels
+
+
+def enlarged(contract: Contract) -> Contract:
+    """The contract of images before they are augmented: squares, a little larger."""
+    side = 32 * math.ceil(MARGIN * contract.side / 32)
+    return replace(contract, side=side, resize_side=side)
 
 
 def _forget_old(folder: Path) -> None:

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +27,7 @@ from lesionlite.outputs import HALF
 from lesionlite.settings import refuse_settings, refuse_types
 
 SAME = (WEIGHTS, CONTRACT, METRICS)
+Start = Callable[[Path], "subprocess.Popen[str]"]
 FLAGS = (
     *("--model", "mobilevitv2_050", "--weights", "none", "--side", "32", "--batch", "32"),
     *("--lr", "2e-3", "--bf16", "off", "--ema", "0.9", "--device", "cpu", "--no-cache"),
@@ -41,6 +44,8 @@ class Survival:
     """Number of kills."""
     seed: int = 0
     """Seed of the moments."""
+    workers: int = 0
+    """Number of processes that augment images."""
     json: Json = False
 
     def __post_init__(self) -> None:
@@ -57,21 +62,22 @@ class Survival:
         moments = random.Random(self.seed)
         epochs = self.kills + 2  # about one epoch passes before each kill
         with TemporaryDirectory() as folder:
+            start = partial(_start, self.data, epochs=epochs, workers=self.workers)
             whole, parts = Path(folder) / "whole", Path(folder) / "parts"
-            begin, each = _pace(self.data, whole, epochs)
+            begin, each = _pace(start, whole, epochs)
             say(f"uninterrupted: {begin:.0f} s to begin, {each:.1f} s an epoch")
             for number in range(1, self.kills + 1):
                 after = begin + moments.uniform(0, 1.6) * each
-                hit = _kill_once(_start(self.data, parts, epochs), parts, after, number % 3 == 0)
+                hit = _kill_once(start(parts), parts, after, number % 3 == 0)
                 say(f"kill {number}: {hit}")
-            wait(_start(self.data, parts, epochs))
+            wait(start(parts))
             same = {n: sha256_file(whole / n) == sha256_file(parts / n) for n in SAME}
         for name, good in same.items():
             say(f"{name}: {'the same' if good else 'NOT the same'}")
         return {"kills": self.kills, "same": same}, 0 if all(same.values()) else 1
 
 
-def _start(data: Path, run: Path, epochs: int) -> "subprocess.Popen[str]":
+def _start(data: Path, run: Path, epochs: int, workers: int) -> "subprocess.Popen[str]":
     command = [
         sys.executable,
         "-P",
@@ -82,6 +88,8 @@ def _start(data: Path, run: Path, epochs: int) -> "subprocess.Popen[str]":
         "--out",
         str(run),
         *FLAGS,
+        "--workers",
+        str(workers),
     ]
     return subprocess.Popen(
         [*command, "--epochs", str(epochs), "--patience", str(epochs), "--resume"],
@@ -91,10 +99,10 @@ def _start(data: Path, run: Path, epochs: int) -> "subprocess.Popen[str]":
     )
 
 
-def _pace(data: Path, run: Path, epochs: int) -> tuple[float, float]:
+def _pace(start: Start, run: Path, epochs: int) -> tuple[float, float]:
     """Train without kills; returns the seconds before the first epoch, and seconds per epoch."""
     started = time.monotonic()
-    process = _start(data, run, epochs)
+    process = start(run)
     while process.poll() is None and not (run / METRICS).exists():
         time.sleep(0.02)
     first = time.monotonic() - started
