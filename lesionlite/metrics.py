@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 Counts = NDArray[Any]
+Metric = Literal["weighted_f1", "macro_f1", "balanced_accuracy"]
+"""A score that can choose between networks."""
+
+
+def in_words(score: str) -> str:
+    """The name of a score for people: "weighted F1" for weighted_f1."""
+    return score.replace("_f1", " F1").replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -75,11 +82,32 @@ class Scores:
 
 def weighted_f1(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> float:
     """F1 per class averaged by support; a class that is never predicted has an F1 of 0."""
+    return answer_scores(truth, answers, classes)["weighted_f1"]
+
+
+def answer_scores(
+    truth: NDArray[np.int64], answers: NDArray[np.int64], classes: int
+) -> dict[str, float]:
+    """The scores of `scores_of_counts` for class indices [N]."""
     confusion = np.bincount(truth * classes + answers, minlength=classes * classes)
     confusion = confusion.reshape(classes, classes)
-    return float(
-        weighted_f1_of_counts(np.diag(confusion), confusion.sum(0), support=confusion.sum(1))
-    )
+    found = scores_of_counts(np.diag(confusion), confusion.sum(0), confusion.sum(1))
+    return {name: float(value) for name, value in found.items()}
+
+
+def scores_of_counts(hits: Counts, answered: Counts, support: Counts) -> dict[str, Floats]:
+    """Scores [...] of counts per class [..., C]: right answers, answers, images of the class.
+
+    weighted_f1 is averaged by support; macro_f1 and balanced_accuracy (the mean recall) over the
+    classes that have images; accuracy is the share of right answers.
+    """
+    f1, present = f1_of_counts(hits, answered, support), support > 0
+    return {
+        "weighted_f1": weighted_f1_of_counts(hits, answered, support),
+        "macro_f1": (f1 * present).sum(-1) / present.sum(-1),
+        "balanced_accuracy": (hits / np.maximum(support, 1)).sum(-1) / present.sum(-1),
+        "accuracy": hits.sum(-1) / support.sum(-1),
+    }
 
 
 def weighted_f1_of_counts(hits: Counts, answered: Counts, support: Counts) -> Floats:

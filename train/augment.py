@@ -16,7 +16,7 @@ from lesionlite.train.data.cache import cached_pixels, enlarged
 from lesionlite.train.data.decoding import open_image
 from lesionlite.train.data.images import to_input
 from lesionlite.train.data.splits import Split
-from lesionlite.train.imbalance import SAMPLING, sampling_weights
+from lesionlite.train.imbalance import MODES, sampling_weights
 from lesionlite.train.networks import declare_torchvision_operators
 from lesionlite.train.ranks import SINGLE, Ranks, first_on_machine
 
@@ -137,7 +137,7 @@ def training_loader(
     workers = config.workers
     if workers < 0:
         workers = 0 if on_cpu else min(8, os.cpu_count() or 1)
-    weigh = config.imbalance in SAMPLING
+    weigh = MODES[config.imbalance].samples
     sampler = EpochSampler(split, config.seed, weigh, config.draws, ranks)
     loader: Loader = DataLoader(
         TrainingImages(split, contract, config, ranks),  # type: ignore[arg-type]

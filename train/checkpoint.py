@@ -35,7 +35,7 @@ def state_dict_of(trainer: "Trainer") -> dict[str, Any]:
         "optimizer": trainer.optimizer.state_dict(),
         "schedule": trainer.schedule.state_dict(),
         "epoch": trainer.epoch,
-        "best_f1": trainer.best_f1,
+        "best_score": trainer.best_score,
         "best_epoch": trainer.best_epoch,
         "history": trainer.history,
     }
@@ -55,10 +55,12 @@ def load_into(trainer: "Trainer", state: dict[str, Any]) -> None:
         trainer.optimizer.load_state_dict(state["optimizer"])
         trainer.schedule.load_state_dict(state["schedule"])
         trainer.epoch, trainer.best_epoch = int(state["epoch"]), int(state["best_epoch"])
-        trainer.best_f1 = float(state["best_f1"])
+        trainer.best_score = float(state["best_score"])
         # Older checkpoints have no history.
         rows = state.get("history") or read_history(trainer.run)[: trainer.epoch]
         trainer.history = as_record(rows, list[dict[str, Any]], "its history")
+        best = [row["weighted_f1"] for row in trainer.history if row["epoch"] == trainer.best_epoch]
+        trainer.best_val_weighted_f1 = best[0] if best else None
         if trainer.average is not None:
             trainer.average.module.load_state_dict(state["average"])
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:

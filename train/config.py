@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE, MIN_SIDE, Contract
+from lesionlite.metrics import Metric
 from lesionlite.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
+from lesionlite.train.imbalance import Imbalance
 
 # Far above any useful value. They stop a mistyped number from filling the memory.
 MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
 
 RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "image size": ("side", "resize", "resize_side", "interpolation", "mean", "std"),
-    "optimizer": ("weight_decay", "warmup", "clip", "patience", "layer_decay", "ema"),
+    "optimizer": ("weight_decay", "warmup", "clip", "patience", "select", "layer_decay", "ema"),
     "class balance": ("imbalance", "beta", "draws"),
     "augmentation and regularization": (
         *("crop", "rotation", "jitter", "label_smoothing", "drop_path"),
@@ -71,10 +73,13 @@ class TrainConfig:
     clip: float = 1.0
     """Largest norm of the gradient; larger gradients are scaled down to it."""
     patience: int = 10
-    """Stop after this many epochs without a better weighted F1 on validation."""
-    imbalance: Literal["dual", "sampler", "loss", "none"] = "dual"
+    """Stop after this many epochs without a better score on validation."""
+    select: Metric = "weighted_f1"
+    """The score on validation that chooses the epoch whose weights are kept."""
+    imbalance: Imbalance = "dual"
     """How rare classes are favoured: drawn more often (sampler), weighted more in the loss (loss),
-    both (dual), or neither (none)."""
+    both (dual), drawn more often and the head fitted anew with both (refit), or not (none);
+    balanced-softmax adds the log of each class's share to the logits of the loss."""
     beta: float = 0.999
     """Beta of the Effective-Number-of-Samples loss weights."""
     draws: float = 1.0

@@ -92,7 +92,7 @@ def fit(
             if resume:
                 trainer.restore()
             trainer.fit(begin=lambda: write_memory(run, found.memory))
-            epochs, best = trainer.epoch, None if trainer.best_f1 < 0 else trainer.best_f1
+            epochs, best = trainer.epoch, trainer.best_val_weighted_f1
     skipped = tuple(str(file) for file in found.bad)
     return TrainResult(run, epochs, best, skipped, found.dataset, found.domains)
 

@@ -10,6 +10,7 @@ from lesionlite.documents import as_record, parse_json, to_json
 from lesionlite.errors import LesionliteError
 from lesionlite.files import write_text
 from lesionlite.layout import METRICS
+from lesionlite.metrics import Metric, in_words
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,14 @@ class _EpochRow:
 def write_history(run: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write all rows, one JSON document per line."""
     write_text(run / METRICS, "".join(to_json(row, indent=None) + "\n" for row in rows))
+
+
+def epoch_line(row: Mapping[str, Any], select: Metric) -> str:
+    """A row for people, with the score that chooses the epoch."""
+    scores = dict.fromkeys(("weighted_f1", select))
+    shown = "".join(f"  {in_words(name)} {row[name]:.4f}" for name in scores)
+    losses = f"loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}"
+    return f"epoch {row['epoch']:3d}  {losses}{shown}"
 
 
 def read_history(run: Path) -> list[dict[str, Any]]:

@@ -1,9 +1,38 @@
-"""The paper's two weightings of classes, in sampling and in the loss, and what they amount to."""
+"""How rare classes are favoured in training, and for how frequent classes it then answers."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-# The modes of `--imbalance` that draw rare classes more often, and that weigh them in the loss.
-SAMPLING, WEIGHTING = ("dual", "sampler"), ("dual", "loss")
+Imbalance = Literal["dual", "sampler", "loss", "balanced-softmax", "refit", "none"]
+
+
+@dataclass(frozen=True)
+class Favour:
+    """What a mode of `--imbalance` does.
+
+    Attributes:
+        samples: images of rare classes are drawn more often; see `sampling_weights`.
+        weighs: they count more in the loss; see `ens_weights`.
+        adds_prior: the loss adds `log_prior` to the logits.
+        refits: after training, the head is fitted anew, as if `dual` had trained it.
+    """
+
+    samples: bool = False
+    weighs: bool = False
+    adds_prior: bool = False
+    refits: bool = False
+
+
+MODES: dict[str, Favour] = {
+    "dual": Favour(samples=True, weighs=True),
+    "sampler": Favour(samples=True),
+    "loss": Favour(weighs=True),
+    "balanced-softmax": Favour(adds_prior=True),
+    "refit": Favour(samples=True, refits=True),
+    "none": Favour(),
+}
 
 
 def sampling_weights(counts: Sequence[int]) -> list[float]:
@@ -47,6 +76,15 @@ def ens_weights(counts: Sequence[int], beta: float = 0.999) -> list[float]:
     return [weight * scale for weight in raw]
 
 
+def log_prior(counts: Sequence[int]) -> list[float]:
+    """Log of the share of each class [C], which the balanced softmax adds to the logits.
+
+    A network trained so answers as if all classes were equally frequent (Ren et al. 2020, arXiv
+    2007.10740, eq. 4). An empty class counts as one image.
+    """
+    return [math.log(max(count, 1) / sum(counts)) for count in counts]
+
+
 def effective_prior(counts: Sequence[int], imbalance: str, beta: float) -> tuple[float, ...]:
     """Share of each class in what the loss sees: how often it is drawn, times its weight.
 
@@ -55,7 +93,7 @@ def effective_prior(counts: Sequence[int], imbalance: str, beta: float) -> tuple
 
     Args:
         counts: images per class, [C].
-        imbalance: "dual", "sampler", "loss" or "none".
+        imbalance: a key of `MODES`.
         beta: of the loss weights.
 
     Returns:
@@ -64,7 +102,10 @@ def effective_prior(counts: Sequence[int], imbalance: str, beta: float) -> tuple
     Raises:
         ValueError: as `ens_weights`.
     """
-    drawn = sampling_weights(counts) if imbalance in SAMPLING else [1.0] * len(counts)
-    loss = ens_weights(counts, beta) if imbalance in WEIGHTING else [1.0] * len(counts)
+    mode = MODES["dual"] if MODES[imbalance].refits else MODES[imbalance]
+    drawn = sampling_weights(counts) if mode.samples else [1.0] * len(counts)
+    loss = ens_weights(counts, beta) if mode.weighs else [1.0] * len(counts)
     seen = [n * rate * weight for n, rate, weight in zip(counts, drawn, loss, strict=True)]
+    if mode.adds_prior:
+        seen = [float(n > 0) for n in counts]
     return tuple(share / sum(seen) for share in seen)

@@ -3,35 +3,33 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lesionlite.console import progress, say
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.files import write_json, write_text
-from lesionlite.layout import CONTRACT, CURVES, OF_TRAINING, SETTINGS
+from lesionlite.files import write_json
+from lesionlite.layout import CURVES, OF_TRAINING, SETTINGS
 from lesionlite.outputs import list_as_ours
 from lesionlite.train import checkpoint
 from lesionlite.train.augment import epoch_seed, training_loader
-from lesionlite.train.calibrate.confidence import Confidence, fit_confidence
+from lesionlite.train.calibrate.confidence import Confidence
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Dataset
 from lesionlite.train.device import pick_device, suit_cpu, use_bf16
 from lesionlite.train.figures import draw_curves
-from lesionlite.train.history import write_history
-from lesionlite.train.imbalance import WEIGHTING, effective_prior, ens_weights
+from lesionlite.train.finish import finish
+from lesionlite.train.history import epoch_line, write_history
+from lesionlite.train.imbalance import MODES, ens_weights, log_prior
 from lesionlite.train.model import (
-    all_logits,
-    load_run,
     moving_average,
     predict_logits,
     save_run,
@@ -49,6 +47,7 @@ from lesionlite.train.ranks import (
     gather,
     on_first_rank,
 )
+from lesionlite.train.refit import head_of
 from lesionlite.train.validate import read_validation, validate
 
 
@@ -83,10 +82,15 @@ class Trainer:
         self.average = moving_average(self.network, config.ema) if config.ema else None
         steps = config.epochs * len(self.loader)
         self.optimizer, self.schedule = optimizer_of(self.network, config, steps)
-        weights = ens_weights(data.train.counts(), config.beta)
-        weighted = config.imbalance in WEIGHTING
-        self.loss_weights = torch.tensor(weights, device=self.device) if weighted else None
-        self.epoch, self.best_f1, self.best_epoch = 0, -1.0, 0
+        mode, counts = MODES[config.imbalance], data.train.counts()
+        weights = ens_weights(counts, config.beta) if mode.weighs else None
+        prior = log_prior(counts) if mode.adds_prior else None
+        self.loss_weights, self.log_prior = (
+            None if values is None else torch.tensor(values, device=self.device)
+            for values in (weights, prior)
+        )
+        self.epoch, self.best_score, self.best_epoch = 0, -1.0, 0
+        self.best_val_weighted_f1: float | None = None
         self.history: list[dict[str, Any]] = []
         self.val_pixels: Pixels | None = None
 
@@ -105,6 +109,8 @@ class Trainer:
             start_weights, network, config.model, config.weights, keep_head, config.weights_ema
         )
         say(on_first_rank(self.ranks, start))
+        if MODES[config.imbalance].refits:
+            attempt(self.ranks, lambda: head_of(network, config.model))
         return network
 
     def restore(self) -> None:
@@ -147,7 +153,7 @@ class Trainer:
             "counts": dict(zip(self.data.labels, self.data.train.counts(), strict=True)),
             "epochs_run": self.epoch,
             "best_epoch": self.best_epoch,
-            "best_val_weighted_f1": None if self.best_f1 < 0 else self.best_f1,
+            "best_val_weighted_f1": self.best_val_weighted_f1,
             "confidence": confidence.document() if confidence else None,
         }
 
@@ -167,9 +173,11 @@ class Trainer:
         patience = self.config.patience
         while self.epoch < self.config.epochs and self.epoch - self.best_epoch < patience:
             row = self._epoch()
-            better = row["weighted_f1"] > self.best_f1  # the same in all processes
+            score = row[self.config.select]  # the same in all processes
+            better = score > self.best_score
             if better:
-                self.best_f1, self.best_epoch = row["weighted_f1"], row["epoch"]
+                self.best_score, self.best_epoch = score, row["epoch"]
+                self.best_val_weighted_f1 = row["weighted_f1"]
             on_first_rank(self.ranks, partial(self._record, row, better))
         on_first_rank(self.ranks, self._finish)
 
@@ -177,22 +185,12 @@ class Trainer:
         save_run(self.run, self.result, self.contract, self.settings())
 
     def _finish(self) -> None:
-        """Fit the best network's temperature and threshold, and write them into the contract."""
+        """Complete the best network and its contract; the run is finished with its settings."""
         assert self.val_pixels is not None
-        network, contract = load_run(self.run)
-        logits = all_logits(network, self.val_pixels, contract)
-        truth = np.asarray(self.data.val.targets)
-        found = fit_confidence(logits, truth, self.config.coverage)
-        say(found.sentence())
-        counts = self.data.train.counts()
-        contract = replace(
-            contract,
-            temperature=found.temperature,
-            unsure_below=found.unsure_below,
-            prior=effective_prior(counts, self.config.imbalance, self.config.beta),
-        )
-        write_text(self.run / CONTRACT, contract.to_json())
-        write_json(self.run / SETTINGS, self.settings(found))
+        found = finish(self.run, self.data, self.val_pixels, self.config)
+        if MODES[self.config.imbalance].refits:
+            self.best_val_weighted_f1 = found.val_weighted_f1
+        write_json(self.run / SETTINGS, self.settings(found.confidence))
         checkpoint.delete(self.run)
 
     def _epoch(self) -> dict[str, Any]:
@@ -235,9 +233,8 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             logits = predict_logits(self.parallel, pixels, self.contract, self.layout)
         smoothing = self.config.label_smoothing
-        loss, value = training_loss(
-            logits.float(), targets, self.loss_weights, smoothing, self.ranks
-        )
+        logits = logits.float() if self.log_prior is None else logits.float() + self.log_prior
+        loss, value = training_loss(logits, targets, self.loss_weights, smoothing, self.ranks)
         self._refuse_infinite("loss", value, indices)
         self.optimizer.zero_grad()
         loss.backward()
@@ -274,6 +271,7 @@ class Trainer:
             self.data.val,
             self.contract,
             self.loss_weights,
+            self.log_prior,
             self.device,
             self.bf16,
             self.ranks,
@@ -290,10 +288,7 @@ class Trainer:
         if better:
             self._save()
         self._write_metrics()
-        say(
-            f"epoch {row['epoch']:3d}  loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}"
-            f"  weighted F1 {row['weighted_f1']:.4f}" + ("  best" if better else "")
-        )
+        say(epoch_line(row, self.config.select) + ("  best" if better else ""))
 
     def _write_metrics(self) -> None:
         """Write the metrics of all epochs so far, and draw their curves."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lesionlite.errors import unknown_choice
 from lesionlite.train.config import TrainConfig
+from lesionlite.train.imbalance import Imbalance
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class RecommendedConfig(TrainConfig):
     recipe: str = "recommended"
     batch: int = 32
     lr: float = 1.5e-3
-    imbalance: Literal["dual", "sampler", "loss", "none"] = "sampler"
+    imbalance: Imbalance = "sampler"
     rotation: float = 15.0
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lesionlite.contract import Contract
-from lesionlite.metrics import weighted_f1
+from lesionlite.metrics import answer_scores
 from lesionlite.train.data.images import Pixels, load_inputs
 from lesionlite.train.data.splits import Split
 from lesionlite.train.model import all_logits
@@ -28,11 +28,12 @@ def validate(
     split: Split,
     contract: Contract,
     weights: Tensor | None,
+    log_prior: Tensor | None,
     device: torch.device,
     bf16: bool,
     ranks: Ranks,
 ) -> dict[str, float]:
-    """Loss, weighted F1 and accuracy on all validation images, the same in every process.
+    """Loss and scores on all validation images, the same in every process.
 
     Args:
         network: to score; it is left in evaluation mode.
@@ -40,6 +41,7 @@ def validate(
         split: the validation split.
         contract: of the network.
         weights: of each class in the loss [C], or None.
+        log_prior: what the loss adds to the logits [C], or None.
         device: where the network is.
         bf16: whether to compute in bfloat16.
         ranks: the processes; all must call this.
@@ -55,9 +57,9 @@ def validate(
     truth = np.asarray(split.targets)
     predicted = logits.argmax(1)
     weights = None if weights is None else weights.cpu()
-    loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(truth), weights)
+    shifted = torch.from_numpy(logits) + (0 if log_prior is None else log_prior.cpu())
+    loss = F.cross_entropy(shifted, torch.from_numpy(truth), weights)
     return {
         "val_loss": float(loss),
-        "weighted_f1": weighted_f1(truth, predicted, len(split.labels)),
-        "accuracy": float((predicted == truth).mean()),
+        **answer_scores(truth, predicted, len(split.labels)),
     }

@@ -94,14 +94,14 @@ def test_a_checkpoint_of_another_shape_is_a_sentence(
         schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
         average=None,
         epoch=1,
-        best_f1=0.5,
+        best_score=0.5,
         best_epoch=1,
-        history=[{"epoch": 1}],
+        history=[{"epoch": 1, "weighted_f1": 0.5}],
     )
     state = checkpoint.state_dict_of(trainer)  # type: ignore[arg-type]
     checkpoint.load_into(trainer, state)  # type: ignore[arg-type]
     with pytest.raises(LesionliteError, match=said):
         checkpoint.load_into(trainer, {**state, **change})  # type: ignore[arg-type]
-    del state["best_f1"]
-    with pytest.raises(LesionliteError, match="it lacks 'best_f1'"):
+    del state["best_score"]
+    with pytest.raises(LesionliteError, match="it lacks 'best_score'"):
         checkpoint.load_into(trainer, state)  # type: ignore[arg-type]

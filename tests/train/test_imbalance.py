@@ -1,6 +1,8 @@
+import math
+
 import pytest
 
-from lesionlite.train.imbalance import effective_prior, ens_weights, sampling_weights
+from lesionlite.train.imbalance import effective_prior, ens_weights, log_prior, sampling_weights
 
 # The training counts of the paper's Table 1: ISIC 2019 and 15 times MSLD v2.0, four fifths of each.
 TABLE_1 = {
@@ -64,6 +66,13 @@ def test_the_prior_is_what_is_drawn_times_its_weight() -> None:
     assert effective_prior(counts, "loss", 0.999) == pytest.approx((share, 1 - share, 0))
     share = 30 * once / (30 * once + 10 * twice)
     assert effective_prior(counts, "dual", 0.999) == pytest.approx((share, 1 - share, 0))
+
+
+def test_balanced_softmax_and_a_head_fitted_anew_answer_as_balanced_training_does() -> None:
+    counts = [900, 100, 0]
+    assert effective_prior(counts, "balanced-softmax", 0.999) == pytest.approx((0.5, 0.5, 0))
+    assert effective_prior(counts, "refit", 0.999) == effective_prior(counts, "dual", 0.999)
+    assert log_prior(counts) == pytest.approx([math.log(0.9), math.log(0.1), math.log(0.001)])
 
 
 def test_dual_weighting_is_balanced_training() -> None:

@@ -2,6 +2,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,11 +11,13 @@ from safetensors.torch import load_file
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.layout import CONTRACT, CURVES, LAST, METRICS, SCORES, SETTINGS, WEIGHTS
+from lesionlite.train import loop
 from lesionlite.train.augment import Draw, EpochSampler
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.splits import Split, read_dataset, read_split
 from lesionlite.train.device import pick_device
 from lesionlite.train.fit import fit
+from lesionlite.train.imbalance import MODES
 from lesionlite.train.loop import Trainer
 from lesionlite.train.optimize import cosine_with_warmup
 from tests.conftest import TINY
@@ -115,14 +118,47 @@ def test_a_loss_that_is_no_number_stops_with_a_sentence(drawn: Path, tmp_path: P
         fit(drawn, tmp_path / "run", replace(SHORT, lr=1e12, clip=1e12, warmup=0))
 
 
-@pytest.mark.parametrize("imbalance", ["none", "loss", "sampler", "dual"])
+@pytest.mark.parametrize("imbalance", MODES)
 def test_each_imbalance_mode_is_what_it_says(imbalance: str, drawn: Path, tmp_path: Path) -> None:
     config = replace(SHORT, imbalance=imbalance)  # type: ignore[arg-type]
     dataset = read_dataset(drawn)
     trainer = Trainer(dataset, Contract(dataset.labels, side=32), config, tmp_path)
     assert (trainer.loss_weights is not None) == (imbalance in ("loss", "dual"))
     alike = len(set(trainer.sampler.weights.tolist())) == 1
-    assert alike == (imbalance in ("none", "loss"))
+    assert alike == (imbalance in ("none", "loss", "balanced-softmax"))
+    assert (trainer.log_prior is not None) == (imbalance == "balanced-softmax")
+
+
+def test_balanced_softmax_adds_the_log_of_the_shares_to_the_logits_of_the_loss(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = read_dataset(drawn)
+    config = replace(SHORT, imbalance="balanced-softmax")
+    trainer = Trainer(dataset, Contract(dataset.labels, side=32), config, tmp_path)
+    logits = torch.randn(2, len(dataset.labels), requires_grad=True)
+    monkeypatch.setattr("lesionlite.train.loop.predict_logits", lambda *_: logits)
+    counts = torch.tensor(dataset.train.counts(), dtype=torch.float32)
+    targets = torch.tensor([0, 1])
+    shares = torch.log_softmax(logits + torch.log(counts / counts.sum()), 1)
+    wanted = -float(shares[torch.arange(2), targets].mean())
+    found = trainer.step(torch.zeros(2, 3, 32, 32), targets, torch.arange(2))
+    assert found == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_chosen_score_chooses_the_epoch(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weighted, balanced = iter([0.5, 0.4, 0.3]), iter([0.1, 0.3, 0.2])
+    validate = loop.validate
+
+    def scripted(*given: Any) -> dict[str, float]:
+        changed = {"weighted_f1": next(weighted), "balanced_accuracy": next(balanced)}
+        return {**validate(*given), **changed}
+
+    monkeypatch.setattr(loop, "validate", scripted)
+    fit(drawn, tmp_path / "run", replace(SHORT, select="balanced_accuracy"))
+    assert json.loads((tmp_path / "run" / SETTINGS).read_text())["best_epoch"] == 2
+    assert "balanced accuracy 0.3000  best" in capsys.readouterr().out
 
 
 def test_early_layers_learn_more_slowly_and_biases_do_not_decay(

@@ -23,6 +23,7 @@ from lesionlite.layout import (
     SETTINGS,
     read_settings,
 )
+from lesionlite.metrics import in_words
 from lesionlite.outputs import is_ours, refuse_foreign, remove, writing_into
 from lesionlite.tables import terminal_table
 from lesionlite.train.calibrate.confidence import fit_confidence
@@ -78,7 +79,7 @@ class Adjustment:
             mark = "-> " if tau == self.chosen.tau else ""
             rows.append((f"{mark}{tau:g}", *(f"{value:.3f}" for value in values)))
         title = f"operating points, {self.images} validation images"
-        return terminal_table([c.replace("_", " ") for c in columns], rows, words=0, title=title)
+        return terminal_table([in_words(c) for c in columns], rows, words=0, title=title)
 
 
 def adjust(run: Path, data: Path, config: AdjustConfig) -> Adjustment:

@@ -1,8 +1,8 @@
 """The settings of an operating point, as one frozen record."""
 
 from dataclasses import dataclass
-from typing import Literal
 
+from lesionlite.metrics import Metric
 from lesionlite.settings import refuse_settings, refuse_types
 
 
@@ -17,7 +17,7 @@ class AdjustConfig:
     """How far to go from training's prior (0) to the target (1); by default, the value
     nearest to 0 that scores as well on the validation images as the best, within one standard
     error."""
-    metric: Literal["weighted_f1", "macro_f1", "balanced_accuracy"] = "weighted_f1"
+    metric: Metric = "weighted_f1"
     """The score that chooses tau."""
     min_recall: tuple[str, ...] = ()
     """Floors of recall on the validation images, which the choice keeps: LABEL=RECALL, such as

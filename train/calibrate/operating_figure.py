@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lesionlite.metrics import in_words
 from lesionlite.train.calibrate.operating_point import SCORES_SHOWN, OperatingPoint
 from lesionlite.train.figures import as_is, new_figure, save_figure
 
@@ -24,7 +25,7 @@ def draw_operating_points(
     scores, recalls = figure.subplots(1, 2, sharex=True, sharey=True)
     taus = [point.tau for point in points]
     for name in SCORES_SHOWN:
-        label = name.replace("_f1", " F1").replace("_", " ")
+        label = in_words(name)
         scores.plot(taus, [getattr(point, name) for point in points], label=label)
     for label in list(floors) or _rarest(points):
         (line,) = recalls.plot(taus, [point.recall[label] for point in points], label=as_is(label))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite.errors import LesionliteError, unknown_choice
-from lesionlite.metrics import Floats, class_counts, f1_of_counts, weighted_f1_of_counts
+from lesionlite.metrics import Floats, class_counts, scores_of_counts
 from lesionlite.settings import numbers_by_label
 from lesionlite.train.calibrate.confidence import fit_temperature
 from lesionlite.train.data.splits import Split
@@ -93,24 +93,12 @@ def operating_point(answers: Answers, tau: float, predicted: Indices) -> Operati
     """The scores of predictions [N]."""
     once = np.ones((1, len(predicted)))
     counts = class_counts(answers.truth, predicted, once, len(answers.labels))
-    scores = {name: float(value[0]) for name, value in _scores(*counts).items()}
+    scores = {name: float(value[0]) for name, value in scores_of_counts(*counts).items()}
     hits, _, support = (each[0] for each in counts)
     recall = {
         label: float(h / n) for label, h, n in zip(answers.labels, hits, support, strict=True) if n
     }
     return OperatingPoint(tau, **scores, recall=recall)
-
-
-def _scores(hits: Floats, answered: Floats, support: Floats) -> dict[str, Floats]:
-    """The scores [R] of an operating point from counts [R, C]."""
-    f1 = f1_of_counts(hits, answered, support)
-    present = support > 0
-    return {
-        "weighted_f1": weighted_f1_of_counts(hits, answered, support),
-        "macro_f1": (f1 * present).sum(-1) / present.sum(-1),
-        "balanced_accuracy": (hits / np.maximum(support, 1)).sum(-1) / present.sum(-1),
-        "accuracy": hits.sum(-1) / support.sum(-1),
-    }
 
 
 @dataclass(frozen=True)
@@ -152,7 +140,7 @@ class Curve:
         def resampled(index: int) -> Floats:
             classes = len(self.answers.labels)
             counts = class_counts(self.answers.truth, self.predicted[index], drawn, classes)
-            return _scores(*counts)[metric]
+            return scores_of_counts(*counts)[metric]
 
         reference = resampled(best)
         good = [i for i in kept if score[best] - score[i] <= (reference - resampled(i)).std()]
