@@ -56,7 +56,8 @@ class Scores:
         weighted_f1: F1 per class, averaged by support.
         macro_f1: F1 per class, averaged over the classes that have images.
         accuracy: share of right answers.
-        weighted_auc: one-vs-rest area under the ROC curve, averaged by support over the classes
+        weighted_auc: one-vs-rest area under the ROC curve of the probabilities (the paper's code
+            takes logits, which rank images otherwise), averaged by support over the classes
             that have images; None if only one class has.
         classes: one row per class, in the model's order.
         confusion: [C][C] counts, true class by predicted class.

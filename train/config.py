@@ -30,10 +30,11 @@ class TrainConfig:
 
     recipe: str = "paper"
     """Named settings; other flags override them. paper: the article's (side 256, batch 100, rate
-    3e-3). authors: their published code's (batch 32, rate 3e-4, centre crop of 292, 1.5 times the
-    images per epoch, rotation). recommended: the best on real images, see docs/results.md (sampler
-    alone, batch 32, rate 1.5e-3, rotation). demo: from scratch, in minutes on two cores; `build`
-    without DATA uses it. The defaults shown below are the paper's."""
+    3e-3). like-authors: some of their published code's (batch 32, rate 3e-4, centre crop of 292,
+    1.5 times the images per epoch, rotation); the rest is as in paper. recommended: the best on
+    real images, see docs/results.md (sampler alone, batch 32, rate 1.5e-3, rotation). demo: from
+    scratch, in minutes on two cores; `build` without DATA uses it. The defaults shown below are the
+    paper's."""
     model: str = "mobilevitv2_100"
     """The timm name of a network, such as mobilevitv2_100 or mobilenetv4_conv_small; `lesionlite
     check MODEL` says what it gives on phones."""

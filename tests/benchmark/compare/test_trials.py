@@ -35,7 +35,7 @@ def test_a_plan_varies_one_setting_and_the_seed() -> None:
         (varied("imbalanc", "none"), {}, "did you mean 'imbalance'"),
         (varied("imbalance", "often"), {}, "'often'; choose from: dual, sampler"),
         (varied("seed", "1", "2"), {}, "there is no setting 'seed'"),
-        (varied("recipe", "paper", "authors"), {}, "there is no setting 'recipe'"),
+        (varied("recipe", "paper", "like-authors"), {}, "there is no setting 'recipe'"),
         (varied("device", "cpu", "cuda"), {}, "there is no setting 'device'"),
         (varied("ema", "0.9", "0.90"), {}, "0.9 and 0.90 are the same --ema"),
         (varied("weights", "a/b", "a_b"), {}, "two values have the same folder"),
