@@ -7,6 +7,7 @@ written when the step ends. What a later step would refuse is refused before tra
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,16 @@ from lesionlite.benchmark.evaluation_set import EvaluationSet
 from lesionlite.benchmark.places import (
     ARTIFACTS,
     RUN,
-    STEPS,
     refuse_places,
     remove_older_artifacts,
     set_aside,
 )
+from lesionlite.benchmark.report.model_card import model_card, read_facts
 from lesionlite.benchmark.run import SCRATCH, benchmark
+from lesionlite.benchmark.steps import FinishedSteps
 from lesionlite.console import say
 from lesionlite.contract import Contract
-from lesionlite.documents import read_json, read_record
+from lesionlite.documents import read_json
 from lesionlite.errors import LesionliteError
 from lesionlite.export.check.network import refuse_unfit
 from lesionlite.export.config import ExportConfig
@@ -35,7 +37,7 @@ from lesionlite.export.manifest import MANIFEST
 from lesionlite.export.quantize.calibration import calibration_files
 from lesionlite.export.toolchains import versions
 from lesionlite.export.verify import verify
-from lesionlite.files import fingerprint, need_folder, sha256_file, write_json
+from lesionlite.files import fingerprint, need_folder, sha256_file, write_text
 from lesionlite.layout import CONTRACT, DATASET, SCORES, SETTINGS, WEIGHTS, is_run, read_settings
 from lesionlite.outputs import writing_into
 from lesionlite.train import checkpoint
@@ -58,29 +60,7 @@ from lesionlite.train.memory import (
     remember,
 )
 from lesionlite.train.recipes import recipe
-from lesionlite.verdicts import REPORT_JSON
-
-
-class FinishedSteps:
-    """The steps that are finished in a folder, each with a fingerprint of its inputs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / STEPS
-        self.record: dict[str, str] = {}
-        try:
-            if read_json(self.file) is not None:
-                self.record = read_record(self.file, dict[str, str])
-        except LesionliteError as error:
-            say(f"{error}; every step is checked again")
-
-    def is_done(self, name: str, key: str) -> bool:
-        """Whether the step finished with these inputs."""
-        return self.record.get(name) == key
-
-    def done(self, name: str, key: str) -> None:
-        """Record that the step finished."""
-        self.record[name] = key
-        write_json(self.file, self.record)
+from lesionlite.verdicts import MODEL_CARD, REPORT_JSON
 
 
 @dataclass(frozen=True)
@@ -295,4 +275,18 @@ def _benchmark(plan: _Build, run: Path, split: Split | None) -> dict[str, Any]:
         plan.steps.done("report", sha256_file(report))
         plan.steps.done("benchmark", key)
     document: dict[str, Any] = read_json(report)
+    _write_card(plan, run, document)
     return document
+
+
+def _write_card(plan: _Build, run: Path, report: dict[str, Any]) -> None:
+    """Write the model card, unless somebody has edited it."""
+    file, text = plan.out / MODEL_CARD, model_card(read_facts(run, plan.data, report))
+    ours = {plan.steps.record.get(name) for name in ("card", "next card")}
+    if file.is_file() and sha256_file(file) not in ours:
+        say(f"{file} was edited, and is kept; delete it to get a new one")
+        return
+    key = sha256(text.encode()).hexdigest()
+    plan.steps.done("next card", key)  # a build may be killed before it records the card
+    write_text(file, text)
+    plan.steps.done("card", key)

@@ -16,7 +16,7 @@ from lesionlite.settings import refuse_settings, refuse_types
 from lesionlite.train.commands import TrainingFlags, no_flags, training_of
 from lesionlite.train.config import RARE_FLAGS as RARE_TRAINING_FLAGS
 from lesionlite.train.config import TrainConfig
-from lesionlite.verdicts import PEERS_MD, REPORT_HTML, TARGETS_JSON
+from lesionlite.verdicts import MODEL_CARD, PEERS_MD, REPORT_HTML, TARGETS_JSON
 
 Run = Annotated[Path, arg(name="run")]
 
@@ -243,6 +243,6 @@ class Build:
         show(document)
         artifacts = self.out / "artifacts"
         say(f"artifacts: {artifacts}")
-        say(f"report: {self.out / REPORT_HTML} (and .md, .csv, .json)")
+        say(f"report: {self.out / REPORT_HTML} (and .md, .csv, .json), {self.out / MODEL_CARD}")
         say(f"next: lesionlite predict {artifacts / document['rows'][0]['artifact']} IMAGE")
         return document, 0 if document["passed"] else 1

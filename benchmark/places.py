@@ -13,6 +13,7 @@ from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE
 from lesionlite.layout import CONTRACT, LAST, SETTINGS, WEIGHTS, is_run
 from lesionlite.outputs import ours_in, refuse_foreign, remove_ours, writing_into
 from lesionlite.train import checkpoint
+from lesionlite.verdicts import MODEL_CARD
 
 RUN, ARTIFACTS, STEPS = "run", "artifacts", "steps.json"
 
@@ -27,7 +28,8 @@ def refuse_places(out: Path, trains: bool) -> None:
     Raises:
         LesionliteError: It names the file or folder in the way.
     """
-    refuse_foreign(out / STEPS)
+    for name in (STEPS, MODEL_CARD):
+        refuse_foreign(out / name)
     refuse_reports(out)
     for place in [out / ARTIFACTS] + [out / RUN] * trains:
         if not place.is_dir():

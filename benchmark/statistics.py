@@ -1,5 +1,6 @@
-"""How certain a difference between two models is, given their answers to the same images."""
+"""How certain a score is, and a difference between two models on the same images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,29 @@ def _unseen_changes(truth: Indices, answers: Indices) -> tuple[Indices, Floats]:
             triples += [(label, other, label), (label, label, other)]
             shares += [share, share]
     return np.array(triples, np.int64).reshape(-1, 3), np.array(shares)
+
+
+def f1_interval(confusion: Sequence[Sequence[int]]) -> Interval:
+    """Percentile bootstrap of weighted F1 (Efron and Tibshirani 1993, ch. 13).
+
+    Args:
+        confusion: [C][C] counts: rows are true classes, columns answers.
+    """
+    counts = np.asarray(confusion)
+    truth, answers = np.nonzero(counts)
+    found, images = counts[truth, answers], int(counts.sum())
+    rng = np.random.default_rng(SEED)
+    drawn = rng.multinomial(images, found / images, RESAMPLES).astype(np.float64)
+    low, high = np.percentile(_weighted_f1(drawn, truth, answers), [2.5, 97.5])
+    return Interval(float(low), float(high))
+
+
+def recall_interval(right: int, images: int) -> Interval:
+    """The score interval of a recall (Wilson 1927)."""
+    from scipy.stats import binomtest
+
+    found = binomtest(right, images).proportion_ci(method="wilson")
+    return Interval(float(found.low), float(found.high))
 
 
 def _weighted_f1(counts: NDArray[np.float64], truth: Indices, answers: Indices) -> Floats:

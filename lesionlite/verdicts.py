@@ -12,6 +12,7 @@ from lesionlite.documents import read_record
 
 REPORT_JSON, REPORT_CSV = "report.json", "report.csv"
 REPORT_MD, REPORT_HTML = "report.md", "report.html"
+MODEL_CARD = "MODEL_CARD.md"
 REPORTS = (REPORT_JSON, REPORT_CSV, REPORT_MD, REPORT_HTML)
 PEERS_JSON, PEERS_MD, PEERS_FOLDER = "peers.json", "peers.md", "defaults"
 TARGETS_JSON = "targets.json"

@@ -1,7 +1,7 @@
 """Train on a data folder: check the data, make the contract, start or resume training."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,8 @@ def _check(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Rank
         )
     memory = remember(dataset, data)
     _refuse_other_data(run, config, memory)
-    say(audit(data, dataset, signatures).sentence())
+    memory = replace(memory, audit=audit(data, dataset, signatures).sentence())
+    say(memory.audit)
     return _Checked(dataset, domains, tuple(bad), contract, memory, read_settings(run))
 
 

@@ -30,12 +30,14 @@ class Memory:
         train: SHA-256 of each training image, by its path relative to the data folder, with "/".
         val: the same for the validation images.
         version: of the file format.
+        audit: a sentence on lesions, patients and near-duplicates that are in two splits.
     """
 
     labels: tuple[str, ...]
     train: dict[str, str]
     val: dict[str, str]
     version: int = VERSION
+    audit: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a record that a newer version wrote.

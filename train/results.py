@@ -27,6 +27,7 @@ from lesionlite.train.calibrate.prior import training_beta, training_counts
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels, load_inputs
 from lesionlite.train.data.splits import (
+    SPLITS,
     Domains,
     Split,
     drop_bad,
@@ -157,9 +158,6 @@ def _training(model: Path, folder: Path, labels: tuple[str, ...]) -> tuple[list[
         return counts, beta
     train = folder / "train"
     return (read_split(train, labels).counts() if train.is_dir() else None), beta
-
-
-SPLITS = ("train", "val", "test")
 
 
 def class_distribution(folder: Path, labels: tuple[str, ...]) -> Table:

@@ -171,7 +171,9 @@ def test_test_images_that_cannot_be_decoded_are_refused_before_the_export(
     refused(data, out, "cannot be decoded", run=tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", ["run/night", "artifacts/thesis.pdf", "report.md", "steps.json"])
+@pytest.mark.parametrize(
+    "name", ["run/night", "artifacts/thesis.pdf", "report.md", "steps.json", "MODEL_CARD.md"]
+)
 def test_the_users_things_in_out_are_refused_before_training(
     data: Path, out: Path, name: str
 ) -> None:

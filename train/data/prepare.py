@@ -29,10 +29,10 @@ from lesionlite.train.data.sources import (
     open_sources,
     photographs,
 )
+from lesionlite.train.data.splits import SPLITS
 
 __all__ = ["CLASSES", "SPLITS", "PrepareConfig", "Summary", "prepare"]
 
-SPLITS = ("train", "val", "test")
 COLUMNS = ("image", "class", "group", "split")
 Counts = dict[str, dict[str, int]]
 
