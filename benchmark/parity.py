@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from lesionlite.metrics import Bin, Scores, score
 
 Probabilities = NDArray[np.float32]
 MOST_CHANGED = 20
-ONE_SIDED_95 = 1.645  # standard errors of a normal distribution that 95 % are above
+FALSE_ALARMS = 0.05
 ROUNDING = 1e-9  # more than the floating-point error of 1 - 0.999
 
 
@@ -226,27 +227,30 @@ def judge(parity: Parity, precision: Precision, config: BenchmarkConfig) -> tupl
     asked = config.recall_gates()
     supports = [images for row in parity.confusion if (images := sum(row))]
     for (label, delta), images in zip(parity.delta_recall.items(), supports, strict=True):
-        least = asked.get(label, recall_floor(images, precision, config))
+        least = asked.get(label, recall_floor(images, len(supports), precision, config))
         if delta < least - ROUNDING:
             of = "" if label in asked else f" for {images} images"
             reasons.append(f"recall of {label} changed by {delta:+.4f}, below {least:+.4f}{of}")
     return not reasons, "; ".join(reasons)
 
 
-def recall_floor(images: int, precision: Precision, config: BenchmarkConfig) -> float:
+def recall_floor(images: int, classes: int, precision: Precision, config: BenchmarkConfig) -> float:
     """The smallest change of a class's recall that passes unless `--min-recall` names the class.
 
-    It is the tolerated loss of weighted F1, plus 1.645 standard errors of the recall of a class in
-    which as many answers change, at random, as may change at all, and half an image because images
-    are whole (continuity correction). So it is wide for few images. One answer may always change.
+    It is the tolerated loss of weighted F1, plus what chance explains where as many answers of the
+    class change, at random, as may change at all: of twenty files that lose no more than tolerated,
+    one fails by chance, whatever the number of classes (Bonferroni). Half an image is added because
+    images are whole (continuity correction). So the floor is wide for few images. One answer may
+    always change.
 
     Args:
         images: Of the class.
+        classes: That have images.
         precision: Of the artifact.
         config: May replace the tolerances.
     """
     loss, agreement, _ = tolerances(precision, config)
-    chance = ONE_SIDED_95 * sqrt((1 - agreement) / images)
+    chance = NormalDist().inv_cdf(1 - FALSE_ALARMS / classes) * sqrt((1 - agreement) / images)
     return -max(loss + chance + 0.5 / images, 1 / images)
 
 

@@ -10,6 +10,7 @@ from lesionlite.train.imbalance import Imbalance
 
 # Far above any useful value. They stop a mistyped number from filling the memory.
 MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
+MOST_TEMPERATURE = 100
 
 RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "image size": ("side", "resize", "resize_side", "interpolation", "mean", "std"),
@@ -18,6 +19,7 @@ RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "augmentation and regularization": (
         *("crop", "rotation", "jitter", "label_smoothing", "drop_path"),
     ),
+    "distillation": ("teacher", "teacher_share", "teacher_temperature"),
     "machine and files": (
         *("weights_ema", "cache", "workers", "seed", "device", "bf16", "skip_bad", "coverage"),
     ),
@@ -92,6 +94,15 @@ class TrainConfig:
     jitter: float = 0.1
     """Largest random change of brightness, contrast and saturation: each is scaled by a factor
     between 1 - JITTER and 1 + JITTER."""
+    teacher: str = ""
+    """A run of the same classes, such as one of a larger network, whose answers are learned, too
+    (distillation)."""
+    teacher_share: float = 0.5
+    """Share of the loss that is the divergence from the teacher's answers; the rest is that of the
+    labels."""
+    teacher_temperature: float = 2.0
+    """What the logits of both are divided by in that divergence; higher values show more of the
+    unlikely classes."""
     label_smoothing: float = 0.0
     """Share of each target probability that is spread evenly over all classes."""
     drop_path: float = 0.0
@@ -173,6 +184,12 @@ class TrainConfig:
             ("rotation", 0 <= self.rotation <= 180, "from 0 to 180"),
             ("jitter", 0 <= self.jitter < 1, "from 0 up to, not including, 1"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 up to, not including, 1"),
+            ("teacher_share", 0 < self.teacher_share <= 1, "above 0, at most 1"),
+            (
+                "teacher_temperature",
+                0 < self.teacher_temperature <= MOST_TEMPERATURE,
+                f"above 0, at most {MOST_TEMPERATURE}",
+            ),
             ("drop_path", 0 <= self.drop_path < 1, "from 0 up to, not including, 1"),
             ("layer_decay", 0 < self.layer_decay <= 1, "above 0, at most 1"),
             ("ema", 0 <= self.ema < 1, "from 0 up to, not including, 1"),

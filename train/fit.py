@@ -78,10 +78,10 @@ def fit(
         LesionliteError: bad data or settings, or `run` holds a run already.
     """
     weights = Path(config.weights) if Path(config.weights).is_file() else None
+    teacher = Path(config.teacher) if config.teacher else None
     with ExitStack() as stack:
-        on_first_rank(
-            ranks, lambda: stack.enter_context(writing_into(run, DATA=data, weights=weights))
-        )
+        inputs = {"DATA": data, "weights": weights, "teacher": teacher}
+        on_first_rank(ranks, lambda: stack.enter_context(writing_into(run, **inputs)))
         found = on_first_rank(ranks, lambda: _check(data, run, config, resume, ranks))
         if found.saved.get("finished"):
             say(f"{run} is trained already")

@@ -25,10 +25,12 @@ from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Dataset
 from lesionlite.train.device import pick_device, suit_cpu, use_bf16
+from lesionlite.train.distill import Teacher, load_teacher
 from lesionlite.train.figures import draw_curves
 from lesionlite.train.finish import finish
 from lesionlite.train.history import epoch_line, write_history
-from lesionlite.train.imbalance import MODES, ens_weights, log_prior
+from lesionlite.train.imbalance import MODES, effective_prior
+from lesionlite.train.loss import Loss
 from lesionlite.train.model import (
     moving_average,
     predict_logits,
@@ -36,7 +38,7 @@ from lesionlite.train.model import (
     start_weights,
 )
 from lesionlite.train.networks import build_network
-from lesionlite.train.optimize import optimizer_of, training_loss
+from lesionlite.train.optimize import optimizer_of
 from lesionlite.train.ranks import (
     SINGLE,
     Ranks,
@@ -82,13 +84,7 @@ class Trainer:
         self.average = moving_average(self.network, config.ema) if config.ema else None
         steps = config.epochs * len(self.loader)
         self.optimizer, self.schedule = optimizer_of(self.network, config, steps)
-        mode, counts = MODES[config.imbalance], data.train.counts()
-        weights = ens_weights(counts, config.beta) if mode.weighs else None
-        prior = log_prior(counts) if mode.adds_prior else None
-        self.loss_weights, self.log_prior = (
-            None if values is None else torch.tensor(values, device=self.device)
-            for values in (weights, prior)
-        )
+        self.loss = Loss(config, data.train.counts(), self.device, self._teacher(), ranks)
         self.epoch, self.best_score, self.best_epoch = 0, -1.0, 0
         self.best_val_weighted_f1: float | None = None
         self.history: list[dict[str, Any]] = []
@@ -112,6 +108,14 @@ class Trainer:
         if MODES[config.imbalance].refits:
             attempt(self.ranks, lambda: head_of(network, config.model))
         return network
+
+    def _teacher(self) -> Teacher | None:
+        config, counts = self.config, self.data.train.counts()
+        if not config.teacher:
+            return None
+        prior = effective_prior(counts, config.imbalance, config.beta)
+        load = partial(load_teacher, config.teacher, self.contract, prior)
+        return attempt(self.ranks, load).to(self.device, self.bf16)
 
     def restore(self) -> None:
         """Continue after the last finished epoch, if there is a checkpoint.
@@ -232,9 +236,7 @@ class Trainer:
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             logits = predict_logits(self.parallel, pixels, self.contract, self.layout)
-        smoothing = self.config.label_smoothing
-        logits = logits.float() if self.log_prior is None else logits.float() + self.log_prior
-        loss, value = training_loss(logits, targets, self.loss_weights, smoothing, self.ranks)
+        loss, value = self.loss(logits, targets, pixels)
         self._refuse_infinite("loss", value, indices)
         self.optimizer.zero_grad()
         loss.backward()
@@ -270,8 +272,8 @@ class Trainer:
             self.val_pixels,
             self.data.val,
             self.contract,
-            self.loss_weights,
-            self.log_prior,
+            self.loss.weights,
+            self.loss.log_prior,
             self.device,
             self.bf16,
             self.ranks,

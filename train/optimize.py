@@ -1,50 +1,13 @@
-"""Loss, optimizer and learning rate schedule."""
+"""Optimizer and learning rate schedule."""
 
 import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.model import parameter_groups
-from lesionlite.train.ranks import SINGLE, Ranks, all_reduce_sum
-
-
-def training_loss(
-    logits: Tensor,
-    targets: Tensor,
-    weights: Tensor | None,
-    smoothing: float,
-    ranks: Ranks = SINGLE,
-) -> tuple[Tensor, float]:
-    """Cross entropy, weighted by class, over the batch of all processes.
-
-    A weighted mean divides by the sum of the images' weights. That sum differs between the parts of
-    a batch, so the mean of the parts' means is not the mean over the batch. Every process therefore
-    divides by the sum over the whole batch. Several processes then compute the gradient that one
-    process would compute from the same images (BatchNorm apart, see `ranks.data_parallel`).
-
-    Args:
-        logits: float32 [B, C] of this process's part of the batch.
-        targets: class indices, int64 [B].
-        weights: one for each class [C], or None.
-        smoothing: share of the target that is spread evenly over all classes.
-        ranks: the processes; all must call this.
-
-    Returns:
-        A scalar to call `backward` on: averaged over the processes, its gradient is the batch's.
-        And the loss of the whole batch, the same in all processes.
-    """
-    if ranks.world == 1:
-        loss = F.cross_entropy(logits, targets, weights, label_smoothing=smoothing)
-        return loss, float(loss.detach())
-    loss = F.cross_entropy(logits, targets, weights, label_smoothing=smoothing, reduction="sum")
-    weight = logits.new_tensor(len(targets)) if weights is None else weights[targets].sum()
-    sums = torch.stack([loss.detach(), weight.to(loss.dtype)])
-    total_loss, total_weight = all_reduce_sum(ranks, sums).unbind()
-    return loss / total_weight * ranks.world, float(total_loss / total_weight)
 
 
 def optimizer_of(

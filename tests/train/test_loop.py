@@ -123,10 +123,10 @@ def test_each_imbalance_mode_is_what_it_says(imbalance: str, drawn: Path, tmp_pa
     config = replace(SHORT, imbalance=imbalance)  # type: ignore[arg-type]
     dataset = read_dataset(drawn)
     trainer = Trainer(dataset, Contract(dataset.labels, side=32), config, tmp_path)
-    assert (trainer.loss_weights is not None) == (imbalance in ("loss", "dual"))
+    assert (trainer.loss.weights is not None) == (imbalance in ("loss", "dual"))
     alike = len(set(trainer.sampler.weights.tolist())) == 1
     assert alike == (imbalance in ("none", "loss", "balanced-softmax"))
-    assert (trainer.log_prior is not None) == (imbalance == "balanced-softmax")
+    assert (trainer.loss.log_prior is not None) == (imbalance == "balanced-softmax")
 
 
 def test_balanced_softmax_adds_the_log_of_the_shares_to_the_logits_of_the_loss(

@@ -20,12 +20,12 @@ from lesionlite import cli
 from lesionlite.errors import LesionliteError
 from lesionlite.layout import LAST, METRICS, SCORES, WEIGHTS
 from lesionlite.metrics import weighted_f1
-from lesionlite.train import optimize
+from lesionlite.train import loss as loss_module
 from lesionlite.train.augment import Draw, EpochSampler, epoch_seed
 from lesionlite.train.data.images import load_inputs
 from lesionlite.train.data.splits import Split, read_split
+from lesionlite.train.loss import cross_entropy
 from lesionlite.train.model import all_logits, load_run
-from lesionlite.train.optimize import training_loss
 from lesionlite.train.ranks import Ranks
 from tests.test_readme import ROOT, TEXT
 
@@ -145,21 +145,21 @@ def test_the_parts_of_a_batch_have_the_gradient_of_the_whole(
     targets = torch.tensor([0, 0, 0, 1, 2, 2])
     weights = torch.tensor([0.1, 1.0, 5.0]) if weighted else None
     logits = torch.randn(6, 3, generator=generator, requires_grad=True)
-    (whole, value) = training_loss(logits, targets, weights, 0.1)
+    (whole, value) = cross_entropy(logits, targets, weights, 0.1)
     (expected,) = torch.autograd.grad(whole, logits)
 
     def parts() -> list[tuple[torch.Tensor, float]]:
         return [
-            training_loss(logits[r::2], targets[r::2], weights, 0.1, Ranks(r, 2)) for r in (0, 1)
+            cross_entropy(logits[r::2], targets[r::2], weights, 0.1, Ranks(r, 2)) for r in (0, 1)
         ]
 
     sent: list[torch.Tensor] = []
     with monkeypatch.context() as patch:
         patch.setattr(
-            optimize, "all_reduce_sum", lambda ranks, values: sent.append(values) or values
+            loss_module, "all_reduce_sum", lambda ranks, values: sent.append(values) or values
         )
         parts()
-    monkeypatch.setattr(optimize, "all_reduce_sum", lambda ranks, values: sent[0] + sent[1])
+    monkeypatch.setattr(loss_module, "all_reduce_sum", lambda ranks, values: sent[0] + sent[1])
     losses = parts()
     assert [loss for _, loss in losses] == pytest.approx([value, value])
     (found,) = torch.autograd.grad(sum(loss for loss, _ in losses) / 2, logits)
