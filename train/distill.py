@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.layout import is_run
+from lesionlite.layout import CONTRACT, is_run
 from lesionlite.train.calibrate.prior import log_ratio
 from lesionlite.train.model import load_run, predict_logits
 
@@ -72,6 +72,24 @@ class Teacher:
         return temperature**2 * apart
 
 
+def refuse_teacher(run: str, labels: Sequence[str]) -> None:
+    """Refuse what --teacher names if it cannot teach these classes; the weights are not read.
+
+    Raises:
+        LesionliteError: it is no run, or has other labels.
+    """
+    folder = Path(run)
+    if not is_run(folder):
+        raise LesionliteError(f"--teacher: {run} is no run folder; `lesionlite train` makes one")
+    own = Contract.read(folder / CONTRACT).labels
+    if apart := sorted(set(own) ^ set(labels)):
+        who = "the teacher" if apart[0] in labels else "the data"
+        raise LesionliteError(
+            f"--teacher: the classes of {run} must be those of the data, and {who} lacks "
+            f"{apart[0]!r}; the teacher's are: {', '.join(own)}"
+        )
+
+
 def load_teacher(run: str, student: Contract, prior: Sequence[float]) -> Teacher:
     """Open the run that --teacher names.
 
@@ -81,16 +99,7 @@ def load_teacher(run: str, student: Contract, prior: Sequence[float]) -> Teacher
         prior: of the student's training, [C].
 
     Raises:
-        LesionliteError: it is no run, or has other labels.
+        LesionliteError: as `refuse_teacher`, or its weights cannot be read.
     """
-    folder = Path(run)
-    if not is_run(folder):
-        raise LesionliteError(f"--teacher: {run} is no run folder; `lesionlite train` makes one")
-    network, contract = load_run(folder)
-    if apart := sorted(set(contract.labels) ^ set(student.labels)):
-        who = "the teacher" if apart[0] in student.labels else "the data"
-        raise LesionliteError(
-            f"--teacher: the classes of {run} must be those of the data, and {who} lacks "
-            f"{apart[0]!r}; the teacher's are: {', '.join(contract.labels)}"
-        )
-    return Teacher(network, contract, replace(student, prior=tuple(prior)))
+    refuse_teacher(run, student.labels)
+    return Teacher(*load_run(Path(run)), replace(student, prior=tuple(prior)))

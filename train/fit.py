@@ -15,6 +15,7 @@ from lesionlite.train import checkpoint
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.audit import audit, decode_all
 from lesionlite.train.data.splits import Dataset, Domains, read_dataset, read_domains
+from lesionlite.train.distill import refuse_teacher
 from lesionlite.train.loop import Trainer
 from lesionlite.train.memory import (
     Memory,
@@ -106,6 +107,8 @@ def _check(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Rank
     _check_batch(config, ranks)
     dataset, domains = read_dataset(data), read_domains(data)
     contract = config.contract(dataset.labels, dataset.note, dataset.disclaimer)
+    if config.teacher:
+        refuse_teacher(config.teacher, dataset.labels)
     _refuse_unwritable(data, [dataset.note, dataset.disclaimer, domains])
     for label in dataset.empty_classes():
         say(f"{label} has no training image; it stays a class of the contract")

@@ -11,6 +11,7 @@ from torch import nn
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.layout import CONTRACT
+from lesionlite.train import fit as fit_module
 from lesionlite.train.distill import Teacher, load_teacher
 from lesionlite.train.fit import fit
 from lesionlite.train.loss import Loss
@@ -90,9 +91,11 @@ def test_a_student_of_the_teacher_alone_answers_more_like_it(
     assert apart["taught"] < apart["alone"]
 
 
-def test_what_is_no_teacher_is_refused_before_anything_is_written(
-    run: Path, drawn: Path, tmp_path: Path
+def test_what_is_no_teacher_is_refused_before_images_are_read(
+    run: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delattr(fit_module, "decode_all")
+
     def said(teacher: Path) -> str:
         with pytest.raises(LesionliteError) as caught:
             fit(drawn, tmp_path / "out", replace(SHORT, teacher=str(teacher)))
