@@ -60,7 +60,7 @@ from lesionlite.train.memory import (
     remember,
 )
 from lesionlite.train.recipes import recipe
-from lesionlite.verdicts import MODEL_CARD, REPORT_JSON
+from lesionlite.verdicts import MODEL_CARD, REPORT_FORMAT, REPORT_JSON
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,8 @@ def _export(plan: _Build, run: Path) -> None:
 def _benchmark(plan: _Build, run: Path, split: Split | None) -> dict[str, Any]:
     artifacts, report = plan.out / ARTIFACTS, plan.out / REPORT_JSON
     inputs = [sha256_file(artifacts / MANIFEST), sha256_file(run / WEIGHTS), plan.listing]
-    key = fingerprint([inputs, plan.skip_bad, asdict(plan.benchmarking), versions()])
+    settings = [plan.skip_bad, asdict(plan.benchmarking), versions(), REPORT_FORMAT]
+    key = fingerprint([inputs, *settings])
     done = report.is_file() and plan.steps.is_done("report", sha256_file(report))
     if done and plan.steps.is_done("benchmark", key):
         say(f"benchmark: inputs unchanged, kept {report}")

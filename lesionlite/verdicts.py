@@ -13,6 +13,7 @@ from lesionlite.documents import read_record
 REPORT_JSON, REPORT_CSV = "report.json", "report.csv"
 REPORT_MD, REPORT_HTML = "report.md", "report.html"
 MODEL_CARD = "MODEL_CARD.md"
+REPORT_FORMAT = 2  # increase it when report.json has other fields, so that a build writes it anew
 REPORTS = (REPORT_JSON, REPORT_CSV, REPORT_MD, REPORT_HTML)
 PEERS_JSON, PEERS_MD, PEERS_FOLDER = "peers.json", "peers.md", "defaults"
 TARGETS_JSON = "targets.json"
