@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,11 @@ def drawn(shared: Shared) -> Path:
 
 @pytest.fixture(scope="session")
 def run(drawn: Path, shared: Shared) -> Path:
-    """A run folder, trained for two short epochs."""
-    return shared("run", lambda folder: train_and_test(drawn, folder, TINY))
+    """A run folder, trained for two short epochs.
+
+    Of most seeds, a network of so few steps answers all images alike, and would show no fault.
+    """
+    return shared("run", lambda folder: train_and_test(drawn, folder, replace(TINY, seed=1)))
 
 
 @pytest.fixture(scope="session")

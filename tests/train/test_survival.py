@@ -25,10 +25,10 @@ def test_a_killed_run_ends_as_one_never_interrupted(
 def test_a_difference_is_noticed(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start = survival._start
 
-    def otherwise(data: Path, run: Path, epochs: int) -> object:
+    def otherwise(data: Path, run: Path, epochs: int, workers: int) -> object:
         flags = ("--seed", str(int(run.name == "parts")))
         monkeypatch.setattr(survival, "FLAGS", (*FLAGS, *flags))
-        return start(data, run, epochs)
+        return start(data, run, epochs, workers)
 
     FLAGS = survival.FLAGS
     monkeypatch.setattr(survival, "_start", otherwise)

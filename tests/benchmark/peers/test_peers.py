@@ -112,13 +112,13 @@ def test_a_default_that_refuses_is_a_row(
     rows = {name: planted(name) for name in ("refuse", "crash")}
     absent = replace(rows["refuse"], tool="absent", package="no_such_package")
     monkeypatch.setattr(peers, "DEFAULTS", rows)
-    outcome = peers._convert(absent, {}, run, None, tmp_path)
+    outcome = peers._convert(absent, {}, run, None, "floats", tmp_path)
     assert outcome.reason == "not installed: no_such_package" and not outcome.timed
     # The worker imports the table anew, so the planted rows are written there.
     monkeypatch.setattr(Candidate, "call", plant(Candidate.call))
-    refused = peers._convert(rows["refuse"], {}, run, None, tmp_path)
+    refused = peers._convert(rows["refuse"], {}, run, None, "floats", tmp_path)
     assert refused.reason == "refused: ValueError: operands don't fit" and not refused.timed
-    crashed = peers._convert(rows["crash"], {}, run, None, tmp_path)
+    crashed = peers._convert(rows["crash"], {}, run, None, "floats", tmp_path)
     assert "ended with -6" in crashed.reason and crashed.size_bytes is None
     assert list(tmp_path.iterdir()) == []  # nothing half-written
 
