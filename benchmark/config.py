@@ -11,6 +11,7 @@ from lesionlite.settings import MAX_THREADS, numbers_by_label, refuse_settings, 
 
 # Larger numbers are typing errors: they would hang, or use up the machine.
 MOST_SECONDS, MOST_QUERIES, MOST_IMAGES = 3600, 1_000_000, 1_000_000
+Takes = Literal["floats", "pixels"]
 GATES = ("max_f1_loss", "min_agreement", "max_mean_dp")
 
 
@@ -186,7 +187,7 @@ class PeersConfig:
     """How many of our calibration images calibrate the 8-bit defaults."""
     formats: tuple[str, ...] = ()
     """Formats to compare; by default those of the artifacts."""
-    takes: Literal["floats", "pixels"] = "floats"
+    takes: Takes = "floats"
     """What the defaults take: normalized floats, and give logits; or pixels, and give
     probabilities, as ours do."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +43,9 @@ def f1_change_interval(truth: Indices, answers: Indices, reference: Indices) -> 
     )
     unseen, shares = _unseen_changes(truth, np.concatenate([answers, reference]))
     triples, weights = np.concatenate([triples, unseen]), np.concatenate([counts, shares])
-    rng = np.random.default_rng(SEED)
-    drawn = rng.multinomial(len(truth), weights / weights.sum(), RESAMPLES).astype(np.float64)
+    drawn = _resampled(len(truth), weights)
     change = _weighted_f1(drawn, triples[:, 0], triples[:, 1])
-    change -= _weighted_f1(drawn, triples[:, 0], triples[:, 2])
-    low, high = np.percentile(change, [2.5, 97.5])
-    return Interval(float(low), float(high))
+    return _middle(change - _weighted_f1(drawn, triples[:, 0], triples[:, 2]))
 
 
 def _unseen_changes(truth: Indices, answers: Indices) -> tuple[Indices, Floats]:
@@ -82,10 +80,19 @@ def f1_interval(confusion: Sequence[Sequence[int]]) -> Interval:
     """
     counts = np.asarray(confusion)
     truth, answers = np.nonzero(counts)
-    found, images = counts[truth, answers], int(counts.sum())
+    drawn = _resampled(int(counts.sum()), counts[truth, answers])
+    return _middle(_weighted_f1(drawn, truth, answers))
+
+
+def _resampled(images: int, weights: NDArray[Any]) -> NDArray[np.float64]:
+    """How often each of K kinds occurs among that many drawn images, [R, K]."""
     rng = np.random.default_rng(SEED)
-    drawn = rng.multinomial(images, found / images, RESAMPLES).astype(np.float64)
-    low, high = np.percentile(_weighted_f1(drawn, truth, answers), [2.5, 97.5])
+    return rng.multinomial(images, weights / weights.sum(), RESAMPLES).astype(np.float64)
+
+
+def _middle(scores: Floats) -> Interval:
+    """The middle 95 % of the scores of resamples."""
+    low, high = np.percentile(scores, [2.5, 97.5])
     return Interval(float(low), float(high))
 
 

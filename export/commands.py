@@ -144,13 +144,13 @@ class Evaluate:
         """Evaluate, and print the scores."""
         from lesionlite.export.execute.evaluate import evaluate
         from lesionlite.metrics import score_table
-        from lesionlite.train.data.splits import TOO_GOOD
+        from lesionlite.train.data.splits import TOO_GOOD, images_of
 
         read = self.model, self.folder
         scores, predictor = evaluate(*read, self.threads, self.skip_bad, self.out)
         note = predictor.contract.note
-        kind = f"{scores.split} " if scores.split else ""
-        title = f"{self.model} on {scores.images} {kind}images, {predictor.runtime}"
+        shown = images_of(scores.split, scores.images)
+        title = f"{self.model} on {shown}, {predictor.runtime}"
         say(score_table(scores, title))
         if scores.split in TOO_GOOD:
             say(TOO_GOOD[scores.split])

@@ -151,13 +151,19 @@ def predict_logits(
     layout: torch.memory_format = torch.channels_last,
 ) -> Tensor:
     """Normalize uint8 pixels [B, 3, S, S] as the contract says, and compute logits [B, C]."""
+    x = normalized(pixels, contract)
+    logits: Tensor = network(x.contiguous(memory_format=layout))
+    return logits
+
+
+def normalized(pixels: Tensor, contract: Contract) -> Tensor:
+    """Pixels, uint8 [B, 3, S, S], as timm's network takes them, float32."""
     x = pixels.float() / 255
     if any(contract.mean):
         x = x - x.new_tensor(contract.mean)[:, None, None]
     if contract.std != (1.0, 1.0, 1.0):
         x = x / x.new_tensor(contract.std)[:, None, None]
-    logits: Tensor = network(x.contiguous(memory_format=layout))
-    return logits
+    return x
 
 
 def calibrated(logits: Logits, contract: Contract) -> Logits:

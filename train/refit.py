@@ -21,7 +21,7 @@ from lesionlite.metrics import answer_scores
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels, load_inputs
 from lesionlite.train.data.splits import Split
-from lesionlite.train.imbalance import ens_weights, sampling_weights
+from lesionlite.train.imbalance import effective_prior
 from lesionlite.train.model import all_logits
 
 PENALTIES = (0.1, 0.01, 1e-3, 1e-4)
@@ -78,8 +78,9 @@ def refit_head(
         config: of the training.
     """
     head = head_of(network, config.model)
-    starts = track(range(0, len(train), CHUNK), "features for the head", -(-len(train) // CHUNK))
-    parts = (load_inputs(train.files[at : at + CHUNK], contract) for at in starts)
+    starts = range(0, len(train), CHUNK)
+    shown = track(starts, "features for the head", len(starts))
+    parts = (load_inputs(train.files[at : at + CHUNK], contract) for at in shown)
     features = torch.cat([_features(network, head, part, contract) for part in parts])
     seen = _features(network, head, val[0], contract)
     truth, classes = np.asarray(val[1]), len(train.labels)
@@ -89,7 +90,7 @@ def refit_head(
         return answer_scores(truth, answers, classes)[config.select]
 
     counts = train.counts()
-    per_class = np.array(sampling_weights(counts)) * ens_weights(counts, config.beta)
+    per_class = np.array(effective_prior(counts, "dual", config.beta)) / np.maximum(counts, 1)
     weights, targets = torch.from_numpy(per_class[list(train.targets)]), torch.tensor(train.targets)
     before = score(head.weight, head.bias)
     fitted = [fit_head(features, targets, weights, classes, penalty) for penalty in PENALTIES]

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from lesionlite.benchmark.config import Takes
 from lesionlite.benchmark.latency import Turns
-from lesionlite.benchmark.peers.defaults import DEFAULTS, Takes
+from lesionlite.benchmark.peers.defaults import DEFAULTS
 from lesionlite.benchmark.peers.limit import Limit
 from lesionlite.benchmark.peers.rounds import File, Round
 from lesionlite.export.precision import PRECISIONS

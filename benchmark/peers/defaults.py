@@ -1,16 +1,17 @@
 """Each toolchain's default export of timm's model, with which our artifacts are compared.
 
 A default follows the toolchain's getting-started page, without our rewrites and without tuning. It
-takes normalized float32 [1, 3, S, S] and returns logits. Our artifacts do a little more.
-With `--takes pixels` the network is wrapped first, so that both do the same.
+takes normalized float32 [1, 3, S, S] and returns logits. Our artifacts do a little more. With
+`--takes pixels` the network is wrapped first, so that both do the same.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from lesionlite.benchmark.config import Takes
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.format import named_function
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lesionlite.train.data.images import Pixels
-
-
-Takes = Literal["floats", "pixels"]
 
 
 def input_of(takes: Takes, side: int) -> tuple[tuple[int, ...], str]:
@@ -75,14 +73,13 @@ class DefaultSource:
         """
         import torch
 
-        mean, std = (
-            torch.tensor(row)[:, None, None] for row in (self.contract.mean, self.contract.std)
-        )
+        from lesionlite.train.model import normalized
+
         images = torch.from_numpy(self.pixels())
         if self.takes == "pixels":
             return list(images.split(1))
         images = images.permute(0, 3, 1, 2)
-        return [((image.float() / 255 - mean) / std).contiguous() for image in images.split(1)]
+        return [normalized(image, self.contract).contiguous() for image in images.split(1)]
 
 
 @dataclass(frozen=True)

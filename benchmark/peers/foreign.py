@@ -29,7 +29,7 @@ def open_foreign(path: Path, threads: int, shape: Sequence[int], dtype: str = "f
     Args:
         path: `.onnx`, `.tflite`, `.pt`, `.pte` or `.aimodel`.
         threads: That the runtime may use.
-        shape: Of the input, for formats that do not store it (`.pt`).
+        shape: Of the input, for `.pt`, `.pte` and `.aimodel`; the other files tell theirs.
         dtype: Of the input, for the same.
 
     Raises:

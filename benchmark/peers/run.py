@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
-from lesionlite.benchmark.config import PeersConfig
+from lesionlite.benchmark.config import PeersConfig, Takes
 from lesionlite.benchmark.peers.comparison import Comparison
-from lesionlite.benchmark.peers.defaults import CONVERT, DEFAULTS, Default, Takes, input_of
+from lesionlite.benchmark.peers.defaults import CONVERT, DEFAULTS, Default, input_of
 from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.benchmark.peers.limit import network_multiply_adds
 from lesionlite.benchmark.peers.rounds import File, Query, counts, time_round

@@ -9,11 +9,11 @@ from lesionlite.benchmark.report.cells import Columns, Document, cells, flat
 from lesionlite.benchmark.report.text import images
 from lesionlite.benchmark.statistics import Interval, f1_interval, recall_interval
 from lesionlite.contract import Contract
-from lesionlite.documents import read_json
+from lesionlite.documents import as_record, read_json
 from lesionlite.layout import CONTRACT, OPERATING, SCORES, read_settings
 from lesionlite.metrics import in_words
 from lesionlite.tables import markdown_lines
-from lesionlite.train.calibrate.operating_point import SCORES_SHOWN
+from lesionlite.train.calibrate.operating_point import OperatingPoint, table_of
 from lesionlite.train.calibrate.prior import training_counts
 from lesionlite.train.data.sources import many
 from lesionlite.train.memory import read_memory
@@ -27,7 +27,15 @@ FILES: Columns = {
     "MB": "megabytes:.1f",
     "p50 ms": "p50:.1f",
 }
-TAUS_SHOWN = 8  # rows of the operating points
+
+
+@dataclass(frozen=True)
+class _Adjusted:
+    """The fields of operating.json that are read; see `Adjustment`."""
+
+    chosen: OperatingPoint
+    points: tuple[OperatingPoint, ...]
+    floors: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -170,19 +178,9 @@ def _operating(facts: Facts) -> list[str]:
     lines = [f"Training showed the loss these shares of classes: {shares}."]
     if not facts.operating:
         return [*lines, "The answers are for such a mixture; `lesionlite adjust` changes that."]
-    chosen, points = facts.operating["chosen"], facts.operating["points"]
-    floors = [label for label in facts.operating["floors"] if label in chosen["recall"]]
-    shown = {point["tau"]: point for point in points[:: max(1, len(points) // TAUS_SHOWN)]}
-    shown[chosen["tau"]] = chosen
-    rows = [
-        (
-            f"**{tau:g}**" if tau == chosen["tau"] else f"{tau:g}",
-            *(f"{point[name]:.3f}" for name in SCORES_SHOWN),
-            *(f"{point['recall'][label]:.3f}" for label in floors),
-        )
-        for tau, point in sorted(shown.items())
-    ]
-    columns = ("tau", *map(in_words, SCORES_SHOWN), *(f"recall, {label}" for label in floors))
+    adjusted = as_record(facts.operating, _Adjusted, OPERATING, extra=True)
+    given = (adjusted.points, adjusted.chosen, adjusted.floors)
+    columns, rows = table_of(*given, lambda tau: f"**{tau}**")
     return [
         *lines,
         "With tau 1 the answers are for the target, with tau 0 for that mixture. On validation "

@@ -6,6 +6,7 @@ from lesionlite.benchmark.resize import TOLERATED
 from lesionlite.benchmark.targets.show import sentences as target_sentences
 from lesionlite.console import say
 from lesionlite.tables import terminal_table
+from lesionlite.train.data.splits import images_of
 
 TERMINAL: Columns = {
     "artifact": "short",
@@ -32,8 +33,7 @@ def caption(document: Document) -> str:
 
 def images(document: Document) -> str:
     """How many images there are, and of which split."""
-    kind = f"{document['split']} " if document["split"] else ""
-    return f"{document['reference']['images']} {kind}images"
+    return images_of(document["split"], document["reference"]["images"])
 
 
 def warnings(document: Document) -> list[str]:

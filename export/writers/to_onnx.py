@@ -12,6 +12,7 @@ import numpy as np
 from lesionlite.contract import Contract
 from lesionlite.export.format import Runner
 from lesionlite.export.metadata import Metadata
+from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.quantize.quant_params import FEW_WEIGHTS, to_int8
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
@@ -41,7 +42,8 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             else:
                 model = _export(source.form(ORT, precision), image)
             dequantize_pixels(model)
-            keep_floats(model)
+            if PRECISIONS[precision].calibrated:
+                keep_floats(model)
             if precision == "fp16":
                 model = _to_fp16(model)
             if precision == "w8":
@@ -105,32 +107,35 @@ def keep_floats(model: Any) -> None:
 
     Its optimizer WeightBiasQuantization (version 1.21 and later; see its pull requests 22969 and
     25673) quantizes the weights of a float Conv or Gemm between DequantizeLinear and QuantizeLinear
-    to 8 bits with one scale, and no session option turns that off. EfficientNet-Lite0 lost 2 % of
-    its answers by it. A Clip to the range that the integers have anyway stands between, and changes
-    no value. This function can go when the optimizer leaves such layers alone.
+    to 8 bits with one scale, and no session option turns that off. It moved the probabilities of an
+    EfficientNet-Lite0 by 0.042 on average, where 0.020 was due. A Clip to the range that the
+    integers have anyway stands between, and changes no value. This function can go when the
+    optimizer leaves such layers alone.
     """
     from onnx import helper, numpy_helper
 
-    graph = model.graph
+    graph, nodes = model.graph, []
     constants = {one.name: one for one in graph.initializer}
     made_by = {name: node for node in graph.node for name in node.output}
-    for node in list(graph.node):
+    for node in graph.node:
         source = made_by.get(node.input[0]) if node.input else None
-        if node.op_type not in ("Conv", "Gemm") or node.input[1] not in constants:
-            continue
-        if source is None or source.op_type != "DequantizeLinear":
-            continue
-        scale, zero = (numpy_helper.to_array(constants[name]) for name in source.input[1:])
-        limits = np.iinfo(zero.dtype)
-        name = f"{node.input[0]}.in_float.{node.output[0]}"
-        for suffix, value in (("min", limits.min), ("max", limits.max)):
-            bound = np.float32(scale * (float(value) - float(zero)))
-            graph.initializer.append(numpy_helper.from_array(np.array(bound), f"{name}.{suffix}"))
-        inputs = [node.input[0], f"{name}.min", f"{name}.max"]
-        clip = helper.make_node("Clip", inputs, [name])
-        clip.metadata_props.extend(node.metadata_props)
-        graph.node.insert(list(graph.node).index(node), clip)
-        node.input[0] = name
+        in_float = node.op_type in ("Conv", "Gemm") and node.input[1] in constants
+        if in_float and source is not None and source.op_type == "DequantizeLinear":
+            scale, zero = (numpy_helper.to_array(constants[name]) for name in source.input[1:])
+            limits = np.iinfo(zero.dtype)
+            name = f"{node.input[0]}.in_float.{node.output[0]}"
+            bounds = {f"{name}.min": limits.min, f"{name}.max": limits.max}
+            for bound, value in bounds.items():
+                real = np.float32(scale * (float(value) - float(zero)))
+                graph.initializer.append(numpy_helper.from_array(np.array(real), bound))
+            clip = helper.make_node("Clip", [node.input[0], *bounds], [name])
+            clip.metadata_props.extend(node.metadata_props)
+            nodes.append(clip)
+            node.input[0] = name
+        nodes.append(node)
+    nodes = deepcopy(nodes)
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _to_fp16(model: Any) -> Any:

@@ -23,20 +23,19 @@ from lesionlite.layout import (
     SETTINGS,
     read_settings,
 )
-from lesionlite.metrics import in_words
 from lesionlite.outputs import is_ours, refuse_foreign, remove, writing_into
 from lesionlite.tables import terminal_table
 from lesionlite.train.calibrate.confidence import fit_confidence
 from lesionlite.train.calibrate.config import AdjustConfig
 from lesionlite.train.calibrate.operating_figure import draw_operating_points
 from lesionlite.train.calibrate.operating_point import (
-    SCORES_SHOWN,
     Answers,
     OperatingPoint,
     curve,
     operating_point,
     predictions,
     read_floors,
+    table_of,
 )
 from lesionlite.train.calibrate.prior import log_ratio, target_prior, trained_prior
 from lesionlite.train.data.images import load_inputs
@@ -70,16 +69,9 @@ class Adjustment:
 
     def table(self) -> "Table":
         """A terminal table of some operating points; an arrow marks the one that was taken."""
-        columns = ("tau", *SCORES_SHOWN, *(f"recall, {label}" for label in self.floors))
-        shown = {p.tau: p for p in (*self.points[:: len(self.points) // 10], self.chosen)}
-        rows = []
-        for tau, point in sorted(shown.items()):
-            scores = [getattr(point, name) for name in SCORES_SHOWN]
-            values = (*scores, *(point.recall[label] for label in self.floors))
-            mark = "-> " if tau == self.chosen.tau else ""
-            rows.append((f"{mark}{tau:g}", *(f"{value:.3f}" for value in values)))
+        columns, rows = table_of(self.points, self.chosen, self.floors, lambda tau: f"-> {tau}")
         title = f"operating points, {self.images} validation images"
-        return terminal_table([in_words(c) for c in columns], rows, words=0, title=title)
+        return terminal_table(columns, rows, words=0, title=title)
 
 
 def adjust(run: Path, data: Path, config: AdjustConfig) -> Adjustment:

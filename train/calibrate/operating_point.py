@@ -1,13 +1,13 @@
 """What an operating point gives on validation images, and which one to take."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite.errors import LesionliteError, unknown_choice
-from lesionlite.metrics import Floats, class_counts, scores_of_counts
+from lesionlite.metrics import Floats, class_counts, in_words, scores_of_counts
 from lesionlite.settings import numbers_by_label
 from lesionlite.train.calibrate.confidence import fit_temperature
 from lesionlite.train.data.splits import Split
@@ -53,6 +53,32 @@ class OperatingPoint:
     balanced_accuracy: float
     accuracy: float
     recall: dict[str, float]
+
+
+def table_of(
+    points: Sequence[OperatingPoint],
+    chosen: OperatingPoint,
+    floors: Iterable[str],
+    mark: Callable[[str], str],
+) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Columns and rows of about ten operating points and of the one that was taken.
+
+    Args:
+        points: by rising tau.
+        chosen: the one that was taken.
+        floors: labels of the classes whose recall is shown.
+        mark: what marks the tau of `chosen`.
+    """
+    labels = list(floors)
+    columns = ["tau", *map(in_words, SCORES_SHOWN), *(f"recall, {label}" for label in labels)]
+    shown = {point.tau: point for point in (*points[:: max(1, len(points) // 10)], chosen)}
+    rows = []
+    for tau, point in sorted(shown.items()):
+        scores = [getattr(point, name) for name in SCORES_SHOWN]
+        values = (*scores, *(point.recall[label] for label in labels))
+        name = mark(f"{tau:g}") if tau == chosen.tau else f"{tau:g}"
+        rows.append((name, *(f"{value:.3f}" for value in values)))
+    return columns, rows
 
 
 def read_floors(pairs: Sequence[str], split: Split) -> dict[str, float]:

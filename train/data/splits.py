@@ -114,6 +114,11 @@ def read_split(folder: Path, labels: Sequence[str] | None = None) -> Split:
     return Split(tuple(files), tuple(targets), known, said, _name(folder))
 
 
+def images_of(split: str, number: int) -> str:
+    """How many images, and of which split: "1402 test images"."""
+    return " ".join(filter(None, (str(number), split, "images")))
+
+
 def _name(folder: Path) -> str:
     """The name of a split, of its folder in a data folder."""
     folder = folder.resolve()

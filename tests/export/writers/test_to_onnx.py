@@ -95,6 +95,12 @@ def test_no_file_saturates_on_any_processor(artifacts: Path) -> None:
         assert min(found) <= 128
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "w8"])
+def test_files_that_compute_in_float_get_no_work_for_it(precision: str, artifacts: Path) -> None:
+    graph = onnx.load(artifacts / f"mobilevitv2_050-{precision}.onnx").graph
+    assert not [name for node in graph.node for name in node.output if ".in_float." in name]
+
+
 def layer_between_integers() -> Any:
     """Pixels, dequantized, a depthwise convolution with weights of unequal size, quantized."""
     rng = np.random.default_rng(0)
