@@ -39,7 +39,7 @@ class ExportConfig:
     """Precisions to write, in each format that has them. There is also w8a8-int, for NPUs that
     compute no floats."""
     calibration: int = 300
-    """How many training images set the ranges of w8a8, and the weights of w8, w6 and w4."""
+    """How many training images set the ranges of w8a8, and the weights of w8a8, w8, w6 and w4."""
     calibration_seed: int = 0
     """Seed of the choice of calibration images."""
     ranges: str = "mse"

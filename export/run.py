@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lesionlite.console import progress, say
 from lesionlite.contract import Contract
@@ -12,7 +12,6 @@ from lesionlite.export.config import ExportConfig
 from lesionlite.export.finite import refuse_infinite
 from lesionlite.export.format import Format
 from lesionlite.export.formats import FORMATS, artifact_name, refuse_missing_packages
-from lesionlite.export.forms.table import mobile_form
 from lesionlite.export.manifest import (
     CALIBRATION,
     GOLDEN,
@@ -22,14 +21,13 @@ from lesionlite.export.manifest import (
     sha256_text,
 )
 from lesionlite.export.quantize.calibration import calibration_images
-from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE, Plan
+from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE
 from lesionlite.export.quantize.plan_figure import plan_figure
-from lesionlite.export.source import Source
+from lesionlite.export.source import Source, with_plans
 from lesionlite.export.toolchains import versions
 from lesionlite.files import inside, replacing, sha256_file, size_bytes, write_text
 from lesionlite.layout import CONTRACT, SETTINGS, WEIGHTS
 from lesionlite.outputs import refuse_foreign, writing_into
-from lesionlite.train.data.images import Pixels
 from lesionlite.train.model import load_run
 
 if TYPE_CHECKING:
@@ -71,14 +69,20 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
         if config.calibrates(data is not None)
         else (None, [])
     )
+    source = Source(network, contract, config.metadata(contract))
     if calibration is not None:
         import torch
 
         probes = torch.from_numpy(calibration[:PROBES]).permute(0, 3, 1, 2)
         refuse_infinite(network, probes, contract, run)
-    plan = _plan(network, contract, calibration, config)
-    integers = _integer_plan(network, contract, plan, calibration, config)
-    source = Source(network, contract, config.metadata(contract), plan, calibration, integers)
+        source = with_plans(source, calibration, config, {name for _, name in config.pairs()})
+    plan, integers = source.quantization, source.integers
+    if plan is not None:
+        say(
+            f"plan: {len(plan.layers)} of {len(plan.macs)} layers in 8 bits "
+            f"({plan.int8_share:.1%} of the multiply-adds); {plan.agreement:.1%} of the answers on "
+            "the calibration images stay"
+        )
     made = _convert_all(source, config, stem)
     listing = "".join(f"{file}\n" for file in files)
     precisions = {row.precision for row in made}
@@ -170,35 +174,3 @@ def _convert(row: Format, source: Source, paths: dict[str, Path]) -> None:
     with ExitStack() as stack:
         temporary = {p: stack.enter_context(replacing(path)) for p, path in paths.items()}
         row.toolchain().convert(source, temporary)
-
-
-def _integer_plan(
-    network: Any,
-    contract: Contract,
-    plan: Plan | None,
-    calibration: Pixels | None,
-    config: ExportConfig,
-) -> Plan | None:
-    """The plan of w8a8-int, if that is asked for."""
-    from lesionlite.export.quantize.search import make_integer_plan
-
-    if plan is None or calibration is None or not config.has_integers():
-        return None
-    return make_integer_plan(mobile_form(network, contract), plan, calibration, config)
-
-
-def _plan(
-    network: Any, contract: Contract, calibration: Pixels | None, config: ExportConfig
-) -> Plan | None:
-    """The plan of w8a8 and w8a8-int, if one of them is asked for."""
-    from lesionlite.export.quantize.search import make_plan
-
-    if calibration is None or not config.plans():
-        return None
-    plan = make_plan(mobile_form(network, contract), calibration, config)
-    say(
-        f"plan: {len(plan.layers)} of {len(plan.macs)} layers in 8 bits "
-        f"({plan.int8_share:.1%} of the multiply-adds); {plan.agreement:.1%} of the answers on the "
-        f"calibration images stay"
-    )
-    return plan

@@ -1,7 +1,8 @@
 """The input of every converter: the network, its contract, its description and its plan."""
 
+from collections.abc import Container
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lesionlite.export.quantize.plan import Plan
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from lesionlite.export.config import ExportConfig
     from lesionlite.export.forms.attention import Variant
     from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
     from lesionlite.train.data.images import Pixels
@@ -27,7 +29,7 @@ class Source:
         contract: the contract to store in every file.
         metadata: the description to store in each format's own metadata fields.
         quantization: the quantization plan of w8a8, or None.
-        images: the calibration images, uint8 [N, S, S, 3], or None; with them, w8 has learned
+        rounder: has the calibration images, or None; with it, w8, w8a8 and w8a8-int have learned
             weights.
         integers: the quantization plan of w8a8-int, or None.
     """
@@ -36,7 +38,7 @@ class Source:
     contract: Contract
     metadata: Metadata
     quantization: Plan | None = None
-    images: "Pixels | None" = None
+    rounder: "WeightRounder | None" = None
     integers: Plan | None = None
     _forms: "dict[Variant, nn.Module]" = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -54,15 +56,15 @@ class Source:
         return self.quantization
 
     @property
-    def integer_plan(self) -> "tuple[Plan, Pixels]":
-        """The quantization plan of w8a8-int, and the calibration images, uint8 [N, S, S, 3].
+    def integer_plan(self) -> Plan:
+        """The quantization plan of w8a8-int.
 
         Raises:
-            ValueError: there are none; `export` always makes them for that precision.
+            ValueError: there is none; `export` always makes one for that precision.
         """
         if self.integers is None:
             raise ValueError("w8a8-int needs a quantization plan")
-        return self.integers, self.calibration
+        return self.integers
 
     def plan_of(self, precision: str) -> Plan | None:
         """The quantization plan that a precision follows, or None."""
@@ -71,36 +73,24 @@ class Source:
         return self.quantization if PRECISIONS[precision].calibrated else None
 
     @property
-    def calibration(self) -> "Pixels":
-        """The calibration images, uint8 [N, S, S, 3].
+    def calibrated(self) -> "WeightRounder":
+        """The rounder, for precisions that need calibration images.
 
         Raises:
-            ValueError: there are none; `export` always reads them for precisions that need them.
+            ValueError: there is none; `export` always makes one for them.
         """
-        if self.images is None:
+        if self.rounder is None:
             raise ValueError("this precision needs calibration images")
-        return self.images
-
-    @cached_property
-    def rounder(self) -> "WeightRounder":
-        """What rounds weights, with the calibration images.
-
-        Raises:
-            ValueError: as `calibration`.
-        """
-        from lesionlite.export.forms.attention import NCHW
-        from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
-
-        return WeightRounder(self.form(NCHW), self.calibration)
+        return self.rounder
 
     @cached_property
     def _layers_in_8_bits(self) -> "nn.Module":
-        return self.rounder.round(8)
+        return self.calibrated.round(8)
 
     def is_float(self, precision: str) -> bool:
         """Whether the form of a precision is the float form; see `form`."""
         row = PRECISIONS[precision]
-        return not row.calibrated and not (row.improved and self.images is not None)
+        return not row.calibrated and not (row.improved and self.rounder is not None)
 
     def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
         """The mobile form in a runtime's variant, with the numbers of a precision.
@@ -109,18 +99,61 @@ class Source:
         call returns a new copy, which the caller may change. The form itself is traced once for
         each variant, because that takes seconds.
         """
-        from lesionlite.export.forms.table import mobile_form
         from lesionlite.export.quantize.quantized_form import quantize, with_layers
         from lesionlite.export.quantize.wiring import trace
 
-        if variant not in self._forms:
-            self._forms[variant] = mobile_form(self.network, self.contract, variant)
-        form = self._forms[variant]
+        if PRECISIONS[precision].calibrated:
+            form = self.to_quantize(variant, self.plan.layers)
+            return quantize(form, self.plan, trace(form, example(self.contract)), variant.signed)
+        form = self._form(variant)
         if self.is_float(precision):
             return deepcopy(form)
-        if not PRECISIONS[precision].calibrated:
-            return with_layers(form, self._layers_in_8_bits)
-        return quantize(form, self.plan, trace(form, example(self.contract)), variant.signed)
+        return with_layers(form, self._layers_in_8_bits)
+
+    def to_quantize(self, variant: "Variant", layers: Container[str] | None = None) -> "nn.Module":
+        """A copy of the float form, in which some layers have the weights of 8-bit kernels.
+
+        Args:
+            variant: a runtime's.
+            layers: their names, or None for all.
+        """
+        from lesionlite.export.quantize.quantized_form import with_layers
+
+        form = self._form(variant)
+        if self.rounder is None:
+            return deepcopy(form)
+        return with_layers(form, self.rounder.round_for_kernels(not variant.signed), layers)
+
+    def _form(self, variant: "Variant") -> "nn.Module":
+        from lesionlite.export.forms.table import mobile_form
+
+        if variant not in self._forms:
+            self._forms[variant] = mobile_form(self.network, self.contract, variant)
+        return self._forms[variant]
+
+
+def with_plans(
+    source: Source, images: "Pixels", config: "ExportConfig", precisions: Container[str]
+) -> Source:
+    """The source, with all that calibration images give: rounded weights, and plans.
+
+    Args:
+        source: without them.
+        images: uint8 [N, S, S, 3].
+        config: the settings of the plans.
+        precisions: names of those to write; plans are made for those that follow one.
+    """
+    from lesionlite.export.forms.attention import NCHW
+    from lesionlite.export.quantize.search import make_integer_plan, make_plan
+    from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
+
+    plan = integers = None
+    rounder = WeightRounder(source.form(NCHW), images)
+    if any(row.calibrated and name in precisions for name, row in PRECISIONS.items()):
+        plan = make_plan(rounder, config)
+        if INTEGERS in precisions:
+            integers = make_integer_plan(rounder, plan, config)
+    return replace(source, rounder=rounder, quantization=plan, integers=integers)
 
 
 def example(contract: Contract) -> "Tensor":

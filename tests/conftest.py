@@ -27,6 +27,7 @@ from lesionlite.export.execute.golden import export_with_golden
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.mobilevitv2 import MobileForm
 from lesionlite.export.manifest import MANIFEST
+from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.files import sha256_file
 from lesionlite.layout import CONTRACT
@@ -129,6 +130,12 @@ def images(drawn: Path, run: Path) -> np.ndarray:
 def form(run: Path) -> MobileForm:
     """The run's network, rewritten."""
     return MobileForm(*load_run(run))
+
+
+@pytest.fixture(scope="session")
+def rounder(form: MobileForm, images: np.ndarray) -> WeightRounder:
+    """What rounds the form's weights."""
+    return WeightRounder(form, images)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """What a network gives on phones, before anyone trains it: convert it with random weights."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lesionlite.console import track
@@ -11,8 +11,8 @@ from lesionlite.export.check.simulated import limit, simulate
 from lesionlite.export.check.untrained import drawn_images, untrained
 from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
 from lesionlite.export.format import Format
-from lesionlite.export.precision import INTEGERS, PRECISIONS
-from lesionlite.export.source import Source, example
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.source import Source, example, with_plans
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,9 +128,14 @@ def _task(
     precisions: set[str],
 ) -> Task:
     """The task, with a plan for each calibrated precision, and the answers of its simulation."""
-    planned = _planned(source, form, precisions)
+    from lesionlite.export.forms.attention import NCHW
+
+    planned = _planned(source, precisions)
     followed = {name: plan for name in precisions if (plan := planned.plan_of(name))}
-    found = {name: simulate(form, plan, images) for name, plan in followed.items()}
+    found = {
+        name: simulate(planned.to_quantize(NCHW, plan.layers), plan, images)
+        for name, plan in followed.items()
+    }
     floats = precisions - followed.keys()
     _, moved = simulate(form, None, images) if floats - {"fp32"} else (None, 0.0)
     limits = {name: limit(name, found[name][1] if name in found else moved) for name in precisions}
@@ -138,20 +143,12 @@ def _task(
     return Task(planned, images, expected, simulated, limits)
 
 
-def _planned(source: Source, form: Any, precisions: set[str]) -> Source:
+def _planned(source: Source, precisions: set[str]) -> Source:
     """The source, with calibration images and quick plans for the precisions that need them."""
-    from lesionlite.export.quantize.search import make_integer_plan, make_plan
-
     if not any(PRECISIONS[name].needs_images for name in precisions):
         return source
     calibration = drawn_images(CALIBRATION, source.contract.side, seed=1)
-    source = replace(source, images=calibration)
-    quick = ExportConfig(tuning_steps=0)
-    if any(PRECISIONS[name].calibrated for name in precisions):
-        source = replace(source, quantization=make_plan(form, calibration, quick))
-    if INTEGERS in precisions:
-        source = replace(source, integers=make_integer_plan(form, source.plan, calibration, quick))
-    return source
+    return with_plans(source, calibration, ExportConfig(tuning_steps=0), precisions)
 
 
 def _kinds(wiring: Any) -> dict[str, int]:

@@ -25,7 +25,7 @@ def simulate(
     """What a form answers that follows a plan, and how much one grey level changes that.
 
     Args:
-        form: the float mobile form.
+        form: the float mobile form; the plan's layers have the weights of 8-bit kernels.
         plan: that it follows, or None for fp32.
         images: uint8 [N, S, S, 3].
 

@@ -4,7 +4,7 @@ Layers have the names of their PyTorch modules.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lesionlite.documents import read_record
@@ -23,14 +23,14 @@ class Plan:
         activations: names of the SiLUs in 8 bits; the layers around them are in 8 bits, too.
         grids: scale and zero point by tensor; `wiring.py` says how tensors are named.
         corrections: bias correction by layer in 8 bits: one number for each output channel, added
-            to the bias so that quantization does not shift the channel's mean.
-        means: mean of each input channel by layer in 8 bits. Runtimes that need other weights than
-            the plan's correct their biases by it.
+            to the bias of the layer with rounded weights, so that quantization does not shift the
+            channel's mean.
         sensitivity: by layer and SiLU: mean Kullback-Leibler divergence of the answers, in nats, if
             it alone is quantized.
         macs: multiply-adds for one image, by layer.
-        divergence: mean Kullback-Leibler divergence, in nats, of the network that follows the plan.
-        agreement: share of calibration images whose most probable class stays the same.
+        divergence: mean Kullback-Leibler divergence, in nats, of the network that follows the plan,
+            on calibration images that did not tune it.
+        agreement: share of these images whose most probable class stays the same.
         rule: how the grids were chosen, a name in `RANGE_RULES`.
         images: number of calibration images.
         seed: of the calibration images, of the values sampled from tensors, and of tuning.
@@ -47,7 +47,6 @@ class Plan:
     rule: str = "mse"
     images: int = 0
     seed: int = 0
-    means: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def int8_share(self) -> float:

@@ -1,6 +1,7 @@
 """Affine quantization to 8 bits: real = scale * (stored - zero_point) (Jacob et al. 2018)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,19 +86,27 @@ def to_int8(weight: "Tensor", axis: int = 0) -> tuple["Tensor", "Tensor"]:
     return (weight / scales).round().to(torch.int8), scales
 
 
-def expected_shift(error: "Tensor", means: "Tensor", groups: int = 1) -> "Tensor":
-    """How much an error of a layer's weights shifts each output channel on average, [O].
-
-    It is the error times the mean of the inputs (Nagel et al. 2019, arXiv 1906.04721, section 4.2).
+def neighbours(shape: Sequence[int]) -> "Tensor":
+    """The weight beside each weight of an output channel, in the orders that runtimes have.
 
     Args:
-        error: float [O, I] or [O, I, H, W].
-        means: of each input channel, [groups * I].
-        groups: of a convolution.
+        shape: of a weight: [O, I] or [O, I, H, W]. It is stored so, or as [O, H, W, I].
+
+    Returns:
+        Indices [orders, K] among the K = I * H * W weights; K itself stands for none. There is no
+        order for depthwise convolutions, which no kernel computes in pairs.
     """
-    summed = error.reshape(*error.shape[:2], -1).sum(2)
-    read = means.reshape(groups, -1).repeat_interleave(len(summed) // groups, 0)
-    return (summed * read).sum(1)
+    import torch
+    import torch.nn.functional as F
+
+    count = math.prod(shape[1:])
+    own = torch.arange(count)
+    orders = [own, own.reshape(*shape[1:]).movedim(0, -1).flatten()] if shape[1] > 1 else []
+    found = torch.empty(len(orders), count, dtype=torch.int64)
+    for row, order in zip(found, orders, strict=True):
+        pairs = F.pad(order, (0, count % 2), value=count).reshape(-1, 2)
+        row[order] = pairs.flip(1).flatten()[:count]
+    return found
 
 
 def to_int8_in_pairs(weight: "Tensor") -> tuple["Tensor", "Tensor"]:
@@ -109,19 +118,15 @@ def to_int8_in_pairs(weight: "Tensor") -> tuple["Tensor", "Tensor"]:
     channel gets a larger scale.
 
     Args:
-        weight: float [O, I] or [O, I, H, W]. Neighbours are those in the order of the input
-            channels and, for larger kernels, of the pixels, because runtimes have either order.
+        weight: float [O, I] or [O, I, H, W].
     """
     import torch
     import torch.nn.functional as F
 
-    scales = weight_scales(weight)
-    orders = [weight.flatten(1)]
-    if weight.dim() == 4 and weight.shape[1] > 1:
-        orders.append(weight.permute(0, 2, 3, 1).flatten(1))
-    for flat in orders if weight.shape[1] > 1 else ():
-        pairs = F.pad(flat, (0, flat.shape[1] % 2)).reshape(len(flat), -1, 2)
-        sums = torch.stack([pairs.clamp_min(0).sum(2), (-pairs).clamp_min(0).sum(2)])
-        scales = torch.maximum(scales, sums.amax((0, 2)) / 127)  # rounding adds one at most
+    scales, flat = weight_scales(weight), weight.flatten(1)
+    for row in neighbours(weight.shape):
+        beside = F.pad(flat, (0, 1))[:, row]
+        sums = (flat + beside).abs() * (flat * beside > 0)
+        scales = torch.maximum(scales, sums.amax(1) / 127)  # rounding adds one at most
     scales = scales.reshape([-1, *[1] * (weight.dim() - 1)])
     return (weight / scales).round().to(torch.int8), scales

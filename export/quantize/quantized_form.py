@@ -5,6 +5,7 @@ Eager PyTorch simulates this in float32. In an exported program the same steps a
 dequantize operations, which toolchains fuse into integer kernels.
 """
 
+from collections.abc import Container
 from copy import deepcopy
 from typing import Any
 
@@ -17,7 +18,6 @@ from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import (
     LEVELS,
     QuantParams,
-    expected_shift,
     to_int8,
     to_int8_in_pairs,
 )
@@ -132,16 +132,13 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
         swap(form, name, QuantizedSiLU(plan.grids[result], signed))
         on_grid.add(result)
     for name in plan.layers:
-        node, shift = wiring.layers[name], torch.tensor(plan.corrections[name])
+        node = wiring.layers[name]
         source = FakeQuantize(plan.grids[node.input], signed)
-        before: Any = form.get_submodule(name)
-        if not signed and name in plan.means:
-            shift = shift + shift_of_pairs(before, torch.tensor(plan.means[name]))
         layer = QuantizedLayer(
-            before,
+            form.get_submodule(name),
             nn.Identity() if node.input in on_grid and not node.passed else source,
             FakeQuantize(plan.grids[node.output], signed),
-            shift,
+            torch.tensor(plan.corrections[name]),
             signed,
         )
         swap(form, name, layer)
@@ -150,34 +147,22 @@ def quantize(form: nn.Module, plan: Plan, wiring: Wiring, signed: bool = True) -
     return form
 
 
-def shift_of_pairs(layer: Any, means: Tensor) -> Tensor:
-    """What the weights of `to_int8_in_pairs` take from each output channel on average, [O].
-
-    The plan's bias corrections are for those of `to_int8`.
-
-    Args:
-        layer: a float convolution or linear layer.
-        means: of each input channel.
-    """
-    planned, paired = (
-        stored * scales
-        for stored, scales in (to_int8(layer.weight), to_int8_in_pairs(layer.weight))
-    )
-    return expected_shift(planned - paired, means, getattr(layer, "groups", 1))
-
-
-def with_layers(form: nn.Module, given: nn.Module) -> nn.Module:
+def with_layers(
+    form: nn.Module, given: nn.Module, names: Container[str] | None = None
+) -> nn.Module:
     """A copy of the mobile form with the weights and biases of another variant of it.
 
     Args:
         form: the mobile form in any variant.
         given: the mobile form, channels first.
+        names: of the layers that get them, or None for all.
     """
     form = deepcopy(form)
     layers = dict(form.named_modules())
     for name, layer in given.named_modules():
         own: Any = layers.get(name)  # not there: a variant may drop a layer whose result is unused
-        if isinstance(layer, LAYERS) and own is not None:
+        asked = names is None or name in names
+        if asked and isinstance(layer, LAYERS) and own is not None:
             weight = layer.weight.reshape(own.weight.shape)
             own.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
             own.bias = layer.bias

@@ -22,28 +22,27 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lesionlite.console import track
 from lesionlite.export.config import ExportConfig
-from lesionlite.export.forms.base import FromPixels
 from lesionlite.export.quantize.plan import Plan
-from lesionlite.export.quantize.quantized_form import quantize
+from lesionlite.export.quantize.quantized_form import quantize, with_layers
 from lesionlite.export.quantize.ranges import BATCH, choose_grids, observe
 from lesionlite.export.quantize.sensitivity import (
     SENSITIVITY_IMAGES,
     bias_corrections,
     divergence,
-    input_means,
     sensitivities,
     subsample,
 )
 from lesionlite.export.quantize.threads import pinned_threads
 from lesionlite.export.quantize.tuning import tune
+from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import Wiring, trace
-from lesionlite.train.data.images import Pixels
 
-SEARCH_IMAGES = 100  # to evaluate plans during the search
+HELD_OUT = 4  # every fourth calibration image judges plans, and the others tune them
+SEARCH_IMAGES = 100  # at most about so many judge
 # Rough cost of keeping one value of a SiLU, or one weight, in float; in multiply-adds.
 SILU_COST, WEIGHT_COST = 100, 500
 TUNING_GAIN = 2  # tuning divides the divergence by about 2; measured on real images
@@ -53,81 +52,84 @@ USUAL_SHARE, LONGER = 0.9, 3
 
 
 @pinned_threads()
-def make_plan(form: FromPixels, calibration: Pixels, config: ExportConfig) -> Plan:
+def make_plan(rounder: WeightRounder, config: ExportConfig) -> Plan:
     """Make the plan for w8a8.
 
     Args:
-        form: the float mobile form, channels first.
-        calibration: images, uint8 [N, S, S, 3].
+        rounder: has the float mobile form, and the calibration images.
         config: the rule for ranges, the seed, and the limits of the search.
     """
-    form = form.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
-    images = torch.from_numpy(calibration)
-    wiring = trace(form, images[:1])
+    images, rounded = rounder.images, rounder.round_for_kernels()
+    wiring = trace(rounded, images[:1])
     grids = choose_grids(
-        wiring, observe(wiring, calibration, config.calibration_seed), config.ranges
+        wiring, observe(wiring, images.numpy(), config.calibration_seed), config.ranges
     )
     layers = tuple(name for name in wiring.layers if name not in wiring.heads)
     all_int8 = Plan(
         layers=layers,
         activations=tuple(wiring.silus()),
         grids=grids,
-        corrections=bias_corrections(form, wiring, grids, layers, images),
-        means=input_means(form, layers, subsample(images, SEARCH_IMAGES)),
+        corrections=bias_corrections(rounded, wiring, grids, layers, images),
         sensitivity=sensitivities(wiring, grids, subsample(images, SENSITIVITY_IMAGES)),
         macs={name: node.macs for name, node in wiring.layers.items()},
         rule=config.ranges,
         images=len(images),
         seed=config.calibration_seed,
     )
-    judge = PlanEvaluator(form, wiring, subsample(images, SEARCH_IMAGES))
-    tuner = PlanEvaluator(form, wiring, images)
-    return _searched_and_tuned(judge, tuner, all_int8, config)
+    return _searched_and_tuned(*_apart(rounder, wiring), all_int8, config)
 
 
-def make_integer_plan(
-    form: FromPixels, plan: Plan, calibration: Pixels, config: ExportConfig
-) -> Plan:
+def make_integer_plan(rounder: WeightRounder, plan: Plan, config: ExportConfig) -> Plan:
     """The plan for w8a8-int: every depthwise convolution is in 8 bits, too, and it is tuned again.
 
     NPUs without floats take no depthwise convolution with 16-bit activations.
 
     Args:
-        form: the float mobile form, channels first.
+        rounder: has the float mobile form, and the calibration images.
         plan: for w8a8.
-        calibration: images, uint8 [N, S, S, 3].
         config: the number of tuning steps.
     """
-    form = form.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
-    images = torch.from_numpy(calibration)
-    wiring = trace(form, images[:1])
+    rounded: Any = rounder.round_for_kernels()
+    wiring = trace(rounded, rounder.images[:1])
     added = tuple(
         name
         for name in wiring.layers
-        if name not in plan.layers and getattr(form.get_submodule(name), "groups", 1) > 1
+        if name not in plan.layers and getattr(rounded.get_submodule(name), "groups", 1) > 1
     )
-    corrections = bias_corrections(form, wiring, plan.grids, added, images) if added else {}
+    corrections = bias_corrections(rounded, wiring, plan.grids, added, rounder.images)
     forced = replace(
         plan,
         layers=tuple(name for name in wiring.layers if name in {*plan.layers, *added}),
         corrections={**plan.corrections, **corrections},
     )
-    return _tuned(PlanEvaluator(form, wiring, images), forced, config.tuning_steps)
+    return _tuned(*_apart(rounder, wiring), forced, config.tuning_steps)
 
 
 class PlanEvaluator:
     """Measures how much a plan changes the answers of the mobile form on some images."""
 
-    def __init__(self, form: FromPixels, wiring: Wiring, images: Tensor) -> None:
+    def __init__(self, rounder: WeightRounder, wiring: Wiring, images: Tensor) -> None:
         """Compute the float form's logits once, for uint8 images [N, S, S, 3]."""
-        self.form, self.wiring, self.images = form, wiring, images
-        self.reference = logits(form, images)
+        self.rounder, self.wiring, self.images = rounder, wiring, images
+        self.reference = logits(rounder.form, images)
+
+    def form(self, plan: Plan) -> nn.Module:
+        """The float form, with rounded weights in the plan's layers."""
+        return with_layers(self.rounder.form, self.rounder.round_for_kernels(), plan.layers)
 
     def evaluate(self, plan: Plan) -> Plan:
         """The plan, with its divergence and agreement filled in."""
-        planned = logits(quantize(self.form, plan, self.wiring), self.images)
+        planned = logits(quantize(self.form(plan), plan, self.wiring), self.images)
         same = (planned.argmax(1) == self.reference.argmax(1)).float().mean()
         return replace(plan, divergence=divergence(planned, self.reference), agreement=float(same))
+
+
+def _apart(rounder: WeightRounder, wiring: Wiring) -> tuple[PlanEvaluator, PlanEvaluator]:
+    """The judge of plans, and what tunes them: each has calibration images of its own."""
+    held_out = torch.arange(len(rounder.images)) % HELD_OUT == 0
+    judging = subsample(rounder.images[held_out], SEARCH_IMAGES)
+    judge = PlanEvaluator(rounder, wiring, judging)
+    return judge, PlanEvaluator(rounder, wiring, rounder.images[~held_out])
 
 
 def _searched_and_tuned(
@@ -136,11 +138,11 @@ def _searched_and_tuned(
     """The plan with the usual share, or if it diverges too much, the better of that and another."""
     target = TUNING_GAIN * config.divergence
     usual = _searched(judge, all_int8, max(USUAL_SHARE, config.int8_share), target)
-    usual = _tuned(tuner, usual, config.tuning_steps)
+    usual = _tuned(judge, tuner, usual, config.tuning_steps)
     if usual.divergence <= target:
         return usual
     other = _searched(judge, all_int8, config.int8_share, target)
-    other = _tuned(tuner, other, LONGER * config.tuning_steps)
+    other = _tuned(judge, tuner, other, LONGER * config.tuning_steps)
     return min(usual, other, key=lambda plan: plan.divergence)
 
 
@@ -150,17 +152,21 @@ def _searched(judge: PlanEvaluator, all_int8: Plan, share: float, target: float)
     return _back_to_int8(all_int8, plan, judge, target)
 
 
-def _tuned(tuner: PlanEvaluator, plan: Plan, steps: int) -> Plan:
-    """The plan after tuning, if that lowers its divergence; evaluated.
+def _tuned(judge: PlanEvaluator, tuner: PlanEvaluator, plan: Plan, steps: int) -> Plan:
+    """The plan after tuning, if that lowers its divergence on the judge's images; evaluated.
+
+    On the images that it is tuned on, every network improves: a trained EfficientNet-Lite0 diverged
+    by 0.0007 nats there, and on others by 0.0031, where 0.0017 was due without tuning.
 
     Adam takes steps of the same length whether the gradient is signal or noise. If quantization
     does little harm to begin with, full steps can do more. The second try uses a tenth of the
     learning rates.
     """
-    plan = tuner.evaluate(plan)
+    plan = judge.evaluate(plan)
     for rate in (1.0, 0.1) if steps else ():
-        tuned = tune(tuner.form, tuner.wiring, plan, tuner.images, tuner.reference, steps, rate)
-        tuned = tuner.evaluate(tuned)
+        form = tuner.form(plan)
+        tuned = tune(form, tuner.wiring, plan, tuner.images, tuner.reference, steps, rate)
+        tuned = judge.evaluate(tuned)
         if tuned.divergence < plan.divergence:
             return tuned
     return plan
@@ -180,7 +186,6 @@ def move_to_float(wiring: Wiring, all_int8: Plan, layers: Iterable[str]) -> Plan
         layers=kept,
         activations=tuple(name for name in all_int8.activations if name not in moved),
         corrections={name: all_int8.corrections[name] for name in kept},
-        means={name: all_int8.means[name] for name in kept if name in all_int8.means},
     )
 
 

@@ -1,13 +1,11 @@
 """How much the answers change if one layer is quantized, and how much its outputs' means do."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from lesionlite.console import track
-from lesionlite.export.forms.base import FromPixels
 from lesionlite.export.quantize.quant_params import QuantParams
 from lesionlite.export.quantize.quantized_form import (
     FakeQuantize,
@@ -148,7 +146,7 @@ def channel_means(layer: nn.Module, made: Tensor) -> Tensor:
 
 
 def bias_corrections(
-    form: FromPixels,
+    form: Any,
     wiring: Wiring,
     grids: dict[str, QuantParams],
     layers: tuple[str, ...],
@@ -169,50 +167,16 @@ def bias_corrections(
     Returns:
         By layer, what to add to the bias of each output channel.
     """
-    rounded = {
-        name: QuantizedLayer(
-            form.get_submodule(name),
-            FakeQuantize(grids[wiring.layers[name].input], True),
-            nn.Identity(),
-        )
-        for name in layers
-    }
-
-    def lost(name: str, layer: nn.Module, given: Tensor, made: Tensor) -> Tensor:
-        return channel_means(layer, made - rounded[name](given))
-
-    return _averages(form, layers, images, lost)
-
-
-def input_means(
-    form: FromPixels, layers: tuple[str, ...], images: Tensor
-) -> dict[str, tuple[float, ...]]:
-    """The mean of each input channel, by layer.
-
-    Args:
-        form: the float mobile form.
-        layers: names of layers.
-        images: uint8 [N, S, S, 3].
-    """
-    return _averages(
-        form, layers, images, lambda _, layer, given, made: channel_means(layer, given)
-    )
-
-
-def _averages(
-    form: FromPixels,
-    layers: tuple[str, ...],
-    images: Tensor,
-    measure: Callable[[str, nn.Module, Tensor, Tensor], Tensor],
-) -> dict[str, tuple[float, ...]]:
-    """The mean over images of what `measure` gives [K] for a layer: name, itself, input, output."""
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
 
     def watch(name: str) -> Hook:
+        source = FakeQuantize(grids[wiring.layers[name].input], True)
+        rounded = QuantizedLayer(form.get_submodule(name), source, nn.Identity())
+
         def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
-            value = measure(name, module, given[0], made)
-            sums[name] = sums.get(name, torch.zeros_like(value)) + value * len(made)
+            lost = channel_means(module, made - rounded(given[0]))
+            sums[name] = sums.get(name, torch.zeros_like(lost)) + lost * len(made)
             counts[name] = counts.get(name, 0) + len(made)
 
         return hook

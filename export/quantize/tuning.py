@@ -66,7 +66,7 @@ def tune(
     """The plan with tuned grids and bias corrections.
 
     Args:
-        form: the float mobile form.
+        form: the float mobile form, with rounded weights in the plan's layers.
         wiring: the form's.
         plan: where to start.
         images: uint8 [N, S, S, 3].

@@ -36,7 +36,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             if precision == "w8a8":
                 program = _export(source.form(NCHW, precision), contract)
             elif PRECISIONS[precision].learned:
-                rounded = source.rounder.round(PRECISIONS[precision].weight_bits)
+                rounded = source.calibrated.round(PRECISIONS[precision].weight_bits)
                 program = _trace(rounded, contract)
             elif source.is_float(precision):
                 program = traced = traced or _trace(source.form(NCHW), contract)

@@ -76,24 +76,27 @@ class _Networks:
         return self.for_cpus, self.for_cpus
 
     def _in_8_bits(self) -> tuple[bytes, bytes]:
+        from lesionlite.export.forms.attention import NHWC
         from lesionlite.export.quantize.large_windows import in_pieces
         from lesionlite.export.quantize.tflite_plan import quantize
         from lesionlite.export.quantize.wiring import trace
 
-        plan, form, divided = self.source.plan, self.new_form(), self.new_form()
+        plan = self.source.plan
+        form, divided = (self.source.to_quantize(NHWC, plan.layers) for _ in range(2))
         in_float = in_pieces(divided, plan)
-        model = _float_model(divided, self.image) if in_float else self.for_cpus
+        model = _float_model(divided, self.image)
         rest = replace(plan, layers=tuple(n for n in plan.layers if n not in in_float))
         return model, quantize(model, form, rest, trace(form, self.image))
 
     def _in_integers(self) -> tuple[bytes, bytes]:
+        from lesionlite.export.forms.attention import NHWC
         from lesionlite.export.quantize.integer_plan import quantize_wholly
-        from lesionlite.export.quantize.large_windows import in_pieces
         from lesionlite.export.quantize.wiring import trace
 
-        (plan, images), form, spelled = self.source.integer_plan, self.new_form(), self.new_form()
-        differs = _spell_for_sixteen_bits(spelled) or in_pieces(self.new_form())
-        model = _float_model(spelled, self.image) if differs else self.for_cpus
+        plan, images = self.source.integer_plan, self.source.calibrated.images.numpy()
+        form, spelled = (self.source.to_quantize(NHWC) for _ in range(2))
+        _spell_for_sixteen_bits(spelled)
+        model = _float_model(spelled, self.image)
         return model, quantize_wholly(model, form, plan, trace(form, self.image), images)
 
 
@@ -102,8 +105,8 @@ def _layers(model: bytes) -> list[str]:
     return [layer_of(tensor.name.decode()) for tensor in parse(model).subgraphs[0].tensors]
 
 
-def _spell_for_sixteen_bits(form: "nn.Module") -> bool:
-    """Spell units of a form in operations that exist in 16 bits; whether it has such units.
+def _spell_for_sixteen_bits(form: "nn.Module") -> None:
+    """Spell units of a form in operations that exist in 16 bits.
 
     TFLite's HARD_SWISH, SQUARED_DIFFERENCE (of a LayerNorm), ABS and L2_NORMALIZATION (of a length)
     take 8 bits or float, not 16 bits (LiteRT 2.3; ai-edge-quantizer refuses them). This can go when
@@ -127,7 +130,6 @@ def _spell_for_sixteen_bits(form: "nn.Module") -> bool:
             spelled[name] = units.SoftmaxInThreeAxes()
     for name, unit in spelled.items():
         swap(form, name, unit)
-    return bool(spelled)
 
 
 def _float_model(form: "nn.Module", image: Any) -> bytes:

@@ -31,9 +31,11 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     contract, image = source.contract, example(source.contract)
     with quiet(), torch.no_grad():  # PyTorch calls TorchScript and FX deprecated on every use
         for precision, path in paths.items():
-            model = _inplace_channels_last(source.form(TORCH))
             if precision == "w8a8":
+                model = _inplace_channels_last(source.to_quantize(TORCH, source.plan.layers))
                 model = _to_w8a8(model, source.plan, image)
+            else:
+                model = _inplace_channels_last(source.form(TORCH))
             script = torch.jit.trace(model, image)
             if precision == "fp32":  # freezing would write 8-bit weights twice
                 script = torch.jit.freeze(script)

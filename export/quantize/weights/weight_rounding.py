@@ -1,4 +1,4 @@
-"""Round all weights of a mobile form, such that its answers stay: w8, w6 and w4."""
+"""Round all weights of a mobile form, such that its answers stay: w8a8, w8, w6 and w4."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -35,29 +35,26 @@ class WeightRounder:
             calibration: images, uint8 [N, S, S, 3].
         """
         form = deepcopy(form).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.form = form
-        self.images = torch.from_numpy(calibration)
+        self.form, self.images = form, torch.from_numpy(calibration)
         self.batches = self.images.split(BATCH)
         layers: dict[str, Any] = {
             name: module for name, module in form.named_modules() if isinstance(module, LAYERS)
         }
-        self.inputs = {
-            name: _Inputs(layer)
-            for name, layer in layers.items()
-            if layer.weight.numel() > FEW_WEIGHTS
-        }
+        self.inputs = {name: _Inputs(layer) for name, layer in layers.items()}
         self.means: list[dict[str, list[Tensor]]] = []  # of outputs; by batch, layer and call
+        self._for_kernels: dict[bool, nn.Module] = {}
         with pinned_threads():
             self._observe(list(layers))
 
     def _observe(self, layers: list[str]) -> None:
-        generator = torch.Generator().manual_seed(0)
+        # Two, so that the weights of w8, w6 and w4 do not depend on layers that these leave alone.
+        generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
 
         def watch(name: str) -> Hook:
             def hook(module: nn.Module, given: tuple[Tensor], made: Tensor) -> None:
                 self.means[-1].setdefault(name, []).append(channel_means(module, made))
-                if name in self.inputs:
-                    self.inputs[name].add(given[0], generator)
+                inputs = self.inputs[name]
+                inputs.add(given[0], generators[inputs.few])
 
             return hook
 
@@ -75,22 +72,36 @@ class WeightRounder:
         Args:
             bits: 8, 6 or 4; with 6 and 4, some tensors get more, see `allocate`.
         """
-        rounded = deepcopy(self.form)
         with pinned_threads(), torch.no_grad():
-            for name, weight in self._weights(bits).items():
-                layer: Any = rounded.get_submodule(name)
-                layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
-            self._correct(rounded)
+            return self._with(self._weights(bits))
+
+    def round_for_kernels(self, in_pairs: bool = False) -> nn.Module:
+        """A copy of the form with all weights rounded to the integers that 8-bit kernels take.
+
+        The result is made once; the caller does not change it.
+
+        Args:
+            in_pairs: to those of `to_int8_in_pairs`, else to those of `to_int8`.
+        """
+        if in_pairs not in self._for_kernels:
+            with pinned_threads(), torch.no_grad():
+                used = {name: inputs for name, inputs in self.inputs.items() if inputs.count}
+                self._for_kernels[in_pairs] = self._with(_in_8_bits(used, in_pairs))
+        return self._for_kernels[in_pairs]
+
+    def _with(self, weights: dict[str, Tensor]) -> nn.Module:
+        """A copy of the form with some weights by layer, and biases that correct the means."""
+        rounded = deepcopy(self.form)
+        for name, weight in weights.items():
+            layer: Any = rounded.get_submodule(name)
+            layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+        self._correct(rounded)
         return rounded
 
     def _weights(self, bits: int) -> dict[str, Tensor]:
         """The rounded weights by layer; see `round`."""
         if bits == 8:
-            used = track(self._used.items(), "weights in 8 bits", len(self._used))
-            return {
-                name: round_to_int8(inputs.layer.weight.float(), inputs.covariance())
-                for name, inputs in used
-            }
+            return _in_8_bits(self._used)
         sizes = {name: inputs.layer.weight.numel() for name, inputs in self._used.items()}
         return {
             name: self._on_palettes[name, planned]
@@ -99,7 +110,9 @@ class WeightRounder:
 
     @cached_property
     def _used(self) -> "dict[str, _Inputs]":
-        return {name: inputs for name, inputs in self.inputs.items() if inputs.count}
+        return {
+            name: inputs for name, inputs in self.inputs.items() if inputs.count and not inputs.few
+        }
 
     @cached_property
     def _on_palettes(self) -> dict[tuple[str, int], Tensor]:
@@ -134,6 +147,14 @@ class WeightRounder:
             layer.bias = nn.Parameter(bias, requires_grad=False)
 
 
+def _in_8_bits(used: "dict[str, _Inputs]", in_pairs: bool = False) -> dict[str, Tensor]:
+    """The weights of layers, learned in 8 bits, by name."""
+    return {
+        name: round_to_int8(inputs.layer.weight.float(), inputs.covariance(), in_pairs)
+        for name, inputs in track(used.items(), "weights in 8 bits", len(used))
+    }
+
+
 def _shifts(rounded: nn.Module, batch: Tensor, means: dict[str, list[Tensor]]) -> dict[str, Tensor]:
     """What the output channels of each layer lack on one batch, by layer."""
     wanted = {name: iter(calls) for name, calls in means.items()}
@@ -159,6 +180,7 @@ class _Inputs:
         self.layer, self.count = layer, 0
         self.groups = getattr(layer, "groups", 1)
         self.wide = layer.weight[0].numel() > WIDE
+        self.few = layer.weight.numel() <= FEW_WEIGHTS
         self.products, self.sums = torch.zeros(()), torch.zeros(())
         self.origin: Tensor | None = None  # near the mean, so that no digits cancel out
 
@@ -179,13 +201,12 @@ class _Inputs:
             if isinstance(self.layer, nn.Linear):
                 rows = image.reshape(-1, image.shape[-1])
             else:
-                # Not `kernel_size`, which the plain form leaves at 1.
-                kernel, layer = self.layer.weight.shape[2:], self.layer
-                window = layer.dilation, layer.padding, layer.stride
-                rows = F.unfold(image[None], kernel, *window)[0].T
-            if len(rows) > POSITIONS:
-                rows = rows[torch.randperm(len(rows), generator=generator)[:POSITIONS]]
-            yield rows
+                rows = _windows(self.layer, image)
+            height, width = rows.shape[:2] if rows.dim() > 2 else (len(rows), 1)
+            at = torch.arange(height * width)
+            if len(at) > POSITIONS:
+                at = torch.randperm(len(at), generator=generator)[:POSITIONS]
+            yield (rows[at // width, at % width] if rows.dim() > 2 else rows[at]).flatten(1)
 
     def covariance(self) -> Tensor:
         """[G, K, K]; for wide layers the variances [G, K]."""
@@ -193,3 +214,19 @@ class _Inputs:
         if self.wide:
             return self.products / self.count - mean.square()
         return self.products / self.count - mean[:, :, None] * mean[:, None, :]
+
+
+def _windows(layer: Any, image: Tensor) -> Tensor:
+    """What a convolution reads at each position of its output, a view [H, W, I, KH, KW].
+
+    Args:
+        layer: a convolution.
+        image: float [I, H, W].
+    """
+    (down, right), (rows, columns) = layer.padding, layer.dilation
+    # Not `kernel_size`, which the plain form leaves at 1.
+    height, width = layer.weight.shape[2:]
+    padded = F.pad(image, (right, right, down, down))
+    padded = padded.unfold(1, rows * (height - 1) + 1, layer.stride[0])
+    padded = padded.unfold(2, columns * (width - 1) + 1, layer.stride[1])
+    return padded[..., ::rows, ::columns].permute(1, 2, 0, 3, 4)

@@ -11,9 +11,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.execute.predictor import load
 from lesionlite.export.manifest import read_manifest
-from lesionlite.export.quantize.integer_plan import _expected_shift
 from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, Plan
-from lesionlite.export.quantize.quant_params import to_int8
 from lesionlite.export.run import export
 from lesionlite.export.verify import verify
 from lesionlite.export.writers.tflite_file import operator_names, parse
@@ -75,14 +73,3 @@ def test_npus_without_floats_take_it_wholly(made: Path) -> None:
     for soc in ("sm7550", "sm6650", "sm8350", "sm8650"):
         verdict = tflite_on_hexagon.judge(made / NAME, soc)
         assert (verdict.outcome, verdict.pieces) == ("wholly", 1), verdict
-
-
-def test_the_expected_shift_is_what_rounding_does() -> None:
-    import torch
-
-    torch.manual_seed(0)
-    weight = torch.randn(5, 3, 3, 3)
-    stored, scales = to_int8(weight)
-    error = (stored * scales - weight).sum((2, 3)).numpy()
-    mean = np.array([0.5, -1.0, 2.0])
-    np.testing.assert_allclose(_expected_shift(weight.numpy(), mean), error @ mean, atol=1e-5)

@@ -10,7 +10,7 @@ import torch
 
 from lesionlite.export.check.untrained import untrained
 from lesionlite.export.formats import FORMATS
-from lesionlite.export.forms.attention import NHWC
+from lesionlite.export.forms.attention import NCHW, NHWC
 from lesionlite.export.forms.table import mobile_form
 from lesionlite.export.forms.units import (
     HardSwish,
@@ -25,6 +25,7 @@ from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quantized_form import quantize
 from lesionlite.export.quantize.ranges import choose_grids, observe
 from lesionlite.export.quantize.tflite_plan import FloatModel, Recipe, _silu
+from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
@@ -50,6 +51,11 @@ def planned(model: str) -> tuple[Any, Wiring, Plan, Any]:
         macs={name: node.macs for name, node in wiring.layers.items()},
     )
     return source, wiring, plan, images
+
+
+def in_integers(source: Source, plan: Plan, images: Any) -> Source:
+    """A source whose w8a8-int file follows a plan."""
+    return replace(source, integers=plan, rounder=WeightRounder(source.form(NCHW), images))
 
 
 def apart(source: Source, wiring: Wiring, plan: Plan, images: Any, name: str, path: Path) -> float:
@@ -126,7 +132,7 @@ def test_units_that_16_bits_lack_are_spelled_in_others(
 ) -> None:
     source, _, plan, images = planned(model)
     path = tmp_path / "int.tflite"
-    row, whole = FORMATS["tflite"], replace(source, integers=plan, images=images)
+    row, whole = FORMATS["tflite"], in_integers(source, plan, images)
     row.toolchain().convert(whole, {"w8a8-int": path})
     runner = row.toolchain().load(path, 2)
     answers = np.stack([runner.classify(image) for image in images])
@@ -134,7 +140,7 @@ def test_units_that_16_bits_lack_are_spelled_in_others(
         form = mobile_form(source.network, source.contract)
         expected = form(torch.from_numpy(images)).numpy()
     assert (answers.argmax(1) == expected.argmax(1)).mean() > 0.5
-    monkeypatch.setattr(to_tflite, "_spell_for_sixteen_bits", lambda _: False)
+    monkeypatch.setattr(to_tflite, "_spell_for_sixteen_bits", lambda _: None)
     with pytest.raises(ValueError, match=lacking):
         row.toolchain().convert(whole, {"w8a8-int": path})
 
@@ -152,7 +158,7 @@ def test_large_windows_are_in_pieces_for_cpus(tmp_path: Path) -> None:
     source, wiring, plan, images = planned("edgenext_xx_small")
     large = [n for n, node in wiring.layers.items() if "dw" in n and node.weights % 49 == 0]
     assert set(large) & set(plan.layers)
-    path, whole = tmp_path / "file.tflite", replace(source, integers=plan, images=images)
+    path, whole = tmp_path / "file.tflite", in_integers(source, plan, images)
     row = FORMATS["tflite"]
     for precision, taps in {"fp32": 25, "fp16": 25, "w8": 25, "w8a8-int": 81}.items():
         row.toolchain().convert(whole, {precision: path})
@@ -169,8 +175,9 @@ def test_a_hard_swish_of_sums_and_products() -> None:
 
 
 def test_a_norm_over_several_axes_is_not_spelled_as_one_over_the_last() -> None:
-    form = torch.nn.Sequential(torch.nn.LayerNorm((3, 4)))
-    assert not to_tflite._spell_for_sixteen_bits(form)
+    form = torch.nn.Sequential(torch.nn.LayerNorm((3, 4)), torch.nn.LayerNorm(4))
+    to_tflite._spell_for_sixteen_bits(form)
+    assert [type(norm) for norm in form] == [torch.nn.LayerNorm, Norm]
 
 
 @pytest.mark.parametrize("affine", [True, False])

@@ -36,6 +36,7 @@ from lesionlite.export.quantize.search import (
     with_silus,
 )
 from lesionlite.export.quantize.sensitivity import bias_corrections, divergence, sensitivities
+from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import Wiring, trace
 from lesionlite.train.model import load_run
 
@@ -47,8 +48,8 @@ def no_gradients() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def plan(form: MobileForm, images: np.ndarray) -> Plan:
-    return make_plan(form, images, ExportConfig(tuning_steps=0))
+def plan(rounder: WeightRounder) -> Plan:
+    return make_plan(rounder, ExportConfig(tuning_steps=0))
 
 
 def test_a_grid_holds_zero_and_reaches_its_ends() -> None:
@@ -126,15 +127,13 @@ def test_a_plan_reads_back_as_it_was_written(plan: Plan, tmp_path: Path) -> None
         Plan.read(tmp_path / PLAN)
 
 
-def test_the_search_keeps_its_promises(
-    form: MobileForm, images: np.ndarray, plan: Plan, wiring: Wiring
-) -> None:
+def test_the_search_keeps_its_promises(rounder: WeightRounder, plan: Plan, wiring: Wiring) -> None:
     """That it is deterministic is in test_reproducible: a second process makes the same files."""
     assert plan.int8_share >= ExportConfig().int8_share
     assert "head" not in plan.layers and "head" in plan.macs  # it was weighed, and stays in float
     between = wiring.silus()
     assert all(set(between[name]) <= set(plan.layers) for name in plan.activations)
-    strict = make_plan(form, images, ExportConfig(divergence=0.0, tuning_steps=0))
+    strict = make_plan(rounder, ExportConfig(divergence=0.0, tuning_steps=0))
     assert (
         len(strict.layers) < len(wiring.layers) - 1
         and strict.int8_share >= ExportConfig().int8_share
@@ -159,7 +158,7 @@ def test_a_layer_takes_its_silus_along(wiring: Wiring, plan: Plan) -> None:
 
 
 def test_layers_that_are_not_needed_in_float_go_back(
-    form: MobileForm, wiring: Wiring, images: np.ndarray, plan: Plan
+    form: MobileForm, rounder: WeightRounder, wiring: Wiring, images: np.ndarray, plan: Plan
 ) -> None:
     pixels = torch.from_numpy(images)
     grids = choose_grids(wiring, observe(wiring, images, 0), "mse")
@@ -176,7 +175,7 @@ def test_layers_that_are_not_needed_in_float_go_back(
     needed = ["blocks.3.conv3_1x1.conv", "blocks.3.conv2_kxk.conv"]
     alone = ["blocks.5.conv1_1x1.conv", "blocks.5.conv2_kxk.conv"]  # with a SiLU between them
     much = move_to_float(wiring, whole, [*needed, *alone, "head"])
-    evaluator = PlanEvaluator(form, wiring, pixels)
+    evaluator = PlanEvaluator(rounder, wiring, pixels)
     much = evaluator.evaluate(much)
     target = 1.5 * much.divergence
     assert much.divergence <= target < evaluator.evaluate(whole).divergence

@@ -20,6 +20,7 @@ from lesionlite.export.quantize.rounding import rounded
 from lesionlite.export.quantize.search import logits
 from lesionlite.export.quantize.sensitivity import bias_corrections
 from lesionlite.export.quantize.tuning import LearnedFakeQuantize, _thin, tune
+from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import Wiring, trace
 
 
@@ -40,10 +41,11 @@ def plan(form: MobileForm, wiring: Wiring, images: np.ndarray) -> Plan:
 
 
 def test_bad_grids_are_mended(
-    form: MobileForm, wiring: Wiring, plan: Plan, images: np.ndarray
+    rounder: WeightRounder, wiring: Wiring, plan: Plan, images: np.ndarray
 ) -> None:
     pixels = torch.from_numpy(images)
-    evaluator = search.PlanEvaluator(form, wiring, pixels)
+    evaluator = search.PlanEvaluator(rounder, wiring, pixels)
+    form: Any = evaluator.form(plan)
     before = {name: value.clone() for name, value in form.state_dict().items()}
     tuned = tune(form, wiring, plan, pixels, evaluator.reference, 150, rate=0.1)
     assert evaluator.evaluate(tuned).divergence < evaluator.evaluate(plan).divergence / 1.5
@@ -65,7 +67,7 @@ def test_the_same_seed_gives_the_same_plan(
 
 
 def test_tuning_that_does_harm_is_not_kept(
-    form: MobileForm,
+    rounder: WeightRounder,
     wiring: Wiring,
     plan: Plan,
     images: np.ndarray,
@@ -81,8 +83,27 @@ def test_tuning_that_does_harm_is_not_kept(
         return replace(plan, grids=grids)
 
     monkeypatch.setattr(search, "tune", harmful)
-    kept = search._tuned(search.PlanEvaluator(form, wiring, pixels), plan, 2)
+    evaluator = search.PlanEvaluator(rounder, wiring, pixels)
+    kept = search._tuned(evaluator, evaluator, plan, 2)
     assert kept.grids == plan.grids and kept.divergence > 0 and rates == [1.0, 0.1]
+
+
+def test_images_that_tune_a_plan_do_not_judge_it(
+    rounder: WeightRounder, wiring: Wiring, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tuned plan that is better on the tuner's images alone is not kept."""
+    judge, tuner = search._apart(rounder, wiring)
+    judging, tuning = ({image.numpy().tobytes() for image in one.images} for one in (judge, tuner))
+    assert len(judging) + len(tuning) == len(rounder.images) and not judging & tuning
+
+    def evaluate(evaluator: search.PlanEvaluator, plan: Plan) -> Plan:
+        better = plan.seed == 9 and evaluator is tuner
+        return replace(plan, divergence=0.1 if better else 0.5)
+
+    monkeypatch.setattr(search, "tune", lambda *_: replace(plan, seed=9))
+    monkeypatch.setattr(search.PlanEvaluator, "evaluate", evaluate)
+    assert search._tuned(judge, tuner, plan, 2).seed == plan.seed
+    assert search._tuned(tuner, judge, plan, 2).seed == 9
 
 
 @pytest.mark.parametrize(
@@ -106,7 +127,7 @@ def test_what_diverges_too_much_gets_a_smaller_share_and_more_steps(
         shares.append(share)
         return plan
 
-    def tuned(tuner: Any, plan: Plan, count: int) -> Plan:
+    def tuned(judge: Any, tuner: Any, plan: Plan, count: int) -> Plan:
         steps.append(count)
         return replace(plan, divergence=next(found))
 

@@ -1,23 +1,34 @@
 """Weights in 8 bits: learned rounding keeps more, files hold it exactly, biases make good."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lesionlite.export.check.untrained import untrained
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.attention import GROUPED, NCHW, NHWC, ORT, TORCH, Variant
 from lesionlite.export.mil.execute import read_function
-from lesionlite.export.quantize.quant_params import FEW_WEIGHTS, to_int8, to_int8_in_pairs
-from lesionlite.export.quantize.quantized_form import shift_of_pairs
+from lesionlite.export.quantize.quant_params import (
+    FEW_WEIGHTS,
+    neighbours,
+    to_int8,
+    to_int8_in_pairs,
+)
+from lesionlite.export.quantize.quantized_form import QuantizedLayer
 from lesionlite.export.quantize.weights.int8_weights import round_to_int8
+from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import LAYERS
 from lesionlite.export.source import Source, example
 from lesionlite.export.writers import to_coreml
 from tests.export.quantize.weights.test_weight_rounding import drawn_layer, output_error
+
+LAYER = "blocks.1.conv1_1x1.conv"
 
 
 @pytest.mark.parametrize("groups", [1, 4, 32])
@@ -42,12 +53,13 @@ def test_wide_layers_get_the_nearest() -> None:
 @pytest.fixture(scope="module")
 def source() -> Source:
     made, images, _ = untrained("mobilevitv2_050", 64)
-    return Source(made.network, made.contract, made.metadata, images=np.stack(images))
+    rounder = WeightRounder(made.form(NCHW), np.stack(images))
+    return replace(made, rounder=rounder)
 
 
 @pytest.mark.parametrize("variant", [NHWC, GROUPED, ORT, TORCH])
 def test_every_spelling_has_the_same_learned_weights(source: Source, variant: Variant) -> None:
-    images = torch.from_numpy(source.calibration[:4])
+    images = source.calibrated.images[:4]
     answers, others = (source.form(one, "w8")(images) for one in (NCHW, variant))
     torch.testing.assert_close(answers, others, atol=1e-4, rtol=0)
     assert (source.form(variant)(images) - others).abs().max() > 1e-4
@@ -57,7 +69,7 @@ def test_every_spelling_has_the_same_learned_weights(source: Source, variant: Va
 def test_a_file_holds_exactly_the_learned_weights(
     source: Source, name: str, tmp_path: Path
 ) -> None:
-    row, images = FORMATS[name], source.calibration[:3]
+    row, images = FORMATS[name], source.calibrated.images[:3].numpy()
     path = tmp_path / f"a{row.suffix}"
     row.toolchain().convert(source, {"w8": path})
     runner = row.toolchain().load(path, 2)
@@ -88,28 +100,65 @@ def test_a_package_holds_exactly_the_learned_weights(source: Source, tmp_path: P
 
 def test_without_images_weights_go_to_the_nearest(source: Source, tmp_path: Path) -> None:
     plain = Source(source.network, source.contract, source.metadata)
-    image = example(source.contract)
-    torch.testing.assert_close(plain.form(NCHW, "w8")(image), plain.form(NCHW)(image))
+    black = example(source.contract)
+    torch.testing.assert_close(plain.form(NCHW, "w8")(black), plain.form(NCHW)(black))
     row = FORMATS["onnx"]
     row.toolchain().convert(plain, {"w8": tmp_path / "a.onnx"})
-    assert row.toolchain().load(tmp_path / "a.onnx", 1).classify(source.calibration[0]).sum() > 0.99
+    assert (
+        row.toolchain()
+        .load(tmp_path / "a.onnx", 1)
+        .classify(source.calibrated.images[0].numpy())
+        .sum()
+        > 0.99
+    )
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [nn.Linear(16, 8), nn.Conv2d(16, 8, 3), nn.Conv2d(16, 8, 1, groups=4)],
-)
-def test_the_bias_makes_good_for_weights_of_pairs(layer: nn.Linear | nn.Conv2d) -> None:
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        layer.weight.uniform_(0.5, 1, generator=generator)  # neighbours add up to more than 128
-    means = torch.rand(16, generator=generator) * 3
-    shift = shift_of_pairs(layer, means)
-    shape = (1, 16) if isinstance(layer, nn.Linear) else (1, 16, 5, 5)
-    image = means.reshape(shape[:2] + (1,) * (len(shape) - 2)).expand(shape)
-    answers = []
-    for stored, scales in (to_int8(layer.weight), to_int8_in_pairs(layer.weight)):
-        layer.weight.data = stored * scales
-        answers.append(layer(image).flatten(2).mean(2) if len(shape) > 2 else layer(image))
-    assert shift.abs().max() > 1e-3
-    torch.testing.assert_close(answers[1] + shift, answers[0], atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("shape", [(8, 7), (8, 6, 1, 1), (8, 5, 3, 3), (8, 1, 3, 3), (8, 4, 1, 3)])
+def test_neighbours_are_those_of_both_orders(shape: tuple[int, ...]) -> None:
+    count = int(np.prod(shape[1:]))
+    own = np.arange(count).reshape(shape[1:])
+    orders = [own.flatten(), np.moveaxis(own, 0, -1).flatten()] if shape[1] > 1 else []
+    found = neighbours(shape).tolist()
+    assert len(found) == len(orders)
+    for row, order in zip(found, orders, strict=True):
+        for at, weight in enumerate(order):
+            beside = order[at ^ 1] if at ^ 1 < count else count
+            assert row[weight] == beside
+
+
+@pytest.mark.parametrize("groups", [1, 4, 32])
+def test_learned_pairs_do_not_saturate_and_the_scales_stay(groups: int) -> None:
+    weight, covariance = drawn_layer(groups)
+    learned = round_to_int8(weight, covariance, in_pairs=True)
+    stored, scales = to_int8_in_pairs(weight)
+    again, same = to_int8_in_pairs(learned)
+    torch.testing.assert_close(again * same, learned)
+    torch.testing.assert_close(same, scales)
+    whole = F.pad((learned / scales).round().flatten(1), (0, 1))
+    for row in neighbours(weight.shape):
+        pairs = torch.stack([whole[:, :-1], whole[:, row]])
+        alike = pairs[0] * pairs[1] > 0
+        assert (pairs.sum(0).abs()[alike]).max() <= 127
+    if weight.shape[1] > 1:  # else no kernel adds pairs: the usual integers would do
+        assert not torch.equal(scales, to_int8(weight)[1])
+    errors = [output_error(weight, one, covariance) for one in (learned, stored * scales)]
+    assert errors[0] < errors[1] / 1.6
+
+
+@pytest.mark.parametrize(("variant", "in_pairs"), [(ORT, True), (NHWC, False)])
+def test_a_layer_of_the_plan_has_the_integers_of_its_kernels(
+    source: Source, variant: Variant, in_pairs: bool
+) -> None:
+    layers = dict(source.to_quantize(variant, [LAYER]).named_modules())
+    others = dict(source.form(variant).named_modules())
+    rounded: Any = source.calibrated.round_for_kernels(in_pairs).get_submodule(LAYER)
+    weight: Any = layers[LAYER].weight
+    torch.testing.assert_close(weight.flatten(), rounded.weight.flatten())
+    layer = QuantizedLayer(layers[LAYER], nn.Identity(), nn.Identity(), signed=variant.signed)
+    torch.testing.assert_close(layer.weight.flatten(), weight.flatten())
+    changed = [
+        name
+        for name, one in others.items()
+        if isinstance(one, LAYERS) and not torch.equal(one.weight, layers[name].weight)
+    ]
+    assert changed == [LAYER]

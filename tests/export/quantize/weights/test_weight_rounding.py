@@ -1,5 +1,6 @@
 """Palettes: learned rounding keeps more than the nearest, and files hold exactly its weights."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from lesionlite.export.quantize.sensitivity import divergence
 from lesionlite.export.quantize.weights import weight_rounding
 from lesionlite.export.quantize.weights.palettes import to_palette
 from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
-from lesionlite.export.source import Source
 from lesionlite.export.writers import to_coreml
 
 
@@ -111,8 +111,8 @@ def test_a_file_holds_exactly_the_learned_weights(
 ) -> None:
     made, drawn, _ = untrained(model, 64)
     images = np.stack(drawn)
-    source = Source(made.network, made.contract, made.metadata, images=images)
-    rounded = WeightRounder(source.form(NCHW), images).round(4)
+    source = replace(made, rounder=WeightRounder(made.form(NCHW), images))
+    rounded = source.calibrated.round(4)
     path = tmp_path / "a.mlpackage"
     to_coreml.convert(source, {"w4": path})
     assert differing(path, rounded) == []
