@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from lesionlite.export.config import ExportConfig as ExportConfig
     from lesionlite.train.calibrate.config import AdjustConfig as AdjustConfig
     from lesionlite.train.config import TrainConfig as TrainConfig
-    from lesionlite.train.imbalance import ens_weights as ens_weights
-    from lesionlite.train.imbalance import sampling_weights as sampling_weights
+    from lesionlite.train.objective.imbalance import ens_weights as ens_weights
+    from lesionlite.train.objective.imbalance import sampling_weights as sampling_weights
     from lesionlite.train.recipes import recipe as recipe
 
 _PUBLIC = {  # name: the module that defines it
@@ -42,7 +42,7 @@ _PUBLIC = {  # name: the module that defines it
         ("adjust", "build", "check", "compare", "embed", "evaluate", "load", "verify"),
         "lesionlite.api",
     ),
-    **dict.fromkeys(("ens_weights", "sampling_weights"), "lesionlite.train.imbalance"),
+    **dict.fromkeys(("ens_weights", "sampling_weights"), "lesionlite.train.objective.imbalance"),
     "recipe": "lesionlite.train.recipes",
 }
 _STEPS = ("train", "export", "benchmark")  # functions, and the packages of the same names

@@ -16,9 +16,9 @@ from lesionlite.train.data.cache import cached_pixels, enlarged
 from lesionlite.train.data.decoding import open_image
 from lesionlite.train.data.images import to_input
 from lesionlite.train.data.splits import Split
-from lesionlite.train.imbalance import MODES, sampling_weights
+from lesionlite.train.devices.ranks import SINGLE, Ranks, first_on_machine
 from lesionlite.train.networks import declare_torchvision_operators
-from lesionlite.train.ranks import SINGLE, Ranks, first_on_machine
+from lesionlite.train.objective.imbalance import MODES, sampling_weights
 
 AUGMENTATION = 1  # sets its seeds apart from those of the network
 Loader = DataLoader[tuple[Tensor, Tensor, Tensor]]

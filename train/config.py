@@ -6,7 +6,7 @@ from typing import Any, Literal
 from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE, MIN_SIDE, Contract
 from lesionlite.metrics import Metric
 from lesionlite.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
-from lesionlite.train.imbalance import Imbalance
+from lesionlite.train.objective.imbalance import Imbalance
 
 # Far above any useful value. They stop a mistyped number from filling the memory.
 MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000

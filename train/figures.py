@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lesionlite.files import replacing
 from lesionlite.metrics import Scores
 from lesionlite.outputs import is_ours, remove
-from lesionlite.train.imbalance import ens_weights
+from lesionlite.train.objective.imbalance import ens_weights
 
 MOST_CLASSES = 60  # with a row each, more are not readable; 1,000 took two minutes
 

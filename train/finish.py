@@ -13,9 +13,9 @@ from lesionlite.train.calibrate.confidence import Confidence, fit_confidence
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Dataset
-from lesionlite.train.imbalance import MODES, effective_prior
 from lesionlite.train.model import all_logits, load_run, save_weights
-from lesionlite.train.refit import refit_head
+from lesionlite.train.objective.imbalance import MODES, effective_prior
+from lesionlite.train.objective.refit import refit_head
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from lesionlite.train import checkpoint
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.audit import audit, decode_all
 from lesionlite.train.data.splits import Dataset, Domains, read_dataset, read_domains
-from lesionlite.train.distill import refuse_teacher
+from lesionlite.train.devices.ranks import SINGLE, Ranks, on_first_rank
 from lesionlite.train.loop import Trainer
 from lesionlite.train.memory import (
     Memory,
@@ -26,7 +26,7 @@ from lesionlite.train.memory import (
     remember,
     write_memory,
 )
-from lesionlite.train.ranks import SINGLE, Ranks, on_first_rank
+from lesionlite.train.objective.distill import refuse_teacher
 
 
 @dataclass(frozen=True)

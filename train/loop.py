@@ -24,22 +24,8 @@ from lesionlite.train.calibrate.confidence import Confidence
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Dataset
-from lesionlite.train.device import pick_device, suit_cpu, use_bf16
-from lesionlite.train.distill import Teacher, load_teacher
-from lesionlite.train.figures import draw_curves
-from lesionlite.train.finish import finish
-from lesionlite.train.history import epoch_line, write_history
-from lesionlite.train.imbalance import MODES, effective_prior
-from lesionlite.train.loss import Loss
-from lesionlite.train.model import (
-    moving_average,
-    predict_logits,
-    save_run,
-    start_weights,
-)
-from lesionlite.train.networks import build_network
-from lesionlite.train.optimize import optimizer_of
-from lesionlite.train.ranks import (
+from lesionlite.train.devices.device import pick_device, suit_cpu, use_bf16
+from lesionlite.train.devices.ranks import (
     SINGLE,
     Ranks,
     attempt,
@@ -49,7 +35,21 @@ from lesionlite.train.ranks import (
     gather,
     on_first_rank,
 )
-from lesionlite.train.refit import head_of
+from lesionlite.train.figures import draw_curves
+from lesionlite.train.finish import finish
+from lesionlite.train.history import epoch_line, write_history
+from lesionlite.train.model import (
+    moving_average,
+    predict_logits,
+    save_run,
+    start_weights,
+)
+from lesionlite.train.networks import build_network
+from lesionlite.train.objective.distill import Teacher, load_teacher
+from lesionlite.train.objective.imbalance import MODES, effective_prior
+from lesionlite.train.objective.loss import Loss
+from lesionlite.train.objective.optimize import optimizer_of
+from lesionlite.train.objective.refit import head_of
 from lesionlite.train.validate import read_validation, validate
 
 

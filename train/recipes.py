@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lesionlite.errors import unknown_choice
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.imbalance import Imbalance
+from lesionlite.train.objective.imbalance import Imbalance
 
 
 @dataclass(frozen=True)

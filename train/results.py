@@ -35,11 +35,11 @@ from lesionlite.train.data.splits import (
     read_domains,
     read_split,
 )
+from lesionlite.train.devices.ranks import process_group
 from lesionlite.train.figures import draw_confusion, draw_curves, draw_reliability, draw_weights
 from lesionlite.train.fit import TrainResult, fit
 from lesionlite.train.history import read_history
 from lesionlite.train.model import all_logits, calibrated, load_run
-from lesionlite.train.ranks import process_group
 
 Read = Callable[[Split, Contract], Pixels]
 

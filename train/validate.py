@@ -9,8 +9,8 @@ from lesionlite.contract import Contract
 from lesionlite.metrics import answer_scores
 from lesionlite.train.data.images import Pixels, load_inputs
 from lesionlite.train.data.splits import Split
+from lesionlite.train.devices.ranks import Ranks, attempt, gather
 from lesionlite.train.model import all_logits
-from lesionlite.train.ranks import Ranks, attempt, gather
 
 
 def read_validation(split: Split, contract: Contract, ranks: Ranks) -> Pixels:

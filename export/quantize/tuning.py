@@ -21,7 +21,7 @@ from lesionlite.export.quantize.quantized_form import FakeQuantize, quantize
 from lesionlite.export.quantize.ranges import BATCH
 from lesionlite.export.quantize.rounding import rounded_with_gradients
 from lesionlite.export.quantize.wiring import Wiring
-from lesionlite.train.device import Thinning, overruns
+from lesionlite.train.devices.device import Thinning, overruns
 
 # Adam's initial learning rates, for the logarithm of a scale and for a bias. Rates in units of each
 # layer's scale were tried on real images: the divergence was larger by a third or more.

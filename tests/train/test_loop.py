@@ -15,11 +15,11 @@ from lesionlite.train import loop
 from lesionlite.train.augment import Draw, EpochSampler
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.splits import Split, read_dataset, read_split
-from lesionlite.train.device import pick_device
+from lesionlite.train.devices.device import pick_device
 from lesionlite.train.fit import fit
-from lesionlite.train.imbalance import MODES
 from lesionlite.train.loop import Trainer
-from lesionlite.train.optimize import cosine_with_warmup
+from lesionlite.train.objective.imbalance import MODES
+from lesionlite.train.objective.optimize import cosine_with_warmup
 from tests.conftest import TINY
 
 SHORT = replace(TINY, epochs=3, side=32, batch=32)

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from lesionlite.train.device import ThinningConv, overruns, suit_cpu
+from lesionlite.train.devices.device import ThinningConv, overruns, suit_cpu
 from lesionlite.train.networks import build_network
 
 STEPS = """
 import sys, torch
-from lesionlite.train.device import suit_cpu
+from lesionlite.train.devices.device import suit_cpu
 from lesionlite.train.networks import build_network
 name, bf16, mended = sys.argv[1], sys.argv[2] == "bf16", sys.argv[3] == "mended"
 torch.set_num_threads(1)

@@ -13,7 +13,7 @@ from lesionlite.documents import read_record
 from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.layout import SETTINGS
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.imbalance import effective_prior
+from lesionlite.train.objective.imbalance import effective_prior
 
 
 def trained_prior(run: Path, settings: Mapping[str, Any], contract: Contract) -> Sequence[float]:

@@ -2,7 +2,12 @@ import math
 
 import pytest
 
-from lesionlite.train.imbalance import effective_prior, ens_weights, log_prior, sampling_weights
+from lesionlite.train.objective.imbalance import (
+    effective_prior,
+    ens_weights,
+    log_prior,
+    sampling_weights,
+)
 
 # The training counts of the paper's Table 1: ISIC 2019 and 15 times MSLD v2.0, four fifths of each.
 TABLE_1 = {

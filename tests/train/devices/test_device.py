@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lesionlite.errors import LesionliteError
-from lesionlite.train.device import Float32Conv, pick_device, spare_bf16
+from lesionlite.train.devices.device import Float32Conv, pick_device, spare_bf16
 from lesionlite.train.networks import build_network
 
 

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.distill import Teacher
-from lesionlite.train.imbalance import MODES, ens_weights, log_prior
-from lesionlite.train.ranks import SINGLE, Ranks, all_reduce_sum
+from lesionlite.train.devices.ranks import SINGLE, Ranks, all_reduce_sum
+from lesionlite.train.objective.distill import Teacher
+from lesionlite.train.objective.imbalance import MODES, ens_weights, log_prior
 
 
 class Loss:

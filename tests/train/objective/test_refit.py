@@ -17,10 +17,10 @@ from lesionlite.train import finish
 from lesionlite.train.data.images import load_inputs
 from lesionlite.train.data.splits import read_dataset
 from lesionlite.train.fit import fit
-from lesionlite.train.imbalance import effective_prior
 from lesionlite.train.model import load_run
 from lesionlite.train.networks import build_network
-from lesionlite.train.refit import fit_head, head_of, refit_head
+from lesionlite.train.objective.imbalance import effective_prior
+from lesionlite.train.objective.refit import fit_head, head_of, refit_head
 from tests.conftest import TINY
 
 SHORT = replace(TINY, side=32, batch=32, imbalance="refit")

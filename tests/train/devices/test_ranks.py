@@ -20,13 +20,13 @@ from lesionlite import cli
 from lesionlite.errors import LesionliteError
 from lesionlite.layout import LAST, METRICS, SCORES, WEIGHTS
 from lesionlite.metrics import weighted_f1
-from lesionlite.train import loss as loss_module
 from lesionlite.train.augment import Draw, EpochSampler, epoch_seed
 from lesionlite.train.data.images import load_inputs
 from lesionlite.train.data.splits import Split, read_split
-from lesionlite.train.loss import cross_entropy
+from lesionlite.train.devices.ranks import Ranks
 from lesionlite.train.model import all_logits, load_run
-from lesionlite.train.ranks import Ranks
+from lesionlite.train.objective import loss as loss_module
+from lesionlite.train.objective.loss import cross_entropy
 from tests.test_readme import ROOT, TEXT
 
 FLAGS = ("--weights", "none", "--model", "mobilevitv2_050", "--side", "32", "--batch", "32")
@@ -174,7 +174,7 @@ def test_the_parts_of_a_batch_have_the_gradient_of_the_whole(
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lesionlite.train.ranks import device_of_rank
+    from lesionlite.train.devices.ranks import device_of_rank
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(LesionliteError, match=r"2 GPUs; .*--nproc-per-node 2.*--device cpu"):

@@ -12,10 +12,10 @@ from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.layout import CONTRACT
 from lesionlite.train import fit as fit_module
-from lesionlite.train.distill import Teacher, load_teacher
 from lesionlite.train.fit import fit
-from lesionlite.train.loss import Loss
 from lesionlite.train.model import load_run
+from lesionlite.train.objective.distill import Teacher, load_teacher
+from lesionlite.train.objective.loss import Loss
 from tests.conftest import TINY
 
 SHORT = replace(TINY, side=32, batch=32, epochs=2)

@@ -21,8 +21,8 @@ from lesionlite.metrics import answer_scores
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels, load_inputs
 from lesionlite.train.data.splits import Split
-from lesionlite.train.imbalance import effective_prior
 from lesionlite.train.model import all_logits
+from lesionlite.train.objective.imbalance import effective_prior
 
 PENALTIES = (0.1, 0.01, 1e-3, 1e-4)
 """Of the squared weights; the validation images choose one."""

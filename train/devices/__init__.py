@@ -1,0 +1,1 @@
+"""Where training runs: the device, and the processes that share the work."""

@@ -1,0 +1,1 @@
+"""What training lowers: the loss, the weights that favour rare classes, the optimizer."""
