@@ -45,7 +45,7 @@ HELD_OUT = 4  # every fourth calibration image judges plans, and the others tune
 SEARCH_IMAGES = 100  # at most about so many judge
 # Rough cost of keeping one value of a SiLU, or one weight, in float; in multiply-adds.
 SILU_COST, WEIGHT_COST = 100, 500
-TUNING_GAIN = 2  # tuning divides the divergence by about 2; measured on real images
+TUNING_GAIN = 2  # tuning may divide the divergence by so much; measured on real images
 # A share of 8-bit multiply-adds that most networks bear: only MobileNetV3 of six needed a smaller
 # one, and three times the steps.
 USUAL_SHARE, LONGER = 0.9, 3
@@ -79,6 +79,7 @@ def make_plan(rounder: WeightRounder, config: ExportConfig) -> Plan:
     return _searched_and_tuned(*_apart(rounder, wiring), all_int8, config)
 
 
+@pinned_threads()
 def make_integer_plan(rounder: WeightRounder, plan: Plan, config: ExportConfig) -> Plan:
     """The plan for w8a8-int: every depthwise convolution is in 8 bits, too, and it is tuned again.
 

@@ -15,6 +15,8 @@ from lesionlite.export.config import RULES, ExportConfig
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.attention import GROUPED, NCHW, NHWC, ORT, TORCH
 from lesionlite.export.forms.mobilevitv2 import MobileForm
+from lesionlite.export.manifest import CALIBRATION
+from lesionlite.export.metadata import Metadata
 from lesionlite.export.quantize import rounding
 from lesionlite.export.quantize.plan import PLAN, PLAN_FIGURE, Plan
 from lesionlite.export.quantize.quant_params import QuantParams, weight_scales
@@ -38,6 +40,8 @@ from lesionlite.export.quantize.search import (
 from lesionlite.export.quantize.sensitivity import bias_corrections, divergence, sensitivities
 from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import Wiring, trace
+from lesionlite.export.source import Source
+from lesionlite.train.data.images import load_inputs
 from lesionlite.train.model import load_run
 
 
@@ -262,15 +266,18 @@ def test_the_plan_and_its_picture_lie_beside_the_artifacts(artifacts: Path) -> N
 
 @pytest.mark.parametrize("suffix", [row.suffix for row in FORMATS.values()])
 def test_every_w8a8_file_follows_the_plan(
-    suffix: str, artifacts: Path, run: Path, images: np.ndarray
+    suffix: str, artifacts: Path, run: Path, drawn: Path, images: np.ndarray
 ) -> None:
     from lesionlite.export.execute.predictor import load
 
     network, contract = load_run(run)
-    form = MobileForm(network, contract, NCHW)
-    wiring = trace(form, torch.from_numpy(images[:1]))
-    expected = quantize(form, Plan.read(artifacts / PLAN), wiring)(torch.from_numpy(images)).numpy()
-    exact = form(torch.from_numpy(images)).numpy()
+    plain = Source(network, contract, Metadata())
+    files = [drawn / name for name in (artifacts / CALIBRATION).read_text().splitlines()]
+    rounder = WeightRounder(plain.form(NCHW), load_inputs(files, contract))
+    source = replace(plain, rounder=rounder, quantization=Plan.read(artifacts / PLAN))
+    pixels = torch.from_numpy(images)
+    expected = source.form(ORT if suffix == ".onnx" else NCHW, "w8a8")(pixels).numpy()
+    exact = plain.form(NCHW)(pixels).numpy()
     got = load(artifacts / f"mobilevitv2_050-w8a8{suffix}").predict(images)
     # Nearer to the simulation than to the float network would need equal arithmetic to the bit
     # (fp16 in Core ML, float SiLUs in TorchScript); near enough to be the same grids it must be.
