@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from filecmp import cmp
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,8 @@ from lesionlite.files import need_folder
 
 SITE = "site"  # folder that the app's build writes
 SCRIPT = "build.mjs"  # builds the app
+LOCK = "package-lock.json"
+INSTALLED = f"node_modules/.installed-{LOCK}"  # the lock file whose packages are all installed
 HOST = "localhost"  # where browsers allow camera and service worker without https
 NAMES = (HOST, "127.0.0.1", "[::1]")
 HTTP_PORT = 80  # browsers omit it from the address
@@ -104,8 +107,8 @@ class Handler(SimpleHTTPRequestHandler):
 def build_site(app: Path) -> None:
     """Run the app's build, so that the page is up to date with the app's folder.
 
-    This first installs the app's npm packages, if they are missing. Without npm, it keeps a page
-    that was built before.
+    This first installs the app's npm packages, unless they are those of its lock file. Without npm,
+    it keeps a page that was built before.
 
     Raises:
         LesionliteError: there is no such folder or no web app in it, npm is not installed, or npm
@@ -124,10 +127,21 @@ def build_site(app: Path) -> None:
         raise LesionliteError(
             f"{app} needs npm to be built, which is not installed; install Node.js 20 or newer"
         )
-    if not (app / "node_modules").is_dir():
+    if not _is_installed(app):
         say("installing the app's npm packages")
         _npm(app, "ci")
+        shutil.copy(app / LOCK, app / INSTALLED)
     _npm(app, "run", "build")
+
+
+def _is_installed(app: Path) -> bool:
+    """Whether all packages of the lock file were installed; an interrupted `npm ci` leaves some.
+
+    Without a lock file, the packages are the developer's own affair.
+    """
+    if not (app / LOCK).is_file():
+        return (app / "node_modules").is_dir()
+    return (app / INSTALLED).is_file() and cmp(app / LOCK, app / INSTALLED, shallow=False)
 
 
 def _npm(app: Path, *arguments: str) -> None:

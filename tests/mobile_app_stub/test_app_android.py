@@ -313,6 +313,30 @@ def asked(manifest: str) -> set[str]:
     }
 
 
+def hiding(manifest: str) -> set[str]:
+    """Features that the permission for the camera implies, and that the app does not do without.
+
+    Google Play hides the app from devices that lack one; see "Permissions that imply feature
+    requirements" in Android's documentation of <uses-feature>.
+    """
+    root = ElementTree.fromstring(manifest)
+    required = "{http://schemas.android.com/apk/res/android}required"
+    free = {
+        feature.attrib[ANDROID_NAME]
+        for feature in root.iter("uses-feature")
+        if feature.get(required) == "false"
+    }
+    return {"android.hardware.camera", "android.hardware.camera.autofocus"} - free
+
+
+def test_no_device_is_hidden_for_its_camera() -> None:
+    manifest = (ANDROID / MAIN / "AndroidManifest.xml").read_text()
+    assert not hiding(manifest)
+    lacking = manifest.replace('"android.hardware.camera"', '"android.hardware.camera.front"')
+    assert hiding(lacking) == {"android.hardware.camera"}
+    assert len(hiding(manifest.replace('required="false"', 'required="true"'))) == 2
+
+
 def test_the_manifest_asks_for_the_camera_and_keeps_the_network_out() -> None:
     manifest = (ANDROID / MAIN / "AndroidManifest.xml").read_text()
     assert asked(manifest) == {"CAMERA"} and "android.permission.INTERNET" in manifest

@@ -1,5 +1,6 @@
 """The web app's core: its own tests, by node, with cases that the Python reference made."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -7,14 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from lesionlite.train.data.cache import cache_folder
 from tests.mobile_app_stub.app_sources import STUB, replace
 
-pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+pytestmark = pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
+
+NEWER = cache_folder() / "node-22" / "node_modules" / ".bin"
 
 
-def unit_tests(web: Path) -> "subprocess.CompletedProcess[str]":
+def unit_tests(web: Path, first: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run `npm test`, with the programs of a folder before all others."""
+    path = os.pathsep.join([*([str(first)] if first else []), os.environ["PATH"]])
     return subprocess.run(
-        ["node", "--test", "test/"], cwd=web, capture_output=True, text=True, timeout=120
+        ["npm", "test"],
+        cwd=web,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PATH": path},
     )
 
 
@@ -32,6 +43,14 @@ def test_the_core_agrees_with_the_reference(copy: Path) -> None:
     done = unit_tests(copy)
     assert done.returncode == 0, done.stdout
     assert "# pass 7" in done.stdout
+
+
+@pytest.mark.skipif(not NEWER.is_dir(), reason="Node 22 is not installed; see .ci/run")
+def test_node_22_runs_the_tests_too(copy: Path) -> None:
+    done = unit_tests(copy, NEWER)
+    assert done.returncode == 0 and "# pass 7" in done.stdout, done.stdout
+    replace(copy / "package.json", "test/core.test.js", "test/")  # Node 22 takes no folder
+    assert unit_tests(copy, NEWER).returncode != 0
 
 
 FAULTS = {

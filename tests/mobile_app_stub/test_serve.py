@@ -142,7 +142,8 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "npm").write_text(
         '#!/bin/sh\necho "$@" >> asked\n'
         "if [ -f broken ]; then echo 'npm warn old' >&2; echo 'npm error code E1' >&2; exit 1; fi\n"
-        'if [ "$1" = ci ]; then /bin/mkdir node_modules; fi\n'
+        'if [ "$1" = ci ]; then /bin/mkdir -p node_modules; fi\n'
+        "if [ -f interrupted ]; then exit 1; fi\n"
     )
     (folder / "npm").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
@@ -151,9 +152,35 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_packages_are_installed_once_and_the_page_built_each_time(app: Path, npm: Path) -> None:
     (app / "build.mjs").touch()
+    (app / "package-lock.json").write_text("{}")
     build_site(app)
     build_site(app)
     assert (app / "asked").read_text().splitlines() == ["ci", "run build", "run build"]
+
+
+def test_an_interrupted_installation_and_another_lock_are_installed_again(
+    app: Path, npm: Path
+) -> None:
+    (app / "build.mjs").touch()
+    (app / "package-lock.json").write_text("{}")
+    (app / "interrupted").touch()
+    with pytest.raises(LesionliteError, match="`npm ci` failed"):
+        build_site(app)
+    assert (app / "node_modules").is_dir()
+    (app / "interrupted").unlink()
+    build_site(app)
+    (app / "package-lock.json").write_text('{"other": 1}')
+    build_site(app)
+    build_site(app)
+    asked = (app / "asked").read_text().splitlines()
+    assert asked == ["ci", "ci", "run build", "ci", "run build", "run build"]
+
+
+def test_without_a_lock_the_packages_are_the_developers(app: Path, npm: Path) -> None:
+    (app / "build.mjs").touch()
+    (app / "node_modules").mkdir()
+    build_site(app)
+    assert (app / "asked").read_text().splitlines() == ["run build"]
 
 
 def test_what_npm_says_is_told(app: Path, npm: Path) -> None:
