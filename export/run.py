@@ -20,10 +20,11 @@ from lesionlite.export.manifest import (
     Manifest,
     sha256_text,
 )
+from lesionlite.export.planned import with_plans
 from lesionlite.export.quantize.calibration import calibration_images
 from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE
 from lesionlite.export.quantize.plan_figure import plan_figure
-from lesionlite.export.source import Source, with_plans
+from lesionlite.export.source import Source
 from lesionlite.export.toolchains import versions
 from lesionlite.files import inside, replacing, sha256_file, size_bytes, write_text
 from lesionlite.layout import CONTRACT, SETTINGS, WEIGHTS

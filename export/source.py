@@ -2,7 +2,7 @@
 
 from collections.abc import Container
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,8 @@ from lesionlite.export.quantize.plan import Plan
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from lesionlite.export.config import ExportConfig
     from lesionlite.export.forms.attention import Variant
     from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
-    from lesionlite.train.data.images import Pixels
 
 
 @dataclass(frozen=True)
@@ -130,30 +128,6 @@ class Source:
         if variant not in self._forms:
             self._forms[variant] = mobile_form(self.network, self.contract, variant)
         return self._forms[variant]
-
-
-def with_plans(
-    source: Source, images: "Pixels", config: "ExportConfig", precisions: Container[str]
-) -> Source:
-    """The source, with all that calibration images give: rounded weights, and plans.
-
-    Args:
-        source: without them.
-        images: uint8 [N, S, S, 3].
-        config: the settings of the plans.
-        precisions: names of those to write; plans are made for those that follow one.
-    """
-    from lesionlite.export.forms.attention import NCHW
-    from lesionlite.export.quantize.search import make_integer_plan, make_plan
-    from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
-
-    plan = integers = None
-    rounder = WeightRounder(source.form(NCHW), images)
-    if any(row.calibrated and name in precisions for name, row in PRECISIONS.items()):
-        plan = make_plan(rounder, config)
-        if INTEGERS in precisions:
-            integers = make_integer_plan(rounder, plan, config)
-    return replace(source, rounder=rounder, quantization=plan, integers=integers)
 
 
 def example(contract: Contract) -> "Tensor":

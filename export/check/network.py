@@ -11,8 +11,9 @@ from lesionlite.export.check.simulated import limit, simulate
 from lesionlite.export.check.untrained import drawn_images, untrained
 from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
 from lesionlite.export.format import Format
+from lesionlite.export.planned import with_plans
 from lesionlite.export.precision import PRECISIONS
-from lesionlite.export.source import Source, example, with_plans
+from lesionlite.export.source import Source, example
 
 if TYPE_CHECKING:
     import numpy as np

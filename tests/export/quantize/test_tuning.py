@@ -84,8 +84,11 @@ def test_tuning_that_does_harm_is_not_kept(
 
     monkeypatch.setattr(search, "tune", harmful)
     evaluator = search.PlanEvaluator(rounder, wiring, pixels)
-    kept = search._tuned(evaluator, evaluator, plan, 2)
-    assert kept.grids == plan.grids and kept.divergence > 0 and rates == [1.0, 0.1]
+    fine = {
+        name: QuantParams(grid.scale / 10, grid.zero_point) for name, grid in plan.grids.items()
+    }
+    kept = search._tuned(evaluator, evaluator, replace(plan, grids=fine), 2)
+    assert kept.grids == fine and kept.divergence > 0 and rates == [1.0, 0.1]
 
 
 def test_images_that_tune_a_plan_do_not_judge_it(
