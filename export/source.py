@@ -38,9 +38,8 @@ class Source:
     quantization: Plan | None = None
     rounder: "WeightRounder | None" = None
     integers: Plan | None = None
-    _forms: "dict[Variant, nn.Module]" = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    # An argument, so that `replace`, which adds a plan or a rounder, keeps what was traced.
+    _forms: "dict[Variant, nn.Module]" = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def plan(self) -> Plan:

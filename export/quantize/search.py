@@ -97,7 +97,8 @@ def make_integer_plan(rounder: WeightRounder, plan: Plan, config: ExportConfig) 
         for name in wiring.layers
         if name not in plan.layers and getattr(rounded.get_submodule(name), "groups", 1) > 1
     )
-    corrections = bias_corrections(rounded, wiring, plan.grids, added, rounder.images)
+    images = rounder.images
+    corrections = bias_corrections(rounded, wiring, plan.grids, added, images) if added else {}
     forced = replace(
         plan,
         layers=tuple(name for name in wiring.layers if name in {*plan.layers, *added}),

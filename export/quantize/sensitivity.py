@@ -158,7 +158,7 @@ def bias_corrections(
     derived from BatchNorm. Inputs and weights are quantized, outputs are not.
 
     Args:
-        form: the float mobile form.
+        form: the mobile form, which computes in float; its weights may be rounded.
         wiring: the form's.
         grids: scale and zero point by tensor.
         layers: names of the layers to correct.

@@ -49,6 +49,7 @@ class _Networks:
 
         self.source, self.image = source, example(source.contract)
         self.new_form = partial(source.form, NHWC)
+        self.to_quantize = partial(source.to_quantize, NHWC)
 
     @cached_property
     def for_cpus(self) -> bytes:
@@ -76,25 +77,23 @@ class _Networks:
         return self.for_cpus, self.for_cpus
 
     def _in_8_bits(self) -> tuple[bytes, bytes]:
-        from lesionlite.export.forms.attention import NHWC
         from lesionlite.export.quantize.large_windows import in_pieces
         from lesionlite.export.quantize.tflite_plan import quantize
         from lesionlite.export.quantize.wiring import trace
 
         plan = self.source.plan
-        form, divided = (self.source.to_quantize(NHWC, plan.layers) for _ in range(2))
+        form, divided = (self.to_quantize(plan.layers) for _ in range(2))
         in_float = in_pieces(divided, plan)
         model = _float_model(divided, self.image)
         rest = replace(plan, layers=tuple(n for n in plan.layers if n not in in_float))
         return model, quantize(model, form, rest, trace(form, self.image))
 
     def _in_integers(self) -> tuple[bytes, bytes]:
-        from lesionlite.export.forms.attention import NHWC
         from lesionlite.export.quantize.integer_plan import quantize_wholly
         from lesionlite.export.quantize.wiring import trace
 
         plan, images = self.source.integer_plan, self.source.calibrated.images.numpy()
-        form, spelled = (self.source.to_quantize(NHWC) for _ in range(2))
+        form, spelled = (self.to_quantize() for _ in range(2))
         _spell_for_sixteen_bits(spelled)
         model = _float_model(spelled, self.image)
         return model, quantize_wholly(model, form, plan, trace(form, self.image), images)

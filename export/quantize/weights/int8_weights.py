@@ -32,14 +32,14 @@ def round_to_int8(weight: Tensor, covariance: Tensor, in_pairs: bool = False) ->
         return stored * scales
     groups = len(covariance)
     rows = weight.reshape(groups, len(weight) // groups, -1)
-    beside = neighbours(weight.shape)[: None if in_pairs else 0]
+    beside = list(neighbours(weight.shape)) if in_pairs else []
     nearest = _integers(stored.reshape(rows.shape).float(), scales.reshape(groups, -1), beside)
     covariance = with_damped_variances(covariance)
     made = fed_back(rows, covariance, nearest)
     return swept(rows, covariance, made, nearest).reshape(weight.shape)
 
 
-def _integers(stored: Tensor, scales: Tensor, beside: Tensor) -> Nearest:
+def _integers(stored: Tensor, scales: Tensor, beside: list[Tensor]) -> Nearest:
     """The multiples of the scales that neighbours allow.
 
     Args:

@@ -85,8 +85,7 @@ class WeightRounder:
         """
         if in_pairs not in self._for_kernels:
             with pinned_threads(), torch.no_grad():
-                used = {name: inputs for name, inputs in self.inputs.items() if inputs.count}
-                self._for_kernels[in_pairs] = self._with(_in_8_bits(used, in_pairs))
+                self._for_kernels[in_pairs] = self._with(_in_8_bits(self._used, in_pairs))
         return self._for_kernels[in_pairs]
 
     def _with(self, weights: dict[str, Tensor]) -> nn.Module:
@@ -101,8 +100,8 @@ class WeightRounder:
     def _weights(self, bits: int) -> dict[str, Tensor]:
         """The rounded weights by layer; see `round`."""
         if bits == 8:
-            return _in_8_bits(self._used)
-        sizes = {name: inputs.layer.weight.numel() for name, inputs in self._used.items()}
+            return _in_8_bits(self._large)
+        sizes = {name: inputs.layer.weight.numel() for name, inputs in self._large.items()}
         return {
             name: self._on_palettes[name, planned]
             for name, planned in allocate(sizes, self._harms, bits).items()
@@ -110,15 +109,19 @@ class WeightRounder:
 
     @cached_property
     def _used(self) -> "dict[str, _Inputs]":
-        return {
-            name: inputs for name, inputs in self.inputs.items() if inputs.count and not inputs.few
-        }
+        """Of the layers that run."""
+        return {name: inputs for name, inputs in self.inputs.items() if inputs.count}
+
+    @property
+    def _large(self) -> "dict[str, _Inputs]":
+        """Of those with more than `FEW_WEIGHTS` weights."""
+        return {name: inputs for name, inputs in self._used.items() if not inputs.few}
 
     @cached_property
     def _on_palettes(self) -> dict[tuple[str, int], Tensor]:
         """The weights by layer and number of bits."""
         made = {}
-        for name, inputs in track(self._used.items(), "palettes of each layer", len(self._used)):
+        for name, inputs in track(self._large.items(), "palettes of each layer", len(self._large)):
             weight, covariance = inputs.layer.weight.float(), inputs.covariance()
             for bits in BITS:
                 made[name, bits] = to_palette(weight, covariance, bits)
@@ -199,14 +202,14 @@ class _Inputs:
         """By image, [N, G * K]: the inputs at some of the positions."""
         for image in given:
             if isinstance(self.layer, nn.Linear):
-                rows = image.reshape(-1, image.shape[-1])
+                read = image.reshape(-1, 1, image.shape[-1])
             else:
-                rows = _windows(self.layer, image)
-            height, width = rows.shape[:2] if rows.dim() > 2 else (len(rows), 1)
+                read = _windows(self.layer, image)
+            height, width = read.shape[:2]
             at = torch.arange(height * width)
             if len(at) > POSITIONS:
                 at = torch.randperm(len(at), generator=generator)[:POSITIONS]
-            yield (rows[at // width, at % width] if rows.dim() > 2 else rows[at]).flatten(1)
+            yield read[at // width, at % width].flatten(1)
 
     def covariance(self) -> Tensor:
         """[G, K, K]; for wide layers the variances [G, K]."""

@@ -104,13 +104,8 @@ def test_without_images_weights_go_to_the_nearest(source: Source, tmp_path: Path
     torch.testing.assert_close(plain.form(NCHW, "w8")(black), plain.form(NCHW)(black))
     row = FORMATS["onnx"]
     row.toolchain().convert(plain, {"w8": tmp_path / "a.onnx"})
-    assert (
-        row.toolchain()
-        .load(tmp_path / "a.onnx", 1)
-        .classify(source.calibrated.images[0].numpy())
-        .sum()
-        > 0.99
-    )
+    runner = row.toolchain().load(tmp_path / "a.onnx", 1)
+    assert runner.classify(source.calibrated.images[0].numpy()).sum() > 0.99
 
 
 @pytest.mark.parametrize("shape", [(8, 7), (8, 6, 1, 1), (8, 5, 3, 3), (8, 1, 3, 3), (8, 4, 1, 3)])
