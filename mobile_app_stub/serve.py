@@ -130,6 +130,7 @@ def build_site(app: Path) -> None:
     if not _is_installed(app):
         say("installing the app's npm packages")
         _npm(app, "ci")
+        (app / INSTALLED).parent.mkdir(exist_ok=True)  # npm makes none for an app without packages
         shutil.copy(app / LOCK, app / INSTALLED)
     _npm(app, "run", "build")
 

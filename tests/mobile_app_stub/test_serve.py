@@ -176,6 +176,15 @@ def test_an_interrupted_installation_and_another_lock_are_installed_again(
     assert asked == ["ci", "ci", "run build", "ci", "run build", "run build"]
 
 
+def test_an_app_without_packages_is_built(app: Path, npm: Path) -> None:
+    npm.write_text(npm.read_text().replace("/bin/mkdir -p node_modules", ":"))  # as npm does then
+    (app / "build.mjs").touch()
+    (app / "package-lock.json").write_text("{}")
+    build_site(app)
+    build_site(app)
+    assert (app / "asked").read_text().splitlines() == ["ci", "run build", "run build"]
+
+
 def test_without_a_lock_the_packages_are_the_developers(app: Path, npm: Path) -> None:
     (app / "build.mjs").touch()
     (app / "node_modules").mkdir()
