@@ -197,15 +197,19 @@ class Predict:
         images = named_images(self.images)
         predictor = load(self.model)
         rows = []
-        for image, answer in zip(images, predictor.predict(images), strict=True):
+        found = predictor.answer(images)
+        rejected = found.rejected if found.rejected is not None else [None] * len(images)
+        for image, answer, other in zip(images, found.probabilities, rejected, strict=True):
             ranked = sorted(
                 zip(predictor.contract.labels, answer.tolist(), strict=True), key=lambda p: -p[1]
             )
             unsure = ranked[0][1] < predictor.contract.unsure_below
             row = {"image": str(image), "probabilities": dict(ranked), "sure": not unsure}
+            row["rejected"] = None if other is None else bool(other)
             rows.append(row)
             best = ", ".join(f"{name} {p:.3f}" for name, p in ranked[: self.top])
-            say(f"{image}: " + ("not sure: " if unsure else "") + best)
+            doubt = "not this kind of image: " if other else "not sure: " if unsure else ""
+            say(f"{image}: {doubt}{best}")
         if predictor.contract.note:
             say(f"Note: trained on {predictor.contract.note}.")
         if predictor.contract.disclaimer:

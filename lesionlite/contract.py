@@ -6,6 +6,7 @@ that any program can read a contract.
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from unicodedata import category
 
 from lesionlite.documents import Mismatch, parse_json, read_json, structure
 from lesionlite.errors import LesionliteError
+from lesionlite.rejection import STATISTICS, Rejection
 
 VERSION = 1
 # Of data that `prepare` and the demo make. Contracts without the field are older than it, and all
@@ -49,6 +51,7 @@ class Contract:
         prior: share of each class in what training saw, its weight in the loss included; empty if
             that is not known.
         unsure_below: where the largest probability is below it, an app says "not sure".
+        rejection: tells images of another kind; None if nothing does.
         note: a caveat that every result repeats, e.g. that the images are drawn.
         disclaimer: a sentence that every file, report and app shows, e.g. that this is no medical
             device.
@@ -67,6 +70,7 @@ class Contract:
     logit_adjustment: tuple[float, ...] = ()
     prior: tuple[float, ...] = ()
     unsure_below: float = 0.0
+    rejection: Rejection | None = None
     note: str = ""
     disclaimer: str = ""
     version: int = VERSION
@@ -127,11 +131,18 @@ class Contract:
             return "prior holds shares, which must be 0 or more and add up to 1"
         if not 0 <= self.unsure_below < 1:
             return f"unsure_below is {self.unsure_below}, it must be from 0 up to, not including, 1"
+        size = len(self.labels) + STATISTICS
+        if self.rejection is not None and len(self.rejection.whitening) != size:
+            return (
+                f"rejection.whitening has {len(self.rejection.whitening)} rows, it must have "
+                f"{size}: one for each label, and {STATISTICS}"
+            )
         return None
 
     def to_json(self) -> str:
-        """The record as a JSON document, keys in a fixed order."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        """The record as a JSON document, keys in a fixed order, each list of numbers in a line."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return re.sub(r"\[\n\s+([-+.\de,\s]+?)\n\s+\]", _in_a_line, text) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str = "contract.json") -> "Contract":
@@ -164,3 +175,7 @@ class Contract:
             return contract
         except (Mismatch, LesionliteError) as error:
             raise LesionliteError(f"{source} holds no usable contract: {error}") from error
+
+
+def _in_a_line(numbers: re.Match[str]) -> str:
+    return "[" + " ".join(numbers[1].split()) + "]"

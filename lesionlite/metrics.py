@@ -23,13 +23,23 @@ def in_words(score: str) -> str:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One row of the per-class table."""
+    """One row of the per-class table.
+
+    Attributes:
+        label: name of the class.
+        precision: share of right answers among those of the class.
+        recall: share of right answers among its images.
+        f1: harmonic mean of both.
+        support: number of its images.
+        rejected: share of its images that are called another kind; None if nothing tells.
+    """
 
     label: str
     precision: float
     recall: float
     f1: float
     support: int
+    rejected: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,7 @@ class Scores:
         domains: scores of each domain's images by name of the domain. If domains are easy to tell
             apart (dermoscopy, photographs), the score of all images is too optimistic.
         split: "train", "val" or "test" if the images are part of a data folder, else "".
+        rejected: share of the images that are called another kind; None if nothing tells.
     """
 
     images: int
@@ -79,6 +90,7 @@ class Scores:
     reliability: tuple[Bin, ...]
     domains: "dict[str, Scores]"
     split: str = ""
+    rejected: float | None = None
 
 
 def weighted_f1(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> float:
@@ -142,6 +154,7 @@ def score(
     truth: NDArray[np.int64],
     labels: tuple[str, ...],
     domains: Mapping[str, Sequence[str]] | None = None,
+    rejected: NDArray[np.bool_] | None = None,
 ) -> Scores:
     """Score predictions.
 
@@ -150,6 +163,7 @@ def score(
         truth: class indices, [N].
         labels: [C] names.
         domains: classes by domain; each domain is also scored alone.
+        rejected: whether each image is called another kind, [N], or None.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -159,6 +173,10 @@ def score(
         truth, answers, labels=indices, zero_division=0.0
     )
     present = support > 0
+    lost: list[float | None] = [
+        None if rejected is None or not present[index] else float(rejected[truth == index].mean())
+        for index in indices
+    ]
     bins = reliability(probabilities, truth)
     return Scores(
         images=len(truth),
@@ -167,15 +185,18 @@ def score(
         accuracy=float((answers == truth).mean()),
         weighted_auc=_weighted_auc(probabilities, truth, present),
         classes=tuple(
-            ClassScore(label, float(p), float(r), float(f), int(s))
-            for label, p, r, f, s in zip(labels, precision, recall, f1, support, strict=True)
+            ClassScore(label, float(p), float(r), float(f), int(s), share)
+            for label, p, r, f, s, share in zip(
+                labels, precision, recall, f1, support, lost, strict=True
+            )
         ),
         confusion=tuple(
             tuple(int(n) for n in row) for row in confusion_matrix(truth, answers, labels=indices)
         ),
         calibration_error=calibration_error(bins),
         reliability=bins,
-        domains=_by_domain(probabilities, truth, labels, domains or {}),
+        domains=_by_domain(probabilities, truth, labels, domains or {}, rejected),
+        rejected=None if rejected is None else float(rejected.mean()),
     )
 
 
@@ -184,6 +205,7 @@ def _by_domain(
     truth: NDArray[np.int64],
     labels: tuple[str, ...],
     domains: Mapping[str, Sequence[str]],
+    rejected: NDArray[np.bool_] | None,
 ) -> dict[str, Scores]:
     """Scores of each domain that has some of the images, but not all."""
     of_domain = {
@@ -191,7 +213,12 @@ def _by_domain(
         for name, classes in domains.items()
     }
     return {
-        name: score(probabilities[here], truth[here], labels)
+        name: score(
+            probabilities[here],
+            truth[here],
+            labels,
+            rejected=None if rejected is None else rejected[here],
+        )
         for name, here in of_domain.items()
         if 0 < here.sum() < len(here)
     }
@@ -252,6 +279,7 @@ def score_table(scores: Scores, title: str) -> "Table":
         ("accuracy", f"{scores.accuracy:.4f}"),
         ("weighted AUC", auc),
         ("calibration error", f"{scores.calibration_error:.4f}"),
+        *([] if scores.rejected is None else [("called another kind", f"{scores.rejected:.1%}")]),
     ):
         table.add_row(name, "", "", value, "")
     return table

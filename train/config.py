@@ -21,8 +21,9 @@ RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     ),
     "distillation": ("teacher", "teacher_share", "teacher_temperature"),
     "machine and files": (
-        *("weights_ema", "cache", "workers", "seed", "device", "bf16", "skip_bad", "coverage"),
+        *("weights_ema", "cache", "workers", "seed", "device", "bf16", "skip_bad"),
     ),
+    "doubt": ("coverage", "false_rejections"),
 }
 
 
@@ -117,6 +118,9 @@ class TrainConfig:
     coverage: float = 0.9
     """Share of validation images that get an answer; for the rest, those of lowest confidence,
     apps say "not sure"."""
+    false_rejections: float = 0.02
+    """Share of validation images that may be called another kind than the network has learned; 0
+    rejects nothing."""
     cache: bool = True
     """Decode training images in every epoch, from the full-size files; by default they are decoded
     once and kept, scaled down, in the cache folder (3 bytes per pixel)."""
@@ -194,6 +198,11 @@ class TrainConfig:
             ("layer_decay", 0 < self.layer_decay <= 1, "above 0, at most 1"),
             ("ema", 0 <= self.ema < 1, "from 0 up to, not including, 1"),
             ("coverage", 0 < self.coverage <= 1, "above 0, at most 1"),
+            (
+                "false_rejections",
+                0 <= self.false_rejections <= 0.5,
+                "from 0 (reject nothing) to 0.5",
+            ),
             ("workers", -1 <= self.workers <= MAX_THREADS, f"from -1 to {MAX_THREADS}"),
             ("seed", 0 <= self.seed <= MAX_SEED, SEED),
         )

@@ -9,7 +9,7 @@ from lesionlite.console import say
 from lesionlite.files import write_text
 from lesionlite.layout import CONTRACT, WEIGHTS
 from lesionlite.metrics import in_words, weighted_f1
-from lesionlite.train.calibrate.confidence import Confidence, fit_confidence
+from lesionlite.train.calibrate.calibrate import Calibrated, calibrate
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Dataset
@@ -23,11 +23,11 @@ class Finished:
     """The end of a training.
 
     Attributes:
-        confidence: what is in the contract now.
+        calibrated: the contract, and what it achieves.
         val_weighted_f1: of the network that is saved, on validation images.
     """
 
-    confidence: Confidence
+    calibrated: Calibrated
     val_weighted_f1: float
 
 
@@ -52,13 +52,8 @@ def finish(run: Path, data: Dataset, pixels: Pixels, config: TrainConfig) -> Fin
             f"{head.before:.4f} -> {head.after:.4f} (validation)"
         )
     logits, truth = all_logits(network, pixels, contract), np.asarray(targets)
-    found = fit_confidence(logits, truth, config.coverage)
-    say(found.sentence())
-    contract = replace(
-        contract,
-        temperature=found.temperature,
-        unsure_below=found.unsure_below,
-        prior=effective_prior(data.train.counts(), config.imbalance, config.beta),
-    )
-    write_text(run / CONTRACT, contract.to_json())
+    prior = effective_prior(data.train.counts(), config.imbalance, config.beta)
+    contract = replace(contract, prior=prior)
+    found = calibrate(network, contract, pixels, logits, truth, config, data.domains)
+    write_text(run / CONTRACT, found.contract.to_json())
     return Finished(found, weighted_f1(truth, logits.argmax(1), len(data.labels)))

@@ -14,7 +14,7 @@ from lesionlite.outputs import refuse_foreign, writing_into
 from lesionlite.train import checkpoint
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.audit import audit, decode_all
-from lesionlite.train.data.splits import Dataset, Domains, read_dataset, read_domains
+from lesionlite.train.data.splits import Dataset, read_dataset
 from lesionlite.train.devices.ranks import SINGLE, Ranks, on_first_rank
 from lesionlite.train.loop import Trainer
 from lesionlite.train.memory import (
@@ -39,7 +39,6 @@ class TrainResult:
         best_val_weighted_f1: None if no epoch was run.
         skipped: images that were left out because they cannot be decoded.
         dataset: the training, validation and test images.
-        domains: of the data folder.
     """
 
     run: Path
@@ -47,7 +46,6 @@ class TrainResult:
     best_val_weighted_f1: float | None
     skipped: tuple[str, ...]
     dataset: Dataset
-    domains: Domains
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,6 @@ class _Checked:
     """What was read and checked before training."""
 
     dataset: Dataset
-    domains: Domains
     bad: tuple[Path, ...]
     contract: Contract
     memory: Memory
@@ -95,21 +92,18 @@ def fit(
             trainer.fit(begin=lambda: write_memory(run, found.memory))
             epochs, best = trainer.epoch, trainer.best_val_weighted_f1
     skipped = tuple(str(file) for file in found.bad)
-    return TrainResult(run, epochs, best, skipped, found.dataset, found.domains)
+    return TrainResult(run, epochs, best, skipped, found.dataset)
 
 
 def _check(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Ranks) -> _Checked:
-    """Check the run folder, the settings and the data, and print notes about the data.
-
-    This includes what only the end of the training needs, such as the domains.
-    """
+    """Check the run folder, the settings and the data, and print notes about the data."""
     _check_run_folder(run, config, resume)
     _check_batch(config, ranks)
-    dataset, domains = read_dataset(data), read_domains(data)
+    dataset = read_dataset(data)
     contract = config.contract(dataset.labels, dataset.note, dataset.disclaimer)
     if config.teacher:
         refuse_teacher(config.teacher, dataset.labels)
-    _refuse_unwritable(data, [dataset.note, dataset.disclaimer, domains])
+    _refuse_unwritable(data, [dataset.note, dataset.disclaimer, dataset.domains])
     for label in dataset.empty_classes():
         say(f"{label} has no training image; it stays a class of the contract")
     dataset, signatures, bad = decode_all(dataset, config.skip_bad)
@@ -123,7 +117,7 @@ def _check(data: Path, run: Path, config: TrainConfig, resume: bool, ranks: Rank
     _refuse_other_data(run, config, memory)
     memory = replace(memory, audit=audit(data, dataset, signatures).sentence())
     say(memory.audit)
-    return _Checked(dataset, domains, tuple(bad), contract, memory, read_settings(run))
+    return _Checked(dataset, tuple(bad), contract, memory, read_settings(run))
 
 
 def _refuse_unwritable(data: Path, texts: object) -> None:

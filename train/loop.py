@@ -20,7 +20,7 @@ from lesionlite.layout import CURVES, OF_TRAINING, SETTINGS
 from lesionlite.outputs import list_as_ours
 from lesionlite.train import checkpoint
 from lesionlite.train.augment import epoch_seed, training_loader
-from lesionlite.train.calibrate.confidence import Confidence
+from lesionlite.train.calibrate.calibrate import Calibrated
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Dataset
@@ -149,16 +149,16 @@ class Trainer:
         """The network to evaluate and save: the moving average of the weights, if configured."""
         return self.network if self.average is None else self.average.module  # type: ignore[no-any-return]
 
-    def settings(self, confidence: Confidence | None = None) -> dict[str, Any]:
+    def settings(self, found: Calibrated | None = None) -> dict[str, Any]:
         """The content of `train.json`: the settings that rebuild the network, and the results."""
         return {
-            "finished": confidence is not None,
+            "finished": found is not None,
             **asdict(self.config),
             "counts": dict(zip(self.data.labels, self.data.train.counts(), strict=True)),
             "epochs_run": self.epoch,
             "best_epoch": self.best_epoch,
             "best_val_weighted_f1": self.best_val_weighted_f1,
-            "confidence": confidence.document() if confidence else None,
+            **(found.document() if found else {}),
         }
 
     def fit(self, begin: Callable[[], object] = lambda: None) -> None:
@@ -194,7 +194,7 @@ class Trainer:
         found = finish(self.run, self.data, self.val_pixels, self.config)
         if MODES[self.config.imbalance].refits:
             self.best_val_weighted_f1 = found.val_weighted_f1
-        write_json(self.run / SETTINGS, self.settings(found.confidence))
+        write_json(self.run / SETTINGS, self.settings(found.calibrated))
         checkpoint.delete(self.run)
 
     def _epoch(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from lesionlite.metrics import Scores, score
 from lesionlite.outputs import writing_into
 from lesionlite.tables import Table, class_table, overall_table, write_tables
 from lesionlite.train.calibrate.prior import training_beta, training_counts
+from lesionlite.train.calibrate.rejection import rejections
 from lesionlite.train.config import TrainConfig
 from lesionlite.train.data.images import Pixels, load_inputs
 from lesionlite.train.data.splits import (
@@ -32,9 +33,9 @@ from lesionlite.train.data.splits import (
     Split,
     drop_bad,
     read_dataset,
-    read_domains,
     read_split,
 )
+from lesionlite.train.data.statistics import image_statistics
 from lesionlite.train.devices.ranks import process_group
 from lesionlite.train.figures import draw_confusion, draw_curves, draw_reliability, draw_weights
 from lesionlite.train.fit import TrainResult, fit
@@ -64,7 +65,7 @@ def train_and_test(
         return result, None
     try:
         with writing_into(run, DATA=data):
-            return result, evaluate_run(run, test, result.domains, read)
+            return result, evaluate_run(run, test, result.dataset.domains, read)
     except LesionliteError as error:
         raise LesionliteError(
             f"{run} is trained, but its test split could not be scored: {error}; then "
@@ -79,20 +80,23 @@ def score_test_split(
 
     With `skip_bad`, images that cannot be decoded are left out.
     """
-    test = read_dataset(data).test
-    if test is None:
+    dataset = read_dataset(data)
+    if dataset.test is None:
         return None
-    (test,), _ = drop_bad([test], skip_bad)
+    (test,), _ = drop_bad([dataset.test], skip_bad)
     with writing_into(run, DATA=data):
-        return evaluate_run(run, test, read_domains(data), read)
+        return evaluate_run(run, test, dataset.domains, read)
 
 
 def evaluate_run(run: Path, split: Split, domains: Domains, read: Read = read_pixels) -> Scores:
     """Score a run's best checkpoint on `split`; writes test.json and confusion.png into it."""
     network, contract = load_run(run)
-    logits = all_logits(network, read(split, contract), contract, description="testing")
+    pixels = read(split, contract)
+    logits = all_logits(network, pixels, contract, description="testing")
     probabilities = softmax(calibrated(logits, contract), axis=1)
-    scores = score(probabilities, np.asarray(split.targets), contract.labels, domains)
+    rejected = rejections(contract, image_statistics(pixels), probabilities)
+    truth = np.asarray(split.targets)
+    scores = score(probabilities, truth, contract.labels, domains, rejected)
     scores = replace(scores, split=split.name)
     for missing in write_scores(run, scores, contract.note):
         say(missing)

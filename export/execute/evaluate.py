@@ -55,7 +55,7 @@ def evaluate(
     domains = read_domains(folder)
     split = evaluation_split(folder, predictor.contract.labels, skip_bad)
     inputs = decode(split.files, predictor.contract)
-    probabilities = predictor.predict_inputs(inputs, len(split), "predicting")
-    truth = np.asarray(split.targets)
-    scores = score(probabilities, truth, predictor.contract.labels, domains)
+    found = predictor.answer_inputs(inputs, len(split), "predicting")
+    truth, labels = np.asarray(split.targets), predictor.contract.labels
+    scores = score(found.probabilities, truth, labels, domains, found.rejected)
     return replace(scores, split=split.name), predictor

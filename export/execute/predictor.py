@@ -1,6 +1,6 @@
 """Open a run or an artifact and predict with it, from the contract inside it alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,23 @@ from lesionlite.export.formats import open_runner, read_contract
 from lesionlite.export.manifest import missing_manifest_warning, refuse_changed
 from lesionlite.layout import is_run
 from lesionlite.settings import THREADS, are_threads, named_path
+from lesionlite.train.calibrate.rejection import rejections
 from lesionlite.train.data.images import Pixels, decode, to_input
+from lesionlite.train.data.statistics import image_statistics
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's answers to N images.
+
+    Attributes:
+        probabilities: float32 [N, C], in the order of the contract's labels.
+        rejected: whether each image is of another kind than those that the network has learned,
+            bool [N]; None if the contract does not tell.
+    """
+
+    probabilities: NDArray[np.float32]
+    rejected: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,14 @@ class Predictor:
             LesionliteError: the array has another type or shape, a file cannot be decoded, or a
                 probability is not finite.
         """
+        return self._predict(self._inputs(images))
+
+    def answer(self, images: "Pixels | Sequence[Path | str]") -> Answers:
+        """As `predict`, and whether each image is of the kind that the network has learned."""
+        return self._answer(self._inputs(images))
+
+    def _inputs(self, images: "Pixels | Sequence[Path | str]") -> Iterator[tuple[Pixels, str]]:
+        """The inputs of the network, and a name for each."""
         if isinstance(images, np.ndarray):
             if images.ndim != 4:
                 raise LesionliteError(
@@ -98,10 +122,25 @@ class Predictor:
         else:
             files = [Path(image) for image in images]
             inputs, names = decode(files, self.contract), [str(file) for file in files]
-        answers = [self.predict_one(image, name) for image, name in zip(inputs, names, strict=True)]
-        if not answers:
-            return np.empty((0, len(self.contract.labels)), np.float32)
-        return np.stack(answers)
+        yield from zip(inputs, names, strict=True)
+
+    def _predict(self, named: Iterable[tuple[Pixels, str]]) -> NDArray[np.float32]:
+        answers = [self.predict_one(image, name) for image, name in named]
+        return np.array(answers, np.float32).reshape(-1, len(self.contract.labels))
+
+    def _answer(self, named: Iterable[tuple[Pixels, str]]) -> Answers:
+        described = []
+
+        def noted() -> Iterator[tuple[Pixels, str]]:  # images need not fit into memory
+            for image, name in named:
+                if self.contract.rejection:
+                    described.append(image_statistics([image])[0])
+                yield image, name
+
+        probabilities = self._predict(noted())
+        if not len(probabilities):
+            return Answers(probabilities, np.zeros(0, bool) if self.contract.rejection else None)
+        return Answers(probabilities, rejections(self.contract, np.array(described), probabilities))
 
     def predict_inputs(
         self, inputs: Iterable[Pixels], total: int, description: str
@@ -116,10 +155,18 @@ class Predictor:
         Raises:
             LesionliteError: a probability is not finite.
         """
-        images = enumerate(track(inputs, description, total))
-        return np.stack(
-            [self.predict_one(image, f"image {index + 1} of {total}") for index, image in images]
-        )
+        return self._predict(_numbered(inputs, total, description))
+
+    def answer_inputs(self, inputs: Iterable[Pixels], total: int, description: str) -> Answers:
+        """As `predict_inputs`, and whether each image is of the kind."""
+        return self._answer(_numbered(inputs, total, description))
+
+
+def _numbered(
+    inputs: Iterable[Pixels], total: int, description: str
+) -> Iterator[tuple[Pixels, str]]:
+    for index, image in enumerate(track(inputs, description, total)):
+        yield image, f"image {index + 1} of {total}"
 
 
 def load(path: "Path | str", threads: int = 2) -> Predictor:

@@ -25,7 +25,7 @@ from lesionlite.layout import (
 )
 from lesionlite.outputs import is_ours, refuse_foreign, remove, writing_into
 from lesionlite.tables import terminal_table
-from lesionlite.train.calibrate.confidence import fit_confidence
+from lesionlite.train.calibrate.calibrate import calibrate
 from lesionlite.train.calibrate.config import AdjustConfig
 from lesionlite.train.calibrate.operating_figure import draw_operating_points
 from lesionlite.train.calibrate.operating_point import (
@@ -39,7 +39,7 @@ from lesionlite.train.calibrate.operating_point import (
 )
 from lesionlite.train.calibrate.prior import log_ratio, target_prior, trained_prior
 from lesionlite.train.data.images import load_inputs
-from lesionlite.train.data.splits import drop_bad, read_split
+from lesionlite.train.data.splits import drop_bad, read_domains, read_split
 from lesionlite.train.model import all_logits, load_run
 from lesionlite.train.results import score_test_split
 
@@ -112,19 +112,14 @@ def adjust(run: Path, data: Path, config: AdjustConfig) -> Adjustment:
         before, after = (dict(zip(contract.labels, s, strict=True)) for s in (prior, target))
         found = Adjustment(chosen, points, before, after, len(split), floors)
         shift = (chosen.tau * direction).round(6)
-        fitted = fit_confidence(logits, answers.truth, config.coverage, shift)
-        adjusted = replace(
-            contract,
-            prior=tuple(prior),
-            logit_adjustment=tuple(shift.tolist()) if shift.any() else (),
-            temperature=fitted.temperature,
-            unsure_below=fitted.unsure_below,
-        )
+        adjustment = tuple(shift.tolist()) if shift.any() else ()
+        adjusted = replace(contract, prior=tuple(prior), logit_adjustment=adjustment)
+        truth, domains = answers.truth, read_domains(data)
+        fitted = calibrate(network, adjusted, pixels, logits, truth, config, domains)
         write_json(run / OPERATING, asdict(found))
         draw_operating_points(points, chosen.tau, floors, run / OPERATING_FIGURE)
-        write_json(run / SETTINGS, {**settings, "confidence": fitted.document()})
-        write_text(run / CONTRACT, adjusted.to_json())
-        say(fitted.sentence())
+        write_json(run / SETTINGS, {**settings, **fitted.document()})
+        write_text(run / CONTRACT, fitted.contract.to_json())
         _score_again(run, data, config.skip_bad)
     return found
 

@@ -24,6 +24,9 @@ class AdjustConfig:
     Melanoma=0.6."""
     coverage: float = 0.9
     """Share of validation images that get an answer; for the rest, apps say "not sure"."""
+    false_rejections: float = 0.02
+    """Share of validation images that may be called another kind than the network has learned; 0
+    rejects nothing."""
     skip_bad: bool = False
     """Leave out images that cannot be decoded, instead of stopping."""
 
@@ -38,6 +41,11 @@ class AdjustConfig:
         rules = (
             ("tau", tau_fits, "from -5 to 5"),
             ("coverage", 0 < self.coverage <= 1, "above 0, at most 1"),
+            (
+                "false_rejections",
+                0 <= self.false_rejections <= 0.5,
+                "from 0 (reject nothing) to 0.5",
+            ),
             ("min_recall", self.tau is None or not self.min_recall, "left out if --tau is given"),
         )
         refuse_settings(self, rules)

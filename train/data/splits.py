@@ -135,6 +135,7 @@ class Dataset:
     test: Split | None
     note: str
     disclaimer: str = ""
+    domains: Domains = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -162,8 +163,7 @@ def read_dataset(folder: Path) -> Dataset:
             val/ or test/ that train/ lacks, or an invalid dataset.json.
     """
     need_folder(folder)
-    about = read_about(folder)
-    read_domains(folder)  # needed only after training; errors must come before it
+    about, domains = read_about(folder), read_domains(folder)
     if not (folder / "train").is_dir():
         raise LesionliteError(
             f"{folder} has no folder train/; it needs train/ and val/ (and test/), each with one "
@@ -180,7 +180,8 @@ def read_dataset(folder: Path) -> Dataset:
         for name in ("val", "test")
         if (folder / name).is_dir() or name == "val"
     }
-    return Dataset(train, others["val"], others.get("test"), about.note, about.disclaimer)
+    val, test = others["val"], others.get("test")
+    return Dataset(train, val, test, about.note, about.disclaimer, domains)
 
 
 def read_about(folder: Path) -> About:

@@ -1,0 +1,144 @@
+"""Fit what tells images of another kind from those that the network has learned.
+
+An image of another kind still gets probabilities, and often a large one. Its colours and detail,
+and which probabilities it gets together, tell more (docs/results.md compares other ways, such as
+distances between the network's features). All of it can be computed from a file's input and output,
+so every format and every precision has it, and no file grows.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from lesionlite.contract import Contract
+from lesionlite.rejection import Rejection
+
+Floats = NDArray[np.float64]
+LEAST_PROBABILITY = 1e-4  # files in few bits agree on larger ones
+LEAST_DEVIATION = 0.05  # of any number; a class that no image shows has always the same one
+FOLDS = 10
+
+
+@dataclass(frozen=True)
+class Described:
+    """Labelled images as a rejection sees them.
+
+    Attributes:
+        logits: calibrated ones, float [N, C]; minus infinity for a class that is left out.
+        statistics: of the pixels, [N, 15].
+        truth: class indices, int64 [N].
+    """
+
+    logits: NDArray[np.floating]
+    statistics: Floats
+    truth: NDArray[np.int64]
+
+    @property
+    def numbers(self) -> Floats:
+        """What describes each image, [N, D]."""
+        return numbers(softmax(self.logits.astype(float), axis=1), self.statistics)
+
+    def without(self, classes: Sequence[int]) -> "Described":
+        """The same images as a network without the outputs of some classes would see them."""
+        logits = self.logits.astype(float)
+        logits[:, list(classes)] = -math.inf
+        return Described(logits, self.statistics, self.truth)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Described":
+        """Some of the images."""
+        return Described(self.logits[chosen], self.statistics[chosen], self.truth[chosen])
+
+
+def numbers(probabilities: NDArray[np.floating], statistics: Floats) -> Floats:
+    """What describes each image, [N, D]: logs of probabilities [N, C], statistics [N, 15]."""
+    logs = np.log(np.maximum(probabilities.astype(float), LEAST_PROBABILITY))
+    return np.concatenate([logs, statistics], axis=1)
+
+
+def squared_distances(rejection: Rejection, rows: Floats) -> Floats:
+    """The squared Mahalanobis distance of images to the nearest class, [N].
+
+    Args:
+        rejection: of a contract.
+        rows: what `numbers` gives, [N, D].
+    """
+    whitened = rows @ np.array(rejection.whitening).T
+    apart = whitened[:, None] - np.array(rejection.centres)
+    return np.asarray((apart**2).sum(-1).min(1))
+
+
+def rejections(
+    contract: Contract, statistics: Floats, probabilities: NDArray[np.floating]
+) -> NDArray[np.bool_] | None:
+    """Whether images are of another kind, [N]; None if the contract has no rejection.
+
+    Args:
+        contract: of the network.
+        statistics: of its inputs, [N, 15]; see `image_statistics`.
+        probabilities: its outputs, [N, C].
+    """
+    rejection = contract.rejection
+    if rejection is None:
+        return None
+    rows = numbers(probabilities, statistics)
+    return np.asarray(squared_distances(rejection, rows) > rejection.reject_above)
+
+
+def fit_rejection(images: Described, false_rejections: float) -> Rejection | None:
+    """Fit a Gaussian around each class, and where images of the kind end.
+
+    The end is where a share of images would be rejected that the Gaussians were not fitted to: each
+    tenth of the images is measured by the others. It is the quantile of conformal prediction
+    (Angelopoulos and Bates 2021, arXiv 2107.07511, section 1), so the share holds for new images of
+    the kind, whatever their distribution.
+
+    Args:
+        images: of validation.
+        false_rejections: the share.
+
+    Returns:
+        None if the share is 0, or smaller than 1 / (N + 1), the smallest that N images can show.
+    """
+    distances = np.sort(out_of_fold(images))
+    last = math.ceil((len(distances) + 1) * (1 - false_rejections))
+    if last > len(distances) or math.isinf(distances[last - 1]):
+        return None
+    return _gaussians(images, float(distances[last - 1]))
+
+
+def out_of_fold(images: Described) -> Floats:
+    """The squared distance of each image, [N], by Gaussians that were fitted without it."""
+    rows, count = images.numbers, len(images.truth)
+    fold = np.random.default_rng(0).permutation(count) % FOLDS
+    distances = np.full(count, math.inf)
+    for index in range(FOLDS):
+        left, rest = fold == index, fold != index
+        if left.any() and rest.any():
+            fitted = _gaussians(images.where(rest), math.inf)
+            distances[left] = squared_distances(fitted, rows[left])
+    return distances
+
+
+def _gaussians(images: Described, reject_above: float) -> Rejection:
+    """One mean for each class, and one covariance for all, shrunk as Ledoit and Wolf (2004) do."""
+    from sklearn.covariance import ledoit_wolf
+
+    rows = images.numbers
+    deviation = np.maximum(rows.std(0), LEAST_DEVIATION)
+    means = {index: rows[images.truth == index].mean(0) for index in np.unique(images.truth)}
+    around = np.array([means[index] for index in images.truth])
+    covariance, _ = ledoit_wolf((rows - around) / deviation, assume_centered=True)
+    floor = LEAST_DEVIATION**2 * np.eye(len(covariance))  # equal images have no covariance
+    whitening = np.linalg.cholesky(np.linalg.inv(covariance + floor)).T / deviation
+    short = np.array([[float(f"{value:.6g}") for value in row] for row in whitening])
+    centres = np.array([*means.values()]) @ short.T
+    return Rejection(
+        LEAST_PROBABILITY,
+        tuple(map(tuple, short.tolist())),
+        tuple(tuple(float(f"{value:.6g}") for value in row) for row in centres),
+        float(f"{reject_above:.6g}"),
+    )
