@@ -10,11 +10,12 @@ from lesionlite.benchmark.report.text import images
 from lesionlite.benchmark.statistics import Interval, f1_interval, recall_interval
 from lesionlite.contract import Contract
 from lesionlite.documents import as_record, read_json
-from lesionlite.layout import CONTRACT, OPERATING, SCORES, read_settings
+from lesionlite.layout import CONTRACT, OPERATING, SCORES, SETTINGS, read_settings
 from lesionlite.metrics import in_words
 from lesionlite.tables import markdown_lines
 from lesionlite.train.calibrate.operating_point import OperatingPoint, table_of
 from lesionlite.train.calibrate.prior import training_counts
+from lesionlite.train.calibrate.rejection_report import RejectionReport
 from lesionlite.train.data.sources import many
 from lesionlite.train.memory import read_memory
 
@@ -90,6 +91,7 @@ def model_card(facts: Facts) -> str:
         "## Scores": _scores(facts),
         "## Operating point": _operating(facts),
         "## Calibration": _calibration(facts),
+        "## Images of another kind": _rejection(facts),
         "## Files": _files(facts),
         "## Limits": [f"- {sentence}" for sentence in _limits(facts)],
     }
@@ -201,6 +203,28 @@ def _calibration(facts: Facts) -> list[str]:
     return lines
 
 
+def _rejection(facts: Facts) -> list[str]:
+    found = facts.settings.get("rejection")
+    if not found or facts.contract.rejection is None:
+        return ["Nothing tells them: it answers every image with one of its classes."]
+    report = as_record(found, RejectionReport, SETTINGS)
+    lost = f"{report.false_rejections:.1%} of the {report.images} validation images"
+    if (tested := facts.scores.get("rejected")) is not None:
+        lost += f" and {tested:.1%} of the test images"
+    kinds = report.others | {f"{name}, left out": one for name, one in report.left_out.items()}
+    rows = [(n, one.images, f"{one.auroc:.3f}", f"{one.rejected:.0%}") for n, one in kinds.items()]
+    worst = max(report.by_class, key=lambda label: report.by_class[label])
+    return [
+        f"An app says that an image is of another kind for {lost}; of {worst}, which suffers most, "
+        f"for {report.by_class[worst]:.0%} of the validation images.",
+        "",
+        *_table(("kind", "images", "AUROC", "rejected"), rows),
+        "",
+        "A class or domain that is left out is judged as if the network had no outputs for it; the "
+        "network has seen its images in training.",
+    ]
+
+
 def _files(facts: Facts) -> list[str]:
     machine = facts.report["machine"]
     rows = [cells(flat(row), FILES) for row in facts.report["rows"]]
@@ -213,7 +237,12 @@ def _files(facts: Facts) -> list[str]:
 
 
 def _limits(facts: Facts) -> Iterable[str]:
-    yield "It answers every image with one of its classes, also an image that shows none of them."
+    yield (
+        "Images of another kind are told by their colours, their detail, and the answers to them. "
+        "One that resembles the training images in these is answered like them."
+        if facts.contract.rejection
+        else "It answers every image with one of its classes, also one that shows none of them."
+    )
     yield (
         "Scores hold for images like those above. Other cameras or collections can lower them, and "
         "nothing here measures by how much."

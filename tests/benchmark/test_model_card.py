@@ -12,6 +12,8 @@ from lesionlite.benchmark.report.model_card import Facts, model_card
 from lesionlite.benchmark.statistics import f1_interval, recall_interval
 from lesionlite.contract import MEDICAL, Contract
 from lesionlite.metrics import weighted_f1
+from lesionlite.rejection import STATISTICS, Rejection
+from lesionlite.train.calibrate.rejection_report import Found, RejectionReport
 from lesionlite.verdicts import MODEL_CARD
 from tests.benchmark.test_report import LABELS, made_up
 
@@ -51,6 +53,32 @@ def test_it_tells_data_scores_calibration_files_and_limits(facts: Facts) -> None
     assert "It answers every image" in text and all(s in text for s in facts.report["caveats"])
     assert text.count(MEDICAL) == 2 and f"**{MEDICAL.rstrip('.')}.**" in text
     assert "None" not in text and "nan" not in text
+
+
+def test_what_tells_images_of_another_kind_is_measured(facts: Facts) -> None:
+    assert "Nothing tells them" in model_card(facts)
+    size = len(LABELS) + STATISTICS
+    row = (1.0,) * size
+    rejection = Rejection(1e-4, (row,) * size, (row,), 9.0)
+    found = RejectionReport(
+        images=50,
+        false_rejections=0.02,
+        by_class={label: 0.1 * index for index, label in enumerate(LABELS)},
+        others={"textures": Found(120, 0.987, 0.9)},
+        left_out={LABELS[0]: Found(7, 0.55, 0.0)},
+    )
+    told = replace(
+        facts,
+        contract=replace(CONTRACT, rejection=rejection),
+        settings={**SETTINGS, "rejection": found.document()},
+        scores={"rejected": 0.031},
+    )
+    text = model_card(told)
+    assert "2.0% of the 50 validation images and 3.1% of the test images" in text
+    assert f"of {LABELS[2]}, which suffers most, for 20%" in text
+    assert "| textures | 120 | 0.987 | 90% |" in text
+    assert f"| {LABELS[0]}, left out | 7 | 0.550 | 0% |" in text
+    assert "It answers every image" not in text
 
 
 def test_data_of_another_kind_get_no_word_about_medicine(facts: Facts) -> None:

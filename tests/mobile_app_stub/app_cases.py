@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 
 from lesionlite.contract import Contract
-from lesionlite.train.data.images import to_input
+from lesionlite.rejection import Rejection
+from lesionlite.train.calibrate.rejection import (
+    Described,
+    fit_rejection,
+    numbers,
+    squared_distances,
+)
+from lesionlite.train.data.images import Pixels, to_input
+from lesionlite.train.data.statistics import image_statistics
 from tests.paths import ROOT
 
 CASES = ROOT / "mobile_app_stub" / "cases.json"
@@ -28,6 +36,7 @@ def make() -> dict[str, Any]:
         "geometry": _geometry(),
         "inputs": _inputs(),
         "ranking": _rankings(),
+        "rejection": _rejections(),
         "golden": _golden(),
     }
 
@@ -49,7 +58,9 @@ def _contracts() -> list[dict[str, Any]]:
         ("unsure_below", 1.0),
         ("unsure_below", -0.1),
     ]
+    bad += [("rejection", {**_REJECTION, **wrong}) for wrong in _wrong_rejections()]
     cases = [{"contract": good, "problem": None}]
+    cases += [{"contract": {**good, "rejection": _REJECTION}, "problem": None}]
     cases += [{"contract": {**good, "a_later_field": 1}, "problem": None}]
     area = {**good, "interpolation": "area", "antialias": False}
     cases += [{"contract": area, "problem": None}]
@@ -143,6 +154,70 @@ def _rankings() -> list[dict[str, Any]]:
             "unsure": False,
         }
     )
+    return cases
+
+
+def _fitted() -> Rejection:
+    """A rejection fitted to smooth images, whose classes differ in colour."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, len(LABELS), 60)
+    logits = rng.normal(size=(60, len(LABELS))) + 4 * np.eye(len(LABELS))[truth]
+    images = image_statistics(_smooth(rng, 40 * index + 60) for index in truth)
+    found = fit_rejection(Described(logits, images, truth), 0.05)
+    assert found is not None
+    return found
+
+
+def _smooth(rng: np.random.Generator, red: int) -> Pixels:
+    slope = np.linspace(0, rng.uniform(10, 60), 32)
+    image = np.full((32, 32, 3), (red, 140, 120)) + slope[:, None] + rng.normal(0, 3, (32, 32, 3))
+    return np.asarray(image.clip(0, 255), np.uint8)
+
+
+def _wrong_rejections() -> list[dict[str, Any]]:
+    short = [row[1:] for row in _REJECTION["centres"]]
+    return [
+        {"least_probability": 0.0},
+        {"reject_above": 0.0},
+        {"whitening": _REJECTION["whitening"][1:]},
+        {"whitening": []},
+        {"centres": short},
+        {"centres": []},
+    ]
+
+
+_REJECTION = asdict(_fitted())
+
+
+def _rejections() -> list[dict[str, Any]]:
+    """Images of the kind and of others, plain ones and probabilities of 0 among them."""
+    rng = np.random.default_rng(1)
+    contract = Contract.from_json(json.dumps({**asdict(BASE), "rejection": _REJECTION}))
+    assert contract.rejection is not None
+    sure, even = [0.01, 0.97, 0.01, 0.01], [0.25] * 4
+    cases = []
+    for image, probabilities in (
+        (_smooth(rng, 100), sure),
+        (_smooth(rng, 180), [0.01, 0.01, 0.01, 0.97]),
+        (_smooth(rng, 100), even),
+        (_smooth(rng, 100), [0.0, 1.0, 0.0, 0.0]),
+        (np.full((32, 32, 3), 128, np.uint8), sure),
+        (np.zeros((32, 32, 3), np.uint8), sure),
+        (rng.integers(0, 256, (32, 32, 3), np.uint8), sure),
+    ):
+        answers = np.array([probabilities])
+        (distance,) = squared_distances(
+            contract.rejection, numbers(answers, image_statistics([image]))
+        )
+        cases.append(
+            {
+                "pixels": _base64(image),
+                "probabilities": probabilities,
+                "contract": asdict(contract),
+                "distance": float(distance),
+                "rejected": bool(distance > contract.rejection.reject_above),
+            }
+        )
     return cases
 
 

@@ -19,5 +19,6 @@ def test_a_changed_pixel_would_show():
 def test_the_cases_hold_what_must_fail():
     cases = app_cases.make()
     assert [case["passed"] for case in cases["golden"]] == [True, True, False, False, False]
-    assert sum(case["problem"] is not None for case in cases["contracts"]) == 19
+    assert sum(case["problem"] is not None for case in cases["contracts"]) == 25
     assert [case["unsure"] for case in cases["ranking"]] == [False, True, False, False, True, False]
+    assert [case["rejected"] for case in cases["rejection"]] == [False] * 2 + [True] * 5

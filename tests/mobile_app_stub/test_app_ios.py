@@ -62,6 +62,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 FAULTS = {
     "halves rounded up": ("Preprocess.swift", ".toNearestOrEven", ".up"),
     "a narrow filter": ("Preprocess.swift", "max(scale, 1)", "1.0"),
+    "another middle": ("Rejection.swift", "side / 4..<", "side / 3..<"),
     "NaN passes": ("Golden.swift", " ?? .nan : .nan", " ?? .nan : 0"),
 }
 
@@ -72,7 +73,7 @@ def test_the_core_agrees_with_the_reference_and_planted_faults_do_not(copy: Path
     """One test, so that one process has the core compiled once."""
     done = unit_tests(copy)
     assert done.returncode == 0, done.stdout
-    assert "Executed 10 tests, with 0 failures" in done.stdout
+    assert "Executed 11 tests, with 0 failures" in done.stdout
     for name, (file, right, wrong) in FAULTS.items():
         with fault(copy / CORE / "Sources" / "LesionCore" / file, right, wrong):
             done = unit_tests(copy)

@@ -101,25 +101,23 @@ def fit_rejection(images: Described, false_rejections: float) -> Rejection | Non
         false_rejections: the share.
 
     Returns:
-        None if the share is 0, or smaller than 1 / (N + 1), the smallest that N images can show.
+        None if the share is smaller than 1 / (N + 1), the smallest that N images can show, or if
+        there are fewer than ten images.
     """
-    distances = np.sort(out_of_fold(images))
-    last = math.ceil((len(distances) + 1) * (1 - false_rejections))
-    if last > len(distances) or math.isinf(distances[last - 1]):
+    last = math.ceil((len(images.truth) + 1) * (1 - false_rejections))
+    if len(images.truth) < max(last, FOLDS):
         return None
-    return _gaussians(images, float(distances[last - 1]))
+    return _gaussians(images, float(np.sort(out_of_fold(images))[last - 1]))
 
 
 def out_of_fold(images: Described) -> Floats:
     """The squared distance of each image, [N], by Gaussians that were fitted without it."""
     rows, count = images.numbers, len(images.truth)
     fold = np.random.default_rng(0).permutation(count) % FOLDS
-    distances = np.full(count, math.inf)
+    distances = np.empty(count)
     for index in range(FOLDS):
-        left, rest = fold == index, fold != index
-        if left.any() and rest.any():
-            fitted = _gaussians(images.where(rest), math.inf)
-            distances[left] = squared_distances(fitted, rows[left])
+        fitted = _gaussians(images.where(fold != index), math.inf)
+        distances[fold == index] = squared_distances(fitted, rows[fold == index])
     return distances
 
 

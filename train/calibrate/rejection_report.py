@@ -134,7 +134,10 @@ def _left_out(
 ) -> dict[str, Found]:
     parts = {label: [index] for index, label in enumerate(labels)}
     if len(domains) > 1:
-        parts |= {name: [labels.index(label) for label in of] for name, of in domains.items()}
+        parts |= {
+            name: [index for index, label in enumerate(labels) if label in of]
+            for name, of in domains.items()
+        }
     found = {}
     for name, classes in parts.items():
         left = np.isin(images.truth, classes)

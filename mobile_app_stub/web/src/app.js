@@ -132,9 +132,14 @@ async function classify(photo) {
   const answer = await client.ask("classify", { blob: photo });
   const [whole, inModel] = [answer.milliseconds, answer.modelMilliseconds].map(Math.round);
   const took = `${whole} ms, ${inModel} of them in the model`;
-  say(`${answer.unsure ? "Not sure: no class is likely enough" : "Likeliest first"} (${took}).`);
-  part("result").classList.toggle("unsure", answer.unsure);
+  say(`${headline(answer)} (${took}).`);
+  part("result").classList.toggle("unsure", answer.unsure || answer.rejected);
   part("classes").replaceChildren(...answer.top.map(row));
+}
+
+function headline({ rejected, unsure }) {
+  if (rejected) return "This does not look like the images that the network has learned";
+  return unsure ? "Not sure: no class is likely enough" : "Likeliest first";
 }
 
 function clear() {

@@ -1,6 +1,7 @@
 // The contract: how to prepare the model's input and what its answers mean. The page has no other
 // knowledge of the model.
 import { Problem } from "./problem.js";
+import { STATISTICS } from "./rejection.js";
 
 const VERSION = 1;
 const RESIZE_RULES = ["squash", "shortest"];
@@ -16,8 +17,20 @@ const INTERPOLATIONS = ["nearest", "bilinear", "bicubic", "area"];
  * @property {"nearest"|"bilinear"|"bicubic"|"area"} interpolation
  * @property {boolean} antialias whether the filter widens when the image shrinks
  * @property {number} unsure_below if the largest probability is below it, the page says "not sure"
+ * @property {Rejection|null} [rejection] tells images of another kind
  * @property {string} note a sentence to show with every result; may be empty
  * @property {string} disclaimer a sentence that the page always shows; may be empty
+ */
+
+/**
+ * A Gaussian around each class. An image has D numbers: the logarithms of its probabilities, then
+ * the statistics of its pixels.
+ * @typedef {object} Rejection
+ * @property {number} least_probability what smaller probabilities count as
+ * @property {number[][]} whitening D x D
+ * @property {number[][]} centres of the classes, whitened
+ * @property {number} reject_above if the squared distance to the nearest centre is larger, the page
+ *   says that the image is of another kind
  */
 
 /**
@@ -50,5 +63,14 @@ function findProblem(c) {
     return "resizes without antialias, which this app does not do";
   if (!(c.unsure_below >= 0 && c.unsure_below < 1))
     return `has unsure_below ${c.unsure_below}, which must be from 0 up to, not including, 1`;
+  if (c.rejection && !isUsable(c.rejection, c.labels.length + STATISTICS))
+    return "has a rejection that this app cannot compute";
   return null;
+}
+
+function isUsable({ least_probability, whitening, centres, reject_above }, size) {
+  const fits = (row) => Array.isArray(row) && row.length === size && row.every(Number.isFinite);
+  const rows = (matrix) => Array.isArray(matrix) && matrix.length > 0 && matrix.every(fits);
+  const inside = least_probability > 0 && least_probability < 1 && reject_above > 0;
+  return inside && rows(whitening) && whitening.length === size && rows(centres);
 }

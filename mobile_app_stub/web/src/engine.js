@@ -63,7 +63,7 @@ class Engine {
     const probabilities = await this.run(input);
     const ended = performance.now();
     return {
-      ...rank(probabilities, this.contract),
+      ...rank(probabilities, this.contract, input),
       probabilities,
       milliseconds: ended - started,
       modelMilliseconds: ended - between,

@@ -8,6 +8,7 @@ import { checkGolden, judge } from "../src/golden.js";
 import { geometry, Preprocessor } from "../src/preprocess.js";
 import { Problem } from "../src/problem.js";
 import { rank } from "../src/ranking.js";
+import { squaredDistance } from "../src/rejection.js";
 
 // `lesionlite embed` copies cases.json into the app; here it is beside the templates.
 const places = ["../cases.json", "../../cases.json"].map((path) => new URL(path, import.meta.url));
@@ -55,9 +56,19 @@ test("strips of RGBA give what the whole image of RGB gives", () => {
 
 test("ranking", () => {
   for (const { probabilities, contract, top, unsure } of cases.ranking) {
-    const found = rank(probabilities, contract);
+    const found = rank(probabilities, contract, new Uint8Array());
     assert.deepEqual(found.top.map(({ label, probability }) => [label, probability]), top);
     assert.equal(found.unsure, unsure);
+    assert.equal(found.rejected, false); // these contracts do not tell
+  }
+});
+
+test("images of another kind", () => {
+  for (const { pixels, probabilities, contract, distance, rejected } of cases.rejection) {
+    const { side, rejection } = checkContract(contract);
+    const found = squaredDistance(bytes(pixels), probabilities, side, rejection);
+    assert.ok(Math.abs(found - distance) <= 1e-5 * distance, `${found}, not ${distance}`);
+    assert.equal(rank(probabilities, contract, bytes(pixels)).rejected, rejected);
   }
 });
 

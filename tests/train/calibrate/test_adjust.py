@@ -16,6 +16,7 @@ from lesionlite.files import sha256_file
 from lesionlite.layout import CONTRACT, OPERATING, OPERATING_FIGURE, SCORES, SETTINGS, WEIGHTS
 from lesionlite.train.calibrate.adjust import adjust
 from lesionlite.train.calibrate.config import AdjustConfig
+from tests.conftest import TINY
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_tau_zero_takes_it_back(own: Path, drawn: Path) -> None:
     before = Contract.read(own / CONTRACT)
     adjust(own, drawn, AdjustConfig(target_prior="uniform", tau=1))
     assert Contract.read(own / CONTRACT) != before
-    adjust(own, drawn, AdjustConfig(tau=0))
+    adjust(own, drawn, AdjustConfig(tau=0, false_rejections=TINY.false_rejections))
     assert Contract.read(own / CONTRACT) == before
 
 

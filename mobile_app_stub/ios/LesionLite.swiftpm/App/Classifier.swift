@@ -40,7 +40,7 @@ actor Classifier {
         let start = clock.now
         let input = try Pixels.input(photo, contract)
         let prepared = clock.now
-        let ranking = Ranking(try probabilities(input), contract)
+        let ranking = Ranking(try probabilities(input), contract, input)
         return Answer(ranking: ranking, preparing: prepared - start, running: clock.now - prepared)
     }
 

@@ -80,7 +80,8 @@ final class Session {
 extension Ranking {
     /// The first line of the answer.
     var headline: String {
-        unsure ? "Not sure" : top.first?.label ?? ""
+        if rejected { return "This does not look like the images that the network has learned" }
+        return unsure ? "Not sure" : top.first?.label ?? ""
     }
 
     fileprivate var spoken: String {

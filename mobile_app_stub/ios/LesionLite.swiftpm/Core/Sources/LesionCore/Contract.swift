@@ -22,6 +22,8 @@ public struct Contract: Decodable, Equatable, Sendable {
     public let interpolation: Interpolation
     /// If the largest probability is below it, the app says "not sure".
     public let unsureBelow: Double
+    /// Tells images of another kind; nil if nothing does.
+    public let rejection: Rejection?
     /// A sentence to show with every result; may be empty.
     public let note: String
     /// A sentence that the app always shows; may be empty.
@@ -56,6 +58,7 @@ public struct Contract: Decodable, Equatable, Sendable {
             throw Fault("resizes without antialias, which this app does not do")
         }
         unsureBelow = try fields.threshold()
+        rejection = try fields.rejection(labels: labels.count)
         note = (try? fields.decode(String.self, forKey: .note)) ?? ""
         disclaimer = (try? fields.decode(String.self, forKey: .disclaimer)) ?? ""
     }
@@ -71,7 +74,7 @@ private struct Fault: Error {
 }
 
 private enum Field: String, CodingKey {
-    case version, labels, side, resize, interpolation, antialias, note, disclaimer
+    case version, labels, side, resize, interpolation, antialias, rejection, note, disclaimer
     case resizeSide = "resize_side"
     case unsureBelow = "unsure_below"
 }
@@ -124,6 +127,15 @@ extension KeyedDecodingContainer where Key == Field {
             throw Fault("has \(field.rawValue) \(found ?? "none"), which must be one of \(choices)")
         }
         return choice
+    }
+
+    fileprivate func rejection(labels: Int) throws -> Rejection? {
+        if !contains(.rejection) || ((try? decodeNil(forKey: .rejection)) ?? false) { return nil }
+        let found = try? decode(Rejection.self, forKey: .rejection)
+        guard let found, found.isUsable(labels: labels) else {
+            throw Fault("has a rejection that this app cannot compute")
+        }
+        return found
     }
 
     fileprivate func threshold() throws -> Double {

@@ -7,6 +7,7 @@ struct Cases: Decodable {
     let geometry: [GeometryCase]
     let inputs: [InputCase]
     let ranking: [RankingCase]
+    let rejection: [RejectionCase]
     let golden: [GoldenCase]
 
     /// `lesionlite embed` copies the file into the app; here it is beside the templates.
@@ -56,6 +57,14 @@ struct RankingCase: Decodable {
     let contract: JSON
     let top: [Entry]
     let unsure: Bool
+}
+
+struct RejectionCase: Decodable {
+    let pixels: Data
+    let probabilities: [Double]
+    let contract: JSON
+    let distance: Double
+    let rejected: Bool
 }
 
 struct GoldenCase: Decodable {

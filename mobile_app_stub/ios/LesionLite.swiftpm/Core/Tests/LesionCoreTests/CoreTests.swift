@@ -74,10 +74,24 @@ final class CoreTests: XCTestCase {
     func testRanking() throws {
         for example in cases.ranking {
             let contract = try Contract.read(example.contract.data)
-            let found = Ranking(example.probabilities, contract)
+            let found = Ranking(example.probabilities, contract, [])
             XCTAssertEqual(found.top.map(\.label), example.top.map(\.label))
             XCTAssertEqual(found.top.map(\.probability), example.top.map(\.probability))
             XCTAssertEqual(found.unsure, example.unsure)
+            XCTAssertFalse(found.rejected)  // these contracts do not tell
+        }
+    }
+
+    func testImagesOfAnotherKind() throws {
+        for example in cases.rejection {
+            let contract = try Contract.read(example.contract.data)
+            let pixels = Array(example.pixels)
+            let rejection = try XCTUnwrap(contract.rejection)
+            let found = rejection.squaredDistance(
+                pixels, side: contract.side, example.probabilities)
+            XCTAssertEqual(found, example.distance, accuracy: 1e-5 * example.distance)
+            let ranking = Ranking(example.probabilities, contract, pixels)
+            XCTAssertEqual(ranking.rejected, example.rejected)
         }
     }
 

@@ -116,12 +116,7 @@ private fun AnswerCard(answer: Answer, contract: Contract) {
             stringResource(R.string.seen),
             Modifier.size(160.dp)
         )
-        if (answer.ranking.unsure) {
-            Text(
-                stringResource(R.string.not_sure, percent(contract.unsureBelow)),
-                style = MaterialTheme.typography.titleMedium
-            )
-        }
+        doubt(answer, contract)?.let { Text(it, style = MaterialTheme.typography.titleMedium) }
         answer.ranking.top.forEach { ClassRow(it) }
         Text(
             stringResource(
@@ -132,6 +127,13 @@ private fun AnswerCard(answer: Answer, contract: Contract) {
             style = MaterialTheme.typography.bodySmall
         )
     }
+}
+
+@Composable
+private fun doubt(answer: Answer, contract: Contract): String? = when {
+    answer.ranking.rejected -> stringResource(R.string.rejected)
+    answer.ranking.unsure -> stringResource(R.string.not_sure, percent(contract.unsureBelow))
+    else -> null
 }
 
 @Composable

@@ -67,7 +67,7 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
         val start = TimeSource.Monotonic.markNow()
         val input = photo.toInput(model.contract)
         val (probabilities, inModel) = measureTimedValue { model.classify(input) }
-        val ranking = rank(probabilities, model.contract)
+        val ranking = rank(probabilities, model.contract, input)
         val seen = input.toBitmap(model.contract.side)
         _state.update { it.copy(answer = Answer(seen, ranking, start.elapsedNow(), inModel)) }
     }

@@ -19,6 +19,7 @@ enum class Interpolation { NEAREST, BILINEAR, BICUBIC, AREA }
  * @property resize the whole image to S x S, or its shorter side to [resizeSide] and the S x S
  *   centre of that
  * @property unsureBelow if the largest probability is below it, the app says "not sure"
+ * @property rejection tells images of another kind; null if nothing does
  * @property note a sentence to show with every result
  * @property disclaimer a sentence that the app always shows
  */
@@ -29,6 +30,7 @@ data class Contract(
     val resizeSide: Int,
     val interpolation: Interpolation,
     val unsureBelow: Double,
+    val rejection: Rejection?,
     val note: String,
     val disclaimer: String
 ) {
@@ -61,13 +63,15 @@ private class ContractReader(private val json: JSONObject) {
         demand(resizeSide >= side) {
             "has resize_side ${json.opt("resize_side")}, which must not be less than side"
         }
+        val labels = labels()
         return Contract(
-            labels = labels(),
+            labels = labels,
             side = side,
             resize = choice("resize", Resize.entries),
             resizeSide = resizeSide,
             interpolation = interpolation(),
             unsureBelow = unsureBelow(),
+            rejection = rejection(labels.size + STATISTICS),
             note = json.opt("note") as? String ?: "",
             disclaimer = json.opt("disclaimer") as? String ?: ""
         )
@@ -100,6 +104,26 @@ private class ContractReader(private val json: JSONObject) {
         return found
     }
 
+    /** Of images with so many numbers. */
+    private fun rejection(size: Int): Rejection? {
+        if (json.isNull("rejection")) return null
+        val fields = json.opt("rejection") as? JSONObject ?: JSONObject()
+        val found =
+            Rejection(
+                leastProbability = fields.optDouble("least_probability"),
+                whitening = fields.rows("whitening"),
+                centres = fields.rows("centres"),
+                rejectAbove = fields.optDouble("reject_above")
+            )
+        val inside = found.leastProbability > 0 && found.leastProbability < 1
+        val rows = found.whitening + found.centres
+        demand(
+            inside && found.rejectAbove > 0 && rows.all { it.size == size } &&
+                found.whitening.size == size && found.centres.isNotEmpty()
+        ) { "has a rejection that this app cannot compute" }
+        return found
+    }
+
     /** An integer; 0 if it is missing, because no field may be 0. */
     private fun whole(name: String): Int = json.opt(name) as? Int ?: 0
 
@@ -118,5 +142,12 @@ private class ContractReader(private val json: JSONObject) {
 }
 
 private fun List<Enum<*>>.names() = joinToString { it.name.lowercase() }
+
+/** A matrix; a row that is none, or a number that is none, leaves its row empty. */
+private fun JSONObject.rows(name: String): List<List<Double>> =
+    optJSONArray(name)?.items { row ->
+        val numbers = (row as? JSONArray)?.items { (it as? Number)?.toDouble() }.orEmpty()
+        if (null in numbers) emptyList() else numbers.filterNotNull()
+    }.orEmpty()
 
 internal fun <T> JSONArray.items(read: (Any) -> T): List<T> = List(length()) { read(get(it)) }

@@ -81,12 +81,26 @@ class CasesTest {
     @Test
     fun ranking() {
         each("ranking") { case ->
-            val found = rank(case.numbers("probabilities").floats(), case.contract())
+            val answers = case.numbers("probabilities").floats()
+            val found = rank(answers, case.contract(), ByteArray(0)) // these contracts do not reject
             val top =
                 case.getJSONArray("top").items { (it as JSONArray) }.map {
                     Ranked(it.getString(0), it.getDouble(1).toFloat())
                 }
-            assertEquals(Ranking(top, case.getBoolean("unsure")), found)
+            assertEquals(Ranking(top, case.getBoolean("unsure"), rejected = false), found)
+        }
+    }
+
+    @Test
+    fun `images of another kind`() {
+        each("rejection") { case ->
+            val contract = case.contract()
+            val pixels = case.bytes("pixels")
+            val answers = case.numbers("probabilities").floats()
+            val distance = case.getDouble("distance")
+            val found = contract.rejection!!.squaredDistance(pixels, contract.side, answers)
+            assertEquals(distance, found, absoluteTolerance = 1e-5 * distance)
+            assertEquals(case.getBoolean("rejected"), rank(answers, contract, pixels).rejected)
         }
     }
 
