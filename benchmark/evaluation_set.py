@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,10 @@ from lesionlite.console import progress, say
 from lesionlite.contract import Contract
 from lesionlite.files import fingerprint, replacing, sha256_file
 from lesionlite.outputs import MARK, is_ours, remove, remove_ours, writing_into
+from lesionlite.train.calibrate.rejection import rejections
 from lesionlite.train.data.images import Pixels, decode, write_inputs
 from lesionlite.train.data.splits import Split
+from lesionlite.train.data.statistics import image_statistics
 
 MIN_SHARE = 200  # images per helper process: opening an artifact again takes seconds
 
@@ -52,7 +55,7 @@ class EvaluationSet:
         self.images = self._own / "images.npy"
         self.names = tuple(f"{file.parent.name}/{file.name}" for file in split.files)
         self.truth: NDArray[np.int64] = np.asarray(split.targets)
-        self.labels = contract.labels
+        self.labels, self._contract = contract.labels, contract
         with writing_into(folder):
             remove_ours(folder, {key})
             if not (self.images.exists() and is_ours(self.images)):
@@ -64,6 +67,20 @@ class EvaluationSet:
         """The images, uint8 [N, S, S, 3], memory-mapped; the file stays as it is."""
         pixels: Pixels = np.load(self.images, mmap_mode="c")  # torch warns of read-only arrays
         return pixels
+
+    @cached_property
+    def _statistics(self) -> NDArray[np.float64]:
+        return image_statistics(self.pixels())
+
+    def rejects(self, probabilities: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+        """Whether each image is of another kind, [N]; None if the contract does not tell.
+
+        Args:
+            probabilities: answers to the images, [N, C].
+        """
+        if self._contract.rejection is None:
+            return None
+        return rejections(self._contract, self._statistics, probabilities)
 
     def write(
         self, name: str, inputs: Iterable[Pixels], description: str, total: int | None = None

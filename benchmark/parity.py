@@ -1,6 +1,6 @@
 """Parity: does an artifact predict as PyTorch does? And the gate that decides it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
 from statistics import NormalDist
@@ -15,6 +15,7 @@ from lesionlite.export.precision import PRECISIONS, Precision
 from lesionlite.metrics import Bin, Scores, score
 
 Probabilities = NDArray[np.float32]
+Rejects = Callable[[Probabilities], NDArray[np.bool_] | None]
 MOST_CHANGED = 20
 FALSE_ALARMS = 0.05
 ROUNDING = 1e-9  # more than the floating-point error of 1 - 0.999
@@ -51,6 +52,8 @@ class Parity:
         recall: Of the artifact, for each class with at least one image.
         delta_recall: The artifact's minus PyTorch's, for the same classes.
         top1_agreement: Share of images with the same answer.
+        rejection_agreement: Share of images that both reject or both keep, as images of another
+            kind; None if the contract does not tell such images.
         mean_abs_dp: Mean |Δp| over images and classes.
         max_abs_dp: Largest |Δp|.
         abs_dp: Mean and quantiles, over images, of the largest |Δp| of an image.
@@ -71,6 +74,7 @@ class Parity:
     recall: dict[str, float]
     delta_recall: dict[str, float]
     top1_agreement: float
+    rejection_agreement: float | None
     mean_abs_dp: float
     max_abs_dp: float
     abs_dp: dict[str, float]
@@ -86,6 +90,7 @@ def compare(
     truth: Indices,
     labels: tuple[str, ...],
     names: Sequence[str],
+    rejects: Rejects = lambda probabilities: None,
 ) -> Parity:
     """Compare an artifact's probabilities with PyTorch's.
 
@@ -95,6 +100,7 @@ def compare(
         truth: Class indices [N].
         labels: Names of the classes [C].
         names: Names of the images [N].
+        rejects: Whether images with some probabilities [N, C] are of another kind, [N] or None.
 
     Raises:
         ValueError: Some probabilities are not finite; see `not_finite`.
@@ -104,6 +110,8 @@ def compare(
     mine, theirs = score(probabilities, truth, labels), score(reference, truth, labels)
     difference = np.abs(probabilities.astype(np.float64) - reference)
     largest = difference.max(1)
+    found, expected = rejects(probabilities), rejects(reference)
+    told = found is not None and expected is not None
     return Parity(
         **_compare_answers(probabilities.argmax(1), reference.argmax(1), truth),
         **_compare_recalls(mine, theirs),
@@ -111,6 +119,7 @@ def compare(
         weighted_f1=mine.weighted_f1,
         delta_weighted_f1=mine.weighted_f1 - theirs.weighted_f1,
         macro_f1=mine.macro_f1,
+        rejection_agreement=float(np.mean(found == expected)) if told else None,
         mean_abs_dp=float(difference.mean()),
         max_abs_dp=float(largest.max()),
         abs_dp=_spread(largest),
@@ -222,6 +231,9 @@ def judge(parity: Parity, precision: Precision, config: BenchmarkConfig) -> tupl
         )
     if parity.top1_agreement < agreement:
         reasons.append(f"only {parity.top1_agreement:.4f} of the answers stayed, below {agreement}")
+    rejections = parity.rejection_agreement
+    if rejections is not None and rejections < agreement:
+        reasons.append(f"only {rejections:.4f} of the images are still rejected, or still kept")
     if (mean := parity.abs_dp["mean"]) > most:
         reasons.append(f"probabilities moved by {mean:.4f} on average, more than {most}")
     asked = config.recall_gates()

@@ -228,7 +228,14 @@ def _examine(
     blank = replace(blank, runtime=candidate.runtime, native=candidate.native)
     if wrong := not_finite(answers, evaluation.names):
         return _Judged(replace(blank, status="fail", reason=wrong))
-    parity = compare(answers, reference, evaluation.truth, evaluation.labels, evaluation.names)
+    parity = compare(
+        answers,
+        reference,
+        evaluation.truth,
+        evaluation.labels,
+        evaluation.names,
+        evaluation.rejects,
+    )
     good, reason = judge(parity, PRECISIONS[row.precision], config)
     result = replace(
         blank,

@@ -66,8 +66,9 @@ PHONE: Columns = {
 CSV = (  # columns of report.csv
     *("artifact", "format", "precision", "runtime", "status", "reason", "images", "weighted_f1"),
     *("delta_weighted_f1", "delta_low", "delta_high", "became_wrong", "became_right", "mcnemar_p"),
-    *("macro_f1", "top1_agreement", "mean_abs_dp", "max_abs_dp", "dp_mean", "dp_p50", "dp_p90"),
-    *("dp_p99", "expected_calibration_error", "p50", "p90", "p90_bound", "p99", "mean"),
+    *("macro_f1", "top1_agreement", "rejection_agreement", "mean_abs_dp", "max_abs_dp", "dp_mean"),
+    *("dp_p50", "dp_p90", "dp_p99"),
+    *("expected_calibration_error", "p50", "p90", "p90_bound", "p99", "mean"),
     *("queries", "noise", "energy_mj", "load_ms"),
     *("peak_memory_bytes", "size_bytes"),
 )

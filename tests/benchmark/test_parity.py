@@ -36,6 +36,18 @@ def judged(parity: Parity, precision: str = "w8a8", **settings: object) -> tuple
     return judge(parity, PRECISIONS[precision], config)
 
 
+@pytest.mark.parametrize(("flipped", "good"), [(9, True), (10, False)])
+def test_a_file_must_reject_what_pytorch_rejects(flipped: int, good: bool) -> None:
+    """Of 300 images 3 %, which is what the answers of w8a8 may change by."""
+    same = probabilities(TRUTH)
+    calls = iter([np.arange(300) < 20 + flipped, np.arange(300) < 20])
+    parity = compare(same, same, TRUTH, LABELS, NAMES, lambda _: next(calls))
+    assert parity.rejection_agreement == pytest.approx(1 - flipped / 300)
+    passes, reason = judged(parity)
+    assert passes == good and ("are still rejected, or still kept" in reason) != good
+    assert compared(TRUTH).rejection_agreement is None
+
+
 @pytest.fixture
 def six_wrong() -> Parity:
     """As the truth but for six answers: two in each class."""
