@@ -229,9 +229,11 @@ def test_adjust_fits_it_anew_or_drops_it(run: Path, drawn: Path, tmp_path: Path)
     before = Contract.read(own / CONTRACT).rejection
     adjust(own, drawn, AdjustConfig(tau=1, target_prior="uniform", false_rejections=0.1))
     moved = Contract.read(own / CONTRACT).rejection
-    assert moved is not None and moved != before
+    assert before is not None and moved is not None
+    assert moved.reject_above != pytest.approx(before.reject_above, rel=1e-3)
     adjust(own, drawn, AdjustConfig(tau=0, false_rejections=0.1))
-    assert Contract.read(own / CONTRACT).rejection == before
+    back = Contract.read(own / CONTRACT).rejection  # another number of threads rounds otherwise
+    assert back is not None and back.reject_above == pytest.approx(before.reject_above, rel=1e-3)
     adjust(own, drawn, AdjustConfig(tau=0))  # 28 images cannot show 2 %
     assert Contract.read(own / CONTRACT).rejection is None
     assert json.loads((own / SETTINGS).read_text())["rejection"] is None

@@ -144,10 +144,9 @@ private class ContractReader(private val json: JSONObject) {
 private fun List<Enum<*>>.names() = joinToString { it.name.lowercase() }
 
 /** A matrix; a row that is none, or a number that is none, leaves its row empty. */
-private fun JSONObject.rows(name: String): List<List<Double>> =
-    optJSONArray(name)?.items { row ->
-        val numbers = (row as? JSONArray)?.items { (it as? Number)?.toDouble() }.orEmpty()
-        if (null in numbers) emptyList() else numbers.filterNotNull()
-    }.orEmpty()
+private fun JSONObject.rows(name: String): List<List<Double>> = optJSONArray(name)?.items { row ->
+    val numbers = (row as? JSONArray)?.items { (it as? Number)?.toDouble() }.orEmpty()
+    if (null in numbers) emptyList() else numbers.filterNotNull()
+}.orEmpty()
 
 internal fun <T> JSONArray.items(read: (Any) -> T): List<T> = List(length()) { read(get(it)) }

@@ -52,9 +52,13 @@ private class ImageStatistics(private val pixels: ByteArray, private val side: I
     fun all(): List<Double> {
         val (red, green, blue) = channels
         val grey = DoubleArray(side * side) { (red[it] + green[it] + blue[it]) / 3 }
-        val spreads = (channels + listOf(red - green, green - blue)).map { ln(it.deviation() + NO_CONTRAST) }
+        val spreads = (channels + listOf(red - green, green - blue)).map {
+            ln(it.deviation() + NO_CONTRAST)
+        }
         val centred = channels.map { middle(it).average() - it.average() }
-        val detail = BLOCKS.map { block -> ln(roughness(shrink(grey, block), side / block) + NO_DETAIL) }
+        val detail = BLOCKS.map { block ->
+            ln(roughness(shrink(grey, block), side / block) + NO_DETAIL)
+        }
         return channels.map { it.average() } + spreads + centred + detail
     }
 

@@ -82,7 +82,7 @@ class CasesTest {
     fun ranking() {
         each("ranking") { case ->
             val answers = case.numbers("probabilities").floats()
-            val found = rank(answers, case.contract(), ByteArray(0)) // these contracts do not reject
+            val found = rank(answers, case.contract(), NONE) // these contracts do not reject
             val top =
                 case.getJSONArray("top").items { (it as JSONArray) }.map {
                     Ranked(it.getString(0), it.getDouble(1).toFloat())
@@ -148,6 +148,8 @@ class CasesTest {
 
     private val contract = cases.getJSONArray("ranking").getJSONObject(0).contract()
 }
+
+private val NONE = ByteArray(0)
 
 private fun JSONObject.contract() = Contract.parse(getJSONObject("contract").toString())
 
