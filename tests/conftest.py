@@ -39,7 +39,7 @@ from lesionlite.train.data.splits import read_split
 from lesionlite.train.data.synthetic import DRAWN, draw, draw_dataset
 from lesionlite.train.model import load_run
 from lesionlite.train.results import train_and_test
-from tests.mobile_app_stub.web_page import READY, Visit, says
+from tests.mobile_app_stub.web_page import INSECURE, READY, Visit, says
 
 TINY = TrainConfig(
     false_rejections=0.1,  # so few images show no smaller share
@@ -163,7 +163,9 @@ def browser() -> Iterator[Any]:
     """Chromium, with a camera that is none."""
     if not any(map(shutil.which, BROWSERS)):
         pytest.skip("chromium is not installed; .ci/run installs it")
-    with chromium("--use-fake-device-for-media-stream") as browser:
+    with chromium(
+        "--use-fake-device-for-media-stream", f"--host-resolver-rules=MAP {INSECURE} 127.0.0.1"
+    ) as browser:
         yield browser
 
 

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from lesionlite.contract import Contract
 from lesionlite.export.execute.predictor import load
 from lesionlite.mobile_app_stub.serve import SITE, serving
-from tests.mobile_app_stub.web_page import READY, Visit, choose_runtime, says
+from lesionlite.train.calibrate.strangers import draw_strangers
+from tests.mobile_app_stub.web_page import INSECURE, READY, Visit, choose_runtime, says
 
 
 @pytest.mark.parametrize("runtime", ["LiteRT.js", "ONNX Runtime Web"])
@@ -54,6 +58,23 @@ def test_not_sure_below_the_threshold(site_copy: Path, visit: Visit, photos: lis
             says(page, "status", words)
 
 
+def test_an_image_of_another_kind_is_told(
+    site_copy: Path, visit: Visit, photos: list[Path], tmp_path: Path
+) -> None:
+    path = site_copy / SITE / "model" / "contract.json"
+    contract = replace(Contract.read(path), unsure_below=0.0)
+    path.write_text(contract.to_json())
+    blank = np.zeros((1, contract.side, contract.side, 3), np.uint8)
+    scene = tmp_path / "scene.png"
+    Image.fromarray(draw_strangers(blank, contract, 1)["drawn scenes"][0]).save(scene)
+    with serving(site_copy) as address:
+        page = visit(address)
+        says(page, "status", READY)
+        for file, words in ((scene, "This does not look like"), (photos[0], "Likeliest first")):
+            page.set_input_files("#file", file)
+            says(page, "status", words)
+
+
 def test_a_failed_self_test_lets_nobody_classify(site_copy: Path, visit: Visit) -> None:
     path = site_copy / SITE / "model" / "golden" / "golden.json"
     golden = json.loads(path.read_text())
@@ -68,6 +89,30 @@ def test_a_failed_self_test_lets_nobody_classify(site_copy: Path, visit: Visit) 
         page.reload()
         says(page, "problem", "The self-test failed")
         assert page.locator("#choose").is_disabled()
+
+
+def test_a_page_without_https_gets_a_sentence(web_app: Path, visit: Visit) -> None:
+    with serving(web_app) as address:
+        page = visit(address.replace("localhost", INSECURE))
+        says(page, "problem", "cannot be checked on a page without https")
+        assert page.locator("#choose").is_disabled()
+
+
+FULL = "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }"
+
+
+def test_a_browser_without_room_answers_all_the_same(
+    web_app: Path, visit: Visit, photos: list[Path]
+) -> None:
+    with serving(web_app) as address:
+        page = visit(address)
+        says(page, "status", READY)
+        quota = {"origin": address.rstrip("/"), "quotaSize": 1}
+        page.context.new_cdp_session(page).send("Storage.overrideQuotaForOrigin", quota)
+        page.evaluate(FULL)
+        choose_runtime(page, "ONNX Runtime Web")  # whose files are fetched now
+        page.set_input_files("#file", photos[0])
+        says(page, "status", "of them in the model")
 
 
 def flip_a_bit(path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+INSECURE = "insecure.test"  # the browser's name for this machine that it does not trust
 READY = "Choose or take a photo."
 Visit = Callable[..., Any]
 """Opens an address as somebody who was never there; see the fixture `visit`."""

@@ -3,7 +3,7 @@ import { takePhoto } from "./camera.js";
 import { Client, RUNTIMES } from "./client.js";
 import { keepOffline } from "./offline.js";
 import { Problem } from "./problem.js";
-import { recall, remember } from "./verdicts.js";
+import { recall, remember, store } from "./verdicts.js";
 
 const MEGAPIXELS = 100; // at 4 bytes per pixel, more exceeds the memory that phones give a page
 const SLOW = 12; // megapixels; for more, the page says why it takes a moment
@@ -78,7 +78,7 @@ function say(sentence) {
 async function choose(key) {
   client?.close();
   [client, chosen, model] = [new Client(key), key, undefined];
-  localStorage.setItem("runtime", key);
+  store("runtime", key);
   part("runtimes").querySelector(`[value=${key}]`).checked = true;
   clear();
   say("Loading the model …");

@@ -45,14 +45,14 @@ class Engine {
     this.entry = this.golden.artifacts[found];
     const model = new Uint8Array(await (await fetchOk(found)).arrayBuffer());
     await refuseChanged(found, model, this.entry.sha256);
-    const threads = self.crossOriginIsolated ? Math.min(THREADS, navigator.hardwareConcurrency) : 1;
+    const most = self.crossOriginIsolated ? Math.min(THREADS, navigator.hardwareConcurrency) : 1;
     try {
-      this.run = await this.runtime.open(model, this.contract, threads);
+      this.opened = await this.runtime.open(model, this.contract, most);
     } catch (error) {
       throw new Problem(`This browser cannot run ${found} (${firstLine(error)}).`);
     }
     const { note, disclaimer } = this.contract;
-    return { name: found, sha256: this.entry.sha256, threads, note, disclaimer };
+    return { name: found, sha256: this.entry.sha256, threads: this.opened.threads, note, disclaimer };
   }
 
   /** Classify a photo, and measure the time in milliseconds: in total, and of the model alone. */
@@ -60,7 +60,7 @@ class Engine {
     const started = performance.now();
     const input = await toInput(blob, this.contract);
     const between = performance.now();
-    const probabilities = await this.run(input);
+    const probabilities = await this.opened.run(input);
     const ended = performance.now();
     return {
       ...rank(probabilities, this.contract, input),
@@ -76,7 +76,7 @@ class Engine {
     const found = [];
     for (const name of this.golden.images) {
       const blob = await (await fetchOk(`golden/${name}`)).blob();
-      found.push(await this.run(await toInput(blob, asItIs)));
+      found.push(await this.opened.run(await toInput(blob, asItIs)));
     }
     return { ...judge(this.entry, found), tolerance: this.entry.tolerance };
   }
@@ -100,6 +100,8 @@ async function fetchJson(name) {
 
 /** Refuse a changed model, because its answers might be wrong without any error. */
 async function refuseChanged(name, model, sha256) {
+  if (!crypto.subtle)
+    throw new Problem("The model cannot be checked on a page without https; open the page by https.");
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", model));
   const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   if (hex !== sha256)

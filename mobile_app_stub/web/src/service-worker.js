@@ -32,8 +32,10 @@ async function answer(request) {
   const kept = await cache.match(request, { ignoreSearch: true });
   if (kept) return isolated(kept);
   const response = await fetch(request);
-  if (request.method === "GET" && response.status === 200)
-    await cache.put(request, response.clone());
+  if (request.method === "GET" && response.status === 200) {
+    // Where the browser has no room left, the page works with the network only.
+    await cache.put(request, response.clone()).catch(() => {});
+  }
   return isolated(response);
 }
 
