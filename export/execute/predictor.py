@@ -16,6 +16,7 @@ from lesionlite.export.format import Runner
 from lesionlite.export.formats import open_runner, read_contract
 from lesionlite.export.manifest import missing_manifest_warning, refuse_changed
 from lesionlite.layout import is_run
+from lesionlite.rejection import STATISTICS
 from lesionlite.settings import THREADS, are_threads, named_path
 from lesionlite.train.calibrate.rejection import rejections
 from lesionlite.train.data.images import Pixels, decode, to_input
@@ -129,7 +130,7 @@ class Predictor:
         return np.array(answers, np.float32).reshape(-1, len(self.contract.labels))
 
     def _answer(self, named: Iterable[tuple[Pixels, str]]) -> Answers:
-        described = []
+        described: list[NDArray[np.float64]] = []
 
         def noted() -> Iterator[tuple[Pixels, str]]:  # images need not fit into memory
             for image, name in named:
@@ -138,9 +139,8 @@ class Predictor:
                 yield image, name
 
         probabilities = self._predict(noted())
-        if not len(probabilities):
-            return Answers(probabilities, np.zeros(0, bool) if self.contract.rejection else None)
-        return Answers(probabilities, rejections(self.contract, np.array(described), probabilities))
+        statistics = np.reshape(described, (-1, STATISTICS))
+        return Answers(probabilities, rejections(self.contract, statistics, probabilities))
 
     def predict_inputs(
         self, inputs: Iterable[Pixels], total: int, description: str

@@ -3,7 +3,7 @@
 An image of another kind still gets probabilities, and often a large one. Its colours and detail,
 and which probabilities it gets together, tell more (docs/results.md compares other ways, such as
 distances between the network's features). All of it can be computed from a file's input and output,
-so every format and every precision has it, and no file grows.
+so every format and every precision has it.
 """
 
 import math
