@@ -12,6 +12,7 @@ from PIL import Image
 
 from lesionlite.contract import Contract
 from lesionlite.export.execute.predictor import load
+from lesionlite.mobile_app_stub import serve
 from lesionlite.mobile_app_stub.serve import SITE, serving
 from lesionlite.train.calibrate.strangers import draw_strangers
 from tests.mobile_app_stub.web_page import INSECURE, READY, Visit, choose_runtime, says
@@ -91,14 +92,17 @@ def test_a_failed_self_test_lets_nobody_classify(site_copy: Path, visit: Visit) 
         assert page.locator("#choose").is_disabled()
 
 
-def test_a_page_without_https_gets_a_sentence(web_app: Path, visit: Visit) -> None:
+def test_a_page_without_https_gets_a_sentence(
+    web_app: Path, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "NAMES", (INSECURE,))  # as a web server of somebody else's answers
     with serving(web_app) as address:
-        page = visit(address.replace("localhost", INSECURE))
+        page = visit(address.replace(serve.HOST, INSECURE))
         says(page, "problem", "cannot be checked on a page without https")
         assert page.locator("#choose").is_disabled()
 
 
-FULL = "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }"
+FULL = "Storage.prototype.setItem = () => { throw new DOMException('', 'QuotaExceededError'); }; 0"
 
 
 def test_a_browser_without_room_answers_all_the_same(
@@ -217,7 +221,7 @@ def test_no_camera(page: Any) -> None:
 
 
 def test_what_nobody_foresaw_is_said(page: Any) -> None:
-    page.evaluate("Storage.prototype.setItem = () => { throw new Error('refused'); }; 0")
+    page.evaluate("Storage.prototype.removeItem = () => { throw new Error('refused'); }; 0")
     page.evaluate("document.getElementById('about').open = true")
     page.click("#again")  # its verdict cannot be kept
     says(page, "problem", "An unexpected error occurred (Error: refused)")
