@@ -111,6 +111,10 @@ def test_a_contract_that_does_not_match(
     assert "prior has 14 of 13 numbers" in words
     (folder / "contract.json").write_text(json.dumps({**contract, "prior": []}))
     words = sentence(capsys, "export", folder, "--out", tmp_path / "out", "--formats", "onnx")
+    assert "rejection.whitening has 29 rows, it must have 28" in words
+    without = {**contract, "prior": [], "rejection": None}
+    (folder / "contract.json").write_text(json.dumps(without))
+    words = sentence(capsys, "export", folder, "--out", tmp_path / "out", "--formats", "onnx")
     assert "contract and checkpoint" in words and "13 labels" in words
 
 

@@ -100,7 +100,11 @@ def test_epochs_zero_makes_a_run_of_the_weights_as_they_are(
     assert fit(drawn, tmp_path / "same", config).epochs_run == 0
     before, after = load_file(run / WEIGHTS), load_file(tmp_path / "same" / WEIGHTS)
     assert all(torch.equal(before[key], after[key]) for key in before)
-    assert Contract.read(tmp_path / "same" / CONTRACT) == Contract.read(run / CONTRACT)
+    same, own = (Contract.read(folder / CONTRACT) for folder in (tmp_path / "same", run))
+    assert replace(same, rejection=None) == replace(own, rejection=None)
+    assert same.rejection is not None and own.rejection is not None
+    # Another number of threads rounds otherwise.
+    assert same.rejection.reject_above == pytest.approx(own.rejection.reject_above, rel=1e-3)
 
 
 def test_it_stops_when_validation_stops_improving(

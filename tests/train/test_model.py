@@ -36,6 +36,7 @@ def test_contract_and_checkpoint_must_match(run: Path, tmp_path: Path) -> None:
     folder = copy(run, tmp_path)
     document = json.loads((folder / CONTRACT).read_text())
     document["labels"], document["prior"] = document["labels"][:5], []
+    document["rejection"] = None
     (folder / CONTRACT).write_text(json.dumps(document))
     with pytest.raises(LesionliteError, match="5 labels, .* has 14 outputs"):
         load_run(folder)

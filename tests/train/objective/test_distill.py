@@ -104,10 +104,10 @@ def test_what_is_no_teacher_is_refused_before_images_are_read(
 
     (tmp_path / "folder").mkdir()
     assert "no run folder" in said(tmp_path / "folder")
-    contract = Contract.read(run / CONTRACT)
-    fewer = replace(contract, labels=contract.labels[1:], prior=())
+    contract = replace(Contract.read(run / CONTRACT), prior=(), rejection=None)
+    fewer = replace(contract, labels=contract.labels[1:])
     with pytest.raises(LesionliteError, match="the data lacks 'Actinic keratoses'"):
         load_teacher(str(run), fewer, ())
-    more = replace(contract, labels=("Zebra", *contract.labels), prior=())
+    more = replace(contract, labels=("Zebra", *contract.labels))
     with pytest.raises(LesionliteError, match="the teacher lacks 'Zebra'"):
         load_teacher(str(run), more, ())

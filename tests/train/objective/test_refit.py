@@ -71,7 +71,7 @@ def test_begun_again_after_an_interruption_it_gives_the_same(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(finish, "fit_confidence", interrupt)  # the new head is written
+        patch.setattr(finish, "calibrate", interrupt)  # the new head is written
         fit(drawn, tmp_path / "run", SHORT)
     fit(drawn, tmp_path / "run", SHORT, resume=True)
     for name in (WEIGHTS, CONTRACT):
