@@ -110,8 +110,8 @@ def compare(
     mine, theirs = score(probabilities, truth, labels), score(reference, truth, labels)
     difference = np.abs(probabilities.astype(np.float64) - reference)
     largest = difference.max(1)
-    found, expected = rejects(probabilities), rejects(reference)
-    told = found is not None and expected is not None
+    rejected = rejects(probabilities)
+    same = None if rejected is None else float(np.mean(rejected == rejects(reference)))
     return Parity(
         **_compare_answers(probabilities.argmax(1), reference.argmax(1), truth),
         **_compare_recalls(mine, theirs),
@@ -119,7 +119,7 @@ def compare(
         weighted_f1=mine.weighted_f1,
         delta_weighted_f1=mine.weighted_f1 - theirs.weighted_f1,
         macro_f1=mine.macro_f1,
-        rejection_agreement=float(np.mean(found == expected)) if told else None,
+        rejection_agreement=same,
         mean_abs_dp=float(difference.mean()),
         max_abs_dp=float(largest.max()),
         abs_dp=_spread(largest),

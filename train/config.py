@@ -6,6 +6,7 @@ from typing import Any, Literal
 from lesionlite.contract import MAX_RESIZE_SIDE, MAX_SIDE, MIN_SIDE, Contract
 from lesionlite.metrics import Metric
 from lesionlite.settings import MAX_SEED, MAX_THREADS, SEED, refuse_settings, refuse_types
+from lesionlite.train.calibrate.config import doubt_rules
 from lesionlite.train.objective.imbalance import Imbalance
 
 # Far above any useful value. They stop a mistyped number from filling the memory.
@@ -197,12 +198,7 @@ class TrainConfig:
             ("drop_path", 0 <= self.drop_path < 1, "from 0 up to, not including, 1"),
             ("layer_decay", 0 < self.layer_decay <= 1, "above 0, at most 1"),
             ("ema", 0 <= self.ema < 1, "from 0 up to, not including, 1"),
-            ("coverage", 0 < self.coverage <= 1, "above 0, at most 1"),
-            (
-                "false_rejections",
-                0 <= self.false_rejections <= 0.5,
-                "from 0 (reject nothing) to 0.5",
-            ),
+            *doubt_rules(self),
             ("workers", -1 <= self.workers <= MAX_THREADS, f"from -1 to {MAX_THREADS}"),
             ("seed", 0 <= self.seed <= MAX_SEED, SEED),
         )

@@ -94,7 +94,9 @@ def evaluate_run(run: Path, split: Split, domains: Domains, read: Read = read_pi
     pixels = read(split, contract)
     logits = all_logits(network, pixels, contract, description="testing")
     probabilities = softmax(calibrated(logits, contract), axis=1)
-    rejected = rejections(contract, image_statistics(pixels), probabilities)
+    rejected = None
+    if contract.rejection is not None:
+        rejected = rejections(contract, image_statistics(pixels), probabilities)
     truth = np.asarray(split.targets)
     scores = score(probabilities, truth, contract.labels, domains, rejected)
     scores = replace(scores, split=split.name)

@@ -16,7 +16,6 @@ from lesionlite.export.format import Runner
 from lesionlite.export.formats import open_runner, read_contract
 from lesionlite.export.manifest import missing_manifest_warning, refuse_changed
 from lesionlite.layout import is_run
-from lesionlite.rejection import STATISTICS
 from lesionlite.settings import THREADS, are_threads, named_path
 from lesionlite.train.calibrate.rejection import rejections
 from lesionlite.train.data.images import Pixels, decode, to_input
@@ -126,21 +125,19 @@ class Predictor:
         yield from zip(inputs, names, strict=True)
 
     def _predict(self, named: Iterable[tuple[Pixels, str]]) -> NDArray[np.float32]:
-        answers = [self.predict_one(image, name) for image, name in named]
-        return np.array(answers, np.float32).reshape(-1, len(self.contract.labels))
+        return self._stacked([self.predict_one(image, name) for image, name in named])
 
     def _answer(self, named: Iterable[tuple[Pixels, str]]) -> Answers:
-        described: list[NDArray[np.float64]] = []
-
-        def noted() -> Iterator[tuple[Pixels, str]]:  # images need not fit into memory
-            for image, name in named:
-                if self.contract.rejection:
-                    described.append(image_statistics([image])[0])
-                yield image, name
-
-        probabilities = self._predict(noted())
-        statistics = np.reshape(described, (-1, STATISTICS))
+        answers, described = [], [image_statistics(())]
+        for image, name in named:  # all of them need not fit into memory
+            answers.append(self.predict_one(image, name))
+            if self.contract.rejection:
+                described.append(image_statistics([image]))
+        probabilities, statistics = self._stacked(answers), np.concatenate(described)
         return Answers(probabilities, rejections(self.contract, statistics, probabilities))
+
+    def _stacked(self, answers: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        return np.array(answers, np.float32).reshape(-1, len(self.contract.labels))
 
     def predict_inputs(
         self, inputs: Iterable[Pixels], total: int, description: str

@@ -1,7 +1,7 @@
 """Fit what a contract says of answers to validation images: temperature, thresholds, rejection."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +10,11 @@ from torch import nn
 from lesionlite.console import say
 from lesionlite.contract import Contract
 from lesionlite.train.calibrate.confidence import Confidence, fit_confidence
+from lesionlite.train.calibrate.config import Doubt
 from lesionlite.train.calibrate.rejection_report import RejectionReport, fit_and_measure
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Domains
 from lesionlite.train.model import all_logits, calibrated
-
-
-class Asked(Protocol):
-    """The settings that a training and an adjustment share."""
-
-    @property
-    def coverage(self) -> float:
-        """Share of validation images that get an answer."""
-
-    @property
-    def false_rejections(self) -> float:
-        """Share of validation images that may be called another kind."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,7 @@ def calibrate(
     pixels: Pixels,
     logits: NDArray[np.floating],
     truth: NDArray[np.int64],
-    asked: Asked,
+    asked: Doubt,
     domains: Domains,
 ) -> Calibrated:
     """Fit a contract to validation images, and say what that achieves.

@@ -1,9 +1,31 @@
 """The settings of an operating point, as one frozen record."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from lesionlite.metrics import Metric
 from lesionlite.settings import refuse_settings, refuse_types
+
+
+class Doubt(Protocol):
+    """The settings that a training and an adjustment share."""
+
+    @property
+    def coverage(self) -> float:
+        """Share of validation images that get an answer."""
+
+    @property
+    def false_rejections(self) -> float:
+        """Share of validation images that may be called another kind."""
+
+
+def doubt_rules(asked: Doubt) -> tuple[tuple[str, bool, str], ...]:
+    """What `refuse_settings` takes, for the settings of `Doubt`."""
+    share = asked.false_rejections
+    return (
+        ("coverage", 0 < asked.coverage <= 1, "above 0, at most 1"),
+        ("false_rejections", 0 <= share <= 0.5, "from 0 (reject nothing) to 0.5"),
+    )
 
 
 @dataclass(frozen=True)
@@ -40,12 +62,7 @@ class AdjustConfig:
         tau_fits = self.tau is None or -5 <= self.tau <= 5
         rules = (
             ("tau", tau_fits, "from -5 to 5"),
-            ("coverage", 0 < self.coverage <= 1, "above 0, at most 1"),
-            (
-                "false_rejections",
-                0 <= self.false_rejections <= 0.5,
-                "from 0 (reject nothing) to 0.5",
-            ),
+            *doubt_rules(self),
             ("min_recall", self.tau is None or not self.min_recall, "left out if --tau is given"),
         )
         refuse_settings(self, rules)

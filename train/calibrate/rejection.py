@@ -9,9 +9,11 @@ so every format and every precision has it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from scipy.special import softmax
 
 from lesionlite.contract import Contract
@@ -37,10 +39,21 @@ class Described:
     statistics: Floats
     truth: NDArray[np.int64]
 
-    @property
+    @cached_property
     def numbers(self) -> Floats:
         """What describes each image, [N, D]."""
         return numbers(softmax(self.logits.astype(float), axis=1), self.statistics)
+
+    @cached_property
+    def out_of_fold(self) -> Floats:
+        """The squared distance of each image, [N], by Gaussians that were fitted without it."""
+        fold = np.random.default_rng(0).permutation(len(self.truth)) % FOLDS
+        distances = np.empty(len(self.truth))
+        for index in range(FOLDS):
+            left, rest = fold == index, fold != index
+            fitted = _gaussians(self.numbers[rest], self.truth[rest], math.inf)
+            distances[left] = squared_distances(fitted, self.numbers[left])
+        return distances
 
     def without(self, classes: Sequence[int]) -> "Described":
         """The same images as a network without the outputs of some classes would see them."""
@@ -67,8 +80,7 @@ def squared_distances(rejection: Rejection, rows: Floats) -> Floats:
         rows: what `numbers` gives, [N, D].
     """
     whitened = rows @ np.array(rejection.whitening).T
-    apart = whitened[:, None] - np.array(rejection.centres)
-    return np.asarray((apart**2).sum(-1).min(1))
+    return np.asarray(cdist(whitened, rejection.centres, "sqeuclidean").min(1))
 
 
 def rejections(
@@ -93,8 +105,8 @@ def fit_rejection(images: Described, false_rejections: float) -> Rejection | Non
 
     The end is where a share of images would be rejected that the Gaussians were not fitted to: each
     tenth of the images is measured by the others. It is the quantile of conformal prediction
-    (Angelopoulos and Bates 2021, arXiv 2107.07511, section 1), so the share holds for new images of
-    the kind, whatever their distribution.
+    (Angelopoulos and Bates 2021, arXiv 2107.07511, section 1). With folds the share holds about,
+    not exactly, for new images of the kind.
 
     Args:
         images: of validation.
@@ -107,28 +119,17 @@ def fit_rejection(images: Described, false_rejections: float) -> Rejection | Non
     last = math.ceil((len(images.truth) + 1) * (1 - false_rejections))
     if len(images.truth) < max(last, FOLDS):
         return None
-    return _gaussians(images, float(np.sort(out_of_fold(images))[last - 1]))
+    end = float(np.sort(images.out_of_fold)[last - 1])
+    return _gaussians(images.numbers, images.truth, end)
 
 
-def out_of_fold(images: Described) -> Floats:
-    """The squared distance of each image, [N], by Gaussians that were fitted without it."""
-    rows, count = images.numbers, len(images.truth)
-    fold = np.random.default_rng(0).permutation(count) % FOLDS
-    distances = np.empty(count)
-    for index in range(FOLDS):
-        fitted = _gaussians(images.where(fold != index), math.inf)
-        distances[fold == index] = squared_distances(fitted, rows[fold == index])
-    return distances
-
-
-def _gaussians(images: Described, reject_above: float) -> Rejection:
+def _gaussians(rows: Floats, truth: NDArray[np.int64], reject_above: float) -> Rejection:
     """One mean for each class, and one covariance for all, shrunk as Ledoit and Wolf (2004) do."""
     from sklearn.covariance import ledoit_wolf
 
-    rows = images.numbers
     deviation = np.maximum(rows.std(0), LEAST_DEVIATION)
-    means = {index: rows[images.truth == index].mean(0) for index in np.unique(images.truth)}
-    around = np.array([means[index] for index in images.truth])
+    means = {index: rows[truth == index].mean(0) for index in np.unique(truth)}
+    around = np.array([means[index] for index in truth])
     covariance, _ = ledoit_wolf((rows - around) / deviation, assume_centered=True)
     floor = LEAST_DEVIATION**2 * np.eye(len(covariance))  # equal images have no covariance
     whitening = np.linalg.cholesky(np.linalg.inv(covariance + floor)).T / deviation

@@ -7,14 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lesionlite.console import track
 from lesionlite.contract import Contract
 from lesionlite.rejection import Rejection
-from lesionlite.train.calibrate.rejection import (
-    Described,
-    fit_rejection,
-    out_of_fold,
-    squared_distances,
-)
+from lesionlite.train.calibrate.rejection import Described, fit_rejection, squared_distances
 from lesionlite.train.calibrate.strangers import draw_strangers
 from lesionlite.train.data.images import Pixels
 from lesionlite.train.data.splits import Domains
@@ -99,12 +95,11 @@ def fit_and_measure(
     rejection = fit_rejection(images, false_rejections)
     if rejection is None:
         return None
-    of_the_kind = out_of_fold(images)
-    lost = of_the_kind > rejection.reject_above
+    lost = images.out_of_fold > rejection.reject_above
     strangers = draw_strangers(pixels, contract, STRANGERS)
     nothing = np.zeros(STRANGERS, np.int64)
     others = {
-        name: _found(rejection, of_the_kind, Described(answer(x), image_statistics(x), nothing))
+        name: _found(rejection, images, Described(answer(x), image_statistics(x), nothing))
         for name, x in strangers.items()
     }
     present = [index for index in range(len(contract.labels)) if (truth == index).any()]
@@ -119,12 +114,12 @@ def fit_and_measure(
     return rejection, report
 
 
-def _found(rejection: Rejection, of_the_kind: NDArray[np.float64], others: Described) -> Found:
+def _found(rejection: Rejection, of_the_kind: Described, others: Described) -> Found:
     from sklearn.metrics import roc_auc_score
 
     distances = squared_distances(rejection, others.numbers)
-    is_other = np.repeat([0, 1], [len(of_the_kind), len(distances)])
-    auroc = float(roc_auc_score(is_other, np.concatenate([of_the_kind, distances])))
+    is_other = np.repeat([0, 1], [len(of_the_kind.truth), len(distances)])
+    auroc = float(roc_auc_score(is_other, np.concatenate([of_the_kind.out_of_fold, distances])))
     rejected = float((distances > rejection.reject_above).mean())
     return Found(len(distances), auroc, rejected)
 
@@ -139,11 +134,11 @@ def _left_out(
             for name, of in domains.items()
         }
     found = {}
-    for name, classes in parts.items():
+    for name, classes in track(parts.items(), "each class left out", len(parts)):
         left = np.isin(images.truth, classes)
         rest = images.without(classes)
         if left.any() and not left.all():
             kept = rest.where(~left)
             if rejection := fit_rejection(kept, share):
-                found[name] = _found(rejection, out_of_fold(kept), rest.where(left))
+                found[name] = _found(rejection, kept, rest.where(left))
     return found

@@ -49,8 +49,8 @@ const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.
 const difference = (a, b) => a.map((value, i) => value - b[i]);
 
 function deviation(values) {
-  const middle = mean(values);
-  return Math.sqrt(mean(values.map((value) => (value - middle) ** 2)));
+  const average = mean(values);
+  return Math.sqrt(mean(values.map((value) => (value - average) ** 2)));
 }
 
 /** The pixels at most a quarter of the side away from the centre. */

@@ -22,7 +22,6 @@ from lesionlite.train.calibrate.rejection import (
     Described,
     fit_rejection,
     numbers,
-    out_of_fold,
     rejections,
     squared_distances,
 )
@@ -178,7 +177,7 @@ def test_folds_leave_an_image_out_of_its_own_measure() -> None:
     statistics = images.statistics.copy()
     statistics[0] = 500
     far = Described(images.logits, statistics, images.truth)
-    assert out_of_fold(far)[0] > 100 * np.median(out_of_fold(far))
+    assert far.out_of_fold[0] > 100 * np.median(far.out_of_fold)
 
 
 def scene(contract: Contract) -> Any:
@@ -187,9 +186,7 @@ def scene(contract: Contract) -> Any:
     return draw_strangers(blank, contract, 1)["drawn scenes"][0]
 
 
-def test_every_file_rejects_what_the_run_rejects(
-    run: Path, artifacts: Path, images: Any, tmp_path: Path
-) -> None:
+def test_every_file_rejects_what_the_run_rejects(run: Path, artifacts: Path, images: Any) -> None:
     contract = Contract.read(run / CONTRACT)
     assert contract.rejection is not None
     several = np.stack([*images[:9], scene(contract)])

@@ -111,8 +111,8 @@ private func mean(_ values: [Double]) -> Double {
 }
 
 private func deviation(_ values: [Double]) -> Double {
-    let middle = mean(values)
-    return mean(values.map { ($0 - middle) * ($0 - middle) }).squareRoot()
+    let average = mean(values)
+    return mean(values.map { ($0 - average) * ($0 - average) }).squareRoot()
 }
 
 private func sum(_ a: [Double], _ b: [Double], _ term: (Double, Double) -> Double) -> Double {

@@ -44,7 +44,7 @@ data class Rejection(
 }
 
 /** lesionlite's train/data/statistics.py describes each number. */
-private class ImageStatistics(private val pixels: ByteArray, private val side: Int) {
+private class ImageStatistics(pixels: ByteArray, private val side: Int) {
     private val channels = List(3) { channel ->
         DoubleArray(side * side) { (pixels[3 * it + channel].toInt() and 0xFF) / 255.0 }
     }
@@ -55,11 +55,12 @@ private class ImageStatistics(private val pixels: ByteArray, private val side: I
         val spreads = (channels + listOf(red - green, green - blue)).map {
             ln(it.deviation() + NO_CONTRAST)
         }
-        val centred = channels.map { middle(it).average() - it.average() }
+        val means = channels.map { it.average() }
+        val centred = channels.zip(means) { channel, mean -> middle(channel).average() - mean }
         val detail = BLOCKS.map { block ->
             ln(roughness(shrink(grey, block), side / block) + NO_DETAIL)
         }
-        return channels.map { it.average() } + spreads + centred + detail
+        return means + spreads + centred + detail
     }
 
     /** The pixels at most a quarter of the side away from the centre. */
@@ -82,9 +83,12 @@ private class ImageStatistics(private val pixels: ByteArray, private val side: I
 
     /** The mean difference between neighbours. */
     private fun roughness(grey: DoubleArray, side: Int): Double {
-        val down = (side until side * side).sumOf { abs(grey[it] - grey[it - side]) }
-        val across = grey.indices.filter { it % side > 0 }.sumOf { abs(grey[it] - grey[it - 1]) }
-        return (down + across) / (2 * side * (side - 1))
+        var total = 0.0
+        for (at in grey.indices) {
+            if (at >= side) total += abs(grey[at] - grey[at - side])
+            if (at % side > 0) total += abs(grey[at] - grey[at - 1])
+        }
+        return total / (2 * side * (side - 1))
     }
 }
 
