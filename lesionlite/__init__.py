@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lesionlite.contract import Contract as Contract
     from lesionlite.errors import LesionliteError as LesionliteError
     from lesionlite.export.config import ExportConfig as ExportConfig
+    from lesionlite.mobile_app_stub.identity import Identity as Identity
     from lesionlite.train.calibrate.config import AdjustConfig as AdjustConfig
     from lesionlite.train.config import TrainConfig as TrainConfig
     from lesionlite.train.objective.imbalance import ens_weights as ens_weights
@@ -36,6 +37,7 @@ _PUBLIC = {  # name: the module that defines it
     "CompareConfig": "lesionlite.benchmark.compare.config",
     "Contract": "lesionlite.contract",
     "ExportConfig": "lesionlite.export.config",
+    "Identity": "lesionlite.mobile_app_stub.identity",
     "LesionliteError": "lesionlite.errors",
     "TrainConfig": "lesionlite.train.config",
     **dict.fromkeys(

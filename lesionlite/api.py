@@ -11,6 +11,7 @@ from lesionlite.benchmark.compare.config import CompareConfig
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.errors import LesionliteError
 from lesionlite.export.config import FORMATS_BY_DEFAULT, ExportConfig
+from lesionlite.mobile_app_stub.identity import NO_IDENTITY, Identity
 from lesionlite.settings import named_path
 from lesionlite.train.calibrate.config import AdjustConfig
 from lesionlite.train.config import TrainConfig
@@ -120,17 +121,29 @@ def verify(folder: Path | str) -> "Verification":
 
 
 def embed(
-    artifacts: Path | str, app: str, out: Path | str, precision: str | None = None
+    artifacts: Path | str,
+    app: str,
+    out: Path | str,
+    precision: str | None = None,
+    identity: Identity = NO_IDENTITY,
 ) -> "Embedded":
     """Make a phone app (web, android, ios) in `out` that holds artifacts; see `mobile_app_stub/`.
 
+    Args:
+        artifacts: folder that `lesionlite export` wrote.
+        app: which app.
+        out: the app's folder, which does not exist yet.
+        precision: of the artifact; by default the first in the app's list that passed.
+        identity: id, name and team of the app; Android and iOS need an id.
+
     Raises:
-        LesionliteError: there is nothing to embed, an artifact failed or was changed, or `out`
-            holds an app already.
+        LesionliteError: there is nothing to embed, an artifact failed or was changed, the app needs
+            an id, or `out` holds an app already.
     """
     from lesionlite.mobile_app_stub.embed import embed as fill_template
 
-    return fill_template(named_path(artifacts, "artifacts"), app, named_path(out, "out"), precision)
+    source, folder = named_path(artifacts, "artifacts"), named_path(out, "out")
+    return fill_template(source, app, folder, precision, identity=identity)
 
 
 def benchmark(

@@ -136,7 +136,9 @@ def _refuse_no_command(arguments: Sequence[str]) -> None:
         _print_help()
         raise SystemExit(0)
     if first == "--version":
-        print(f"lesionlite {_version()}")
+        from lesionlite.version import own_version
+
+        print(f"lesionlite {own_version()}")
         raise SystemExit(0)
     if not first or first.startswith("-"):
         found = f"before {first}" if first else "after lesionlite"
@@ -145,15 +147,6 @@ def _refuse_no_command(arguments: Sequence[str]) -> None:
             "lesionlite --help tells what they do"
         )
     raise unknown_choice("command", first, COMMANDS)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("lesionlite")
-    except PackageNotFoundError:  # a checkout that was not installed
-        return "of a checkout"
 
 
 def _refuse_torchrun(arguments: Sequence[str]) -> None:

@@ -25,15 +25,25 @@ class Embed:
     """Folder of the app; it must not exist yet."""
     precision: str | None = None
     """Precision to embed; by default the first in the app's list that passed the benchmark."""
+    id: str = ""
+    """What tells the app from all others on a phone and in a store, such as org.clinic.skin;
+    android and ios need one."""
+    name: str = ""
+    """Name below the app's icon."""
+    team: str = ""
+    """For ios: the 10 letters and digits of your Apple developer team; Xcode asks for them, too."""
     model_only: bool = False
     """Replace the model in an existing app, and leave all other files as you edited them."""
     json: Json = False
 
     def run(self) -> Outcome:
         """Fill the template, and print the next step."""
-        from lesionlite.mobile_app_stub.embed import APPS, embed
+        from lesionlite.mobile_app_stub.apps import APPS
+        from lesionlite.mobile_app_stub.embed import embed
+        from lesionlite.mobile_app_stub.identity import Identity
 
-        made = embed(self.artifacts, self.app, self.out, self.precision, self.model_only)
+        identity = Identity(self.id, self.name, self.team)
+        made = embed(self.artifacts, self.app, self.out, self.precision, self.model_only, identity)
         for row in made.artifacts:
             say(f"{row.artifact}  {row.size_bytes / 1e6:.1f} MB")
         for remark in made.remarks:

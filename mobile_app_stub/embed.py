@@ -12,6 +12,13 @@ from lesionlite.export.execute.vectors import Golden, read_golden
 from lesionlite.export.formats import read_contract
 from lesionlite.export.manifest import GOLDEN, Artifact, Manifest, refuse_changed
 from lesionlite.files import replacing, sha256_file
+from lesionlite.mobile_app_stub.apps import APPS, App
+from lesionlite.mobile_app_stub.identity import (
+    NO_IDENTITY,
+    Identity,
+    refuse_new_identity,
+    remarks_on,
+)
 from lesionlite.mobile_app_stub.placing import place, refuse_no_app, renew
 from lesionlite.outputs import refuse_overlap
 from lesionlite.verdicts import REPORT_JSON, read_verdicts
@@ -19,43 +26,6 @@ from lesionlite.verdicts import REPORT_JSON, read_verdicts
 TEMPLATES = Path(__file__).parent
 CASES = "cases.json"  # beside the templates; the unit tests of each app's core read it
 BUILT = ("node_modules", "site", "build", ".build", ".gradle", ".kotlin", ".idea")  # not copied
-
-
-@dataclass(frozen=True)
-class App:
-    """A row of the table of apps. The template is the folder with the row's name.
-
-    Attributes:
-        formats: names in `FORMATS`; one artifact of each is embedded.
-        precisions: precisions in order of preference; the first that passed the benchmark is
-            embedded.
-        assets: folder in the app for the artifacts, the contract and the golden vectors.
-        next: the user's next step, with `{out}` for the app's folder.
-    """
-
-    formats: tuple[str, ...]
-    precisions: tuple[str, ...]
-    assets: str
-    next: str
-
-
-APPS = {
-    # fp16 is last because LiteRT.js 2.5.3 takes eight times as long for it as for fp32
-    # (google-ai-edge/LiteRT#9663, open). It may come first when that is fixed.
-    "web": App(("tflite", "onnx"), ("w8", "fp32", "fp16"), "model", "lesionlite serve {out}"),
-    "android": App(
-        ("tflite",),
-        ("w8a8", "fp16", "fp32"),
-        "app/src/main/assets/model",
-        "open {out} in Android Studio",
-    ),
-    "ios": App(
-        ("coreml",),
-        ("fp16", "fp32", "w8"),
-        "LesionLite.swiftpm/App/Model",
-        "open {out}/LesionLite.swiftpm in Xcode",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -79,6 +49,7 @@ def embed(
     out: Path,
     precision: str | None = None,
     model_only: bool = False,
+    identity: Identity = NO_IDENTITY,
     apps: Mapping[str, App] = APPS,
     templates: Path = TEMPLATES,
 ) -> Embedded:
@@ -90,12 +61,14 @@ def embed(
         out: the app's folder; it must not exist yet, unless `model_only`.
         precision: precision to embed, instead of the app's preference.
         model_only: replace only the artifacts, the contract and the golden vectors in `out`.
+        identity: the app's own; an app that is there keeps its own.
         apps: the table of apps.
         templates: folder of the templates.
 
     Raises:
-        LesionliteError: a file is missing or changed, an artifact did not pass the benchmark, or
-            `out` already exists; the error names it.
+        LesionliteError: a file is missing or changed, an artifact did not pass the benchmark, the
+            identity is not one that such an app can have, or `out` already exists; the error names
+            it.
     """
     if name not in apps:
         raise unknown_choice("app", name, apps)
@@ -103,11 +76,14 @@ def embed(
     assets = out / app.assets
     if model_only:
         refuse_no_app(out, name, app.assets, CASES)
+        refuse_new_identity(identity)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LesionliteError(
             f"{out} already exists; choose another --out, or replace only its model with "
             "--model-only"
         )
+    else:
+        app.identity.refuse(name, identity)
     refuse_overlap(assets if model_only else out, ARTIFACTS=folder)
     chosen, remarks = _choose(folder, app, precision)
     contract = _contract(folder, chosen)
@@ -119,8 +95,9 @@ def embed(
             ignore = shutil.ignore_patterns(*BUILT)
             shutil.copytree(templates / name, temporary, ignore=ignore)
             shutil.copy(templates / CASES, temporary)
+            app.identity.write(temporary, identity)
             place(temporary / app.assets, folder, chosen, contract, golden)
-    return Embedded(out, tuple(chosen), tuple(remarks))
+    return Embedded(out, tuple(chosen), (*remarks, *remarks_on(identity)))
 
 
 def _choose(folder: Path, app: App, precision: str | None) -> tuple[list[Artifact], list[str]]:

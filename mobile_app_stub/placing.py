@@ -12,13 +12,16 @@ from lesionlite.export.execute.vectors import ANSWERS, Golden, read_golden
 from lesionlite.export.manifest import GOLDEN, Artifact
 from lesionlite.files import need_folder, replacing, sha256_file
 from lesionlite.layout import CONTRACT
+from lesionlite.mobile_app_stub.provenance import PROVENANCE, Provenance, is_ours
 from lesionlite.outputs import remove
 
 
 def place(
     assets: Path, folder: Path, chosen: Sequence[Artifact], contract: Contract, golden: Golden
 ) -> None:
-    """Write artifacts, contract and golden vectors into an app, and change no other file.
+    """Write artifacts, contract, golden vectors and where they come from into an app.
+
+    No other file changes.
 
     Args:
         assets: folder in the app; it may hold files of the template or of the developer.
@@ -36,6 +39,7 @@ def place(
     texts = {
         assets / GOLDEN / ANSWERS: json.dumps(golden.document(), indent=1, ensure_ascii=False),
         assets / CONTRACT: contract.to_json().rstrip("\n"),
+        assets / PROVENANCE: Provenance.of(folder, chosen).to_json(),
     }
     for target in (*(target for _, target in pairs), *texts):
         if os.path.lexists(target):
@@ -98,6 +102,8 @@ def _placed(assets: Path) -> list[str]:
                 f"SHA-256 differs from that in {GOLDEN}/{ANSWERS}; move it away"
             )
     parts = [CONTRACT, *(f"{GOLDEN}/{name}" for name in (ANSWERS, *old.images))]
+    if is_ours(assets / PROVENANCE):
+        parts.append(PROVENANCE)
     return [*old.artifacts, *parts]
 
 

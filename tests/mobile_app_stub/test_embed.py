@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import lesionlite
+import lesionlite.mobile_app_stub.apps as apps_module
 import lesionlite.mobile_app_stub.embed as embed_module
 from lesionlite import cli
 from lesionlite.contract import Contract
@@ -19,7 +21,10 @@ from lesionlite.export.execute.golden import add_golden
 from lesionlite.export.manifest import GOLDEN, Manifest
 from lesionlite.export.verify import verify
 from lesionlite.files import sha256_file
-from lesionlite.mobile_app_stub.embed import App, Embedded, embed
+from lesionlite.mobile_app_stub.apps import App
+from lesionlite.mobile_app_stub.embed import Embedded, embed
+from lesionlite.mobile_app_stub.identity import NO_IDENTITY, Identity
+from lesionlite.mobile_app_stub.provenance import PROVENANCE
 
 APPS = {
     "page": App(("tflite", "onnx"), ("fp16", "fp32"), "model", ""),
@@ -48,18 +53,21 @@ def fill(folder: Path, tmp_path: Path) -> Embed:
     return fill
 
 
-@pytest.mark.parametrize("name", embed_module.APPS)
+@pytest.mark.parametrize("name", apps_module.APPS)
 def test_the_apps_that_there_are(name: str, folder: Path, tmp_path: Path) -> None:
     report(folder)
-    made = embed(folder, name, tmp_path / "app")
-    row = embed_module.APPS[name]
-    assert made.remarks == lesionlite.embed(folder, name, tmp_path / "again").remarks == ()
+    row = apps_module.APPS[name]
+    own = Identity("org.clinic.skin") if "id" in row.identity.spots else NO_IDENTITY
+    made = embed(folder, name, tmp_path / "app", identity=own)
+    again = lesionlite.embed(folder, name, tmp_path / "again", identity=own)
+    assert made.remarks == again.remarks == ()
     assert [one.precision for one in made.artifacts] == [row.precisions[0]] * len(row.formats)
     model = tmp_path / "app" / row.assets
     assert {path.name for path in model.iterdir()} == {
         *(one.artifact for one in made.artifacts),
         "contract.json",
         "golden",
+        PROVENANCE,
     }
     assert (tmp_path / "app" / "README.md").is_file() and "{out}" in row.next
     built = [path for path in (tmp_path / "app").rglob("*") if path.name in embed_module.BUILT]
@@ -68,7 +76,7 @@ def test_the_apps_that_there_are(name: str, folder: Path, tmp_path: Path) -> Non
 
 def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "app")
-    command = ["embed", str(folder), "--app", "ios", "--out", out]
+    command = ["embed", str(folder), "--app", "ios", "--out", out, "--id", "org.clinic.skin"]
     assert cli.main([*command, "--precision", "fp32", "--json"]) == 0
     said = capsys.readouterr()
     document = json.loads(said.out)
@@ -106,7 +114,7 @@ def test_an_app_holds_template_artifacts_contract_and_golden_vectors(
     names = [row.artifact for row in made.artifacts]
     assert sorted(path.name for path in app.iterdir()) == ["cases.json", "main", "model"]
     assert sorted(path.name for path in model.iterdir()) == sorted(
-        [*names, "contract.json", "golden"]
+        [*names, "contract.json", "golden", PROVENANCE]
     )
     assert [name.rsplit("-", 1)[1] for name in names] == ["fp16.tflite", "fp16.onnx"]
     golden = json.loads((model / GOLDEN / "golden.json").read_text())
@@ -116,6 +124,19 @@ def test_an_app_holds_template_artifacts_contract_and_golden_vectors(
         assert (model / GOLDEN / image).read_bytes() == (folder / GOLDEN / image).read_bytes()
     for name in names:
         assert (model / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_an_app_tells_where_its_model_comes_from(fill: Embed, folder: Path, tmp_path: Path) -> None:
+    fill(precision="fp32")
+    path = tmp_path / "app" / "model" / PROVENANCE
+    told, manifest = json.loads(path.read_text()), Manifest.read(folder)
+    assert told["lesionlite"] == version("lesionlite")
+    assert told["checkpoint_sha256"] == manifest.checkpoint_sha256
+    assert told["contract_sha256"] == sha256_file(path.parent / "contract.json")
+    for row in told["artifacts"]:
+        assert row["sha256"] == sha256_file(path.parent / row["artifact"])
+    fill(precision="fp16", model_only=True)
+    assert {row["precision"] for row in json.loads(path.read_text())["artifacts"]} == {"fp16"}
 
 
 def test_the_same_twice(fill: Embed, folder: Path, tmp_path: Path) -> None:
@@ -261,7 +282,7 @@ def test_an_edited_app_is_left_alone(fill: Embed, folder: Path, tmp_path: Path) 
     made = fill(model_only=True, precision="fp32")
     assert (tmp_path / "app" / "main").read_text() == "edited"
     found = {path.name for path in (tmp_path / "app" / "model").iterdir()}
-    placed = {*(row.artifact for row in made.artifacts), "contract.json", "golden"}
+    placed = {*(row.artifact for row in made.artifacts), "contract.json", "golden", PROVENANCE}
     assert found == placed | {"stray", "mine"}
     assert (tmp_path / "app" / "model" / "stray").read_text() == "mine"
     assert (tmp_path / "app" / "model" / GOLDEN / "notes").read_text() == "mine"
@@ -296,6 +317,10 @@ def file_in_the_way(app: Path) -> None:
     (app / "model" / "mobilevitv2_050-fp16.onnx").write_text("mine")
 
 
+def own_provenance(app: Path) -> None:
+    (app / "model" / PROVENANCE).write_text('{"mine": true}')
+
+
 def golden_that_names(name: str, value: str) -> Callable[[Path], None]:
     """A golden.json of the app that names a file with a hash that fits."""
 
@@ -322,6 +347,7 @@ def golden_that_names(name: str, value: str) -> Callable[[Path], None]:
         (linked_golden, "golden is a link or lies below one"),
         (edited_artifact, "is not the file that lesionlite placed there"),
         (file_in_the_way, "fp16.onnx is not one that lesionlite placed"),
+        (own_provenance, "provenance.json is not one that lesionlite placed"),
         (golden_that_names("images", "../../main"), "no plain file name"),
         (golden_that_names("artifacts", "../../outside.onnx"), "no plain file name"),
         (golden_that_names("artifacts", "stray"), "which is no artifact"),
