@@ -5,16 +5,16 @@ struct ContentView: View {
     @State private var session = Session()
     @State private var chosen: PhotosPickerItem?
     @State private var takesPhoto = false
+    @State private var showsAbout = false
 
     var body: some View {
         NavigationStack {
             ScrollView {
                 VStack(alignment: .leading, spacing: 16) {
                     if let problem = session.problem {
-                        Label(problem, systemImage: "exclamationmark.triangle")
-                            .foregroundStyle(.red)
+                        Warning(sentence: problem, icon: "exclamationmark.triangle")
                     }
-                    PhotoView(photo: session.photo, working: session.working)
+                    PhotoView(preview: session.preview, working: session.working)
                     if let answer = session.answer {
                         AnswerView(answer: answer)
                     }
@@ -22,13 +22,12 @@ struct ContentView: View {
                 }
                 .padding()
             }
-            .navigationTitle("Classify a photo")
+            .navigationTitle(Texts.text("title"))
             .navigationBarTitleDisplayMode(.inline)
-            .safeAreaInset(edge: .top) {
-                Disclaimer(
-                    disclaimer: session.contract?.disclaimer ?? "",
-                    note: session.contract?.note ?? "")
+            .toolbar {
+                Button(Texts.text("about"), systemImage: "info.circle", action: openAbout)
             }
+            .safeAreaInset(edge: .top) { disclaimer }
             .safeAreaInset(edge: .bottom) { buttons }
         }
         .task { await session.start() }
@@ -36,10 +35,23 @@ struct ContentView: View {
         .fullScreenCover(isPresented: $takesPhoto) {
             CameraView(taken: classifyTaken).ignoresSafeArea()
         }
+        .sheet(isPresented: $showsAbout) {
+            AboutView(
+                contract: session.contract, verdict: session.verdict, close: closeAbout)
+        }
+    }
+
+    /// The bars stop growing, or the largest type would leave no room between them. The page About
+    /// shows the same sentences in any size.
+    private var disclaimer: some View {
+        Disclaimer(
+            disclaimer: session.contract?.disclaimer ?? "", note: session.contract?.note ?? ""
+        )
+        .dynamicTypeSize(...DynamicTypeSize.accessibility1)
     }
 
     private var buttons: some View {
-        ViewThatFits {
+        ViewThatFits(in: .horizontal) {
             HStack { choosers }
             VStack { choosers }
         }
@@ -48,17 +60,26 @@ struct ContentView: View {
         .padding()
         .frame(maxWidth: .infinity)
         .background(.bar)
+        .dynamicTypeSize(...DynamicTypeSize.accessibility1)
     }
 
     @ViewBuilder private var choosers: some View {
         // The picker runs outside of the app, so it needs no access to the library.
         // With its `current` encoding it gives the file unchanged; another JPEG would lose detail.
         PhotosPicker(selection: $chosen, matching: .images, preferredItemEncoding: .current) {
-            Label("Choose a photo", systemImage: "photo")
+            Label(Texts.text("choose_photo"), systemImage: "photo")
         }
         if CameraView.exists {
-            Button("Take a photo", systemImage: "camera", action: openCamera)
+            Button(Texts.text("take_photo"), systemImage: "camera", action: openCamera)
         }
+    }
+
+    private func openAbout() {
+        showsAbout = true
+    }
+
+    private func closeAbout() {
+        showsAbout = false
     }
 
     private func openCamera() {
@@ -66,7 +87,7 @@ struct ContentView: View {
             if await CameraView.mayOpen() {
                 takesPhoto = true
             } else {
-                session.report("The camera is not allowed here: see Settings, or choose a photo.")
+                session.report(Texts.text("camera_refused"))
             }
         }
     }

@@ -1,3 +1,4 @@
+import LesionClassifier
 import LesionCore
 import SwiftUI
 
@@ -9,7 +10,7 @@ struct Disclaimer: View {
     var body: some View {
         VStack(alignment: .leading) {
             if !disclaimer.isEmpty { Text(disclaimer) }
-            Text("Photos stay on this device.")
+            Text(Texts.text("stays_here"))
             if !note.isEmpty { Text(note) }
         }
         .font(.footnote)
@@ -17,24 +18,27 @@ struct Disclaimer: View {
         .padding(.horizontal)
         .padding(.vertical, 8)
         .background(.bar)
+        .accessibilityElement(children: .combine)
     }
 }
 
 struct PhotoView: View {
-    let photo: UIImage?
+    let preview: UIImage?
     let working: Bool
 
     var body: some View {
-        if let photo {
-            Image(uiImage: photo)
+        if let preview {
+            Image(uiImage: preview)
                 .resizable()
                 .scaledToFit()
                 .frame(maxHeight: 320)
                 .clipShape(.rect(cornerRadius: 12))
-                .overlay { if working { ProgressView() } }
-                .accessibilityLabel("Your photo")
+                .accessibilityLabel(Texts.text("your_photo"))
+                .overlay {
+                    if working { ProgressView().accessibilityLabel(Texts.text("working")) }
+                }
         } else {
-            ContentUnavailableView("No photo yet", systemImage: "photo")
+            ContentUnavailableView(Texts.text("no_photo"), systemImage: "photo")
         }
     }
 }
@@ -48,13 +52,13 @@ struct AnswerView: View {
             .accessibilityAddTraits(.isHeader)
         ForEach(answer.ranking.top, id: \.label) { entry in
             ProgressView(value: min(max(entry.probability, 0), 1)) {
-                LabeledContent(entry.label, value: entry.probability.percent)
+                Row(name: entry.label, value: entry.probability.percent)
             }
             .accessibilityElement(children: .ignore)
             .accessibilityLabel(entry.label)
             .accessibilityValue(entry.probability.percent)
         }
-        Text("Prepared in \(text(answer.preparing)), classified in \(text(answer.running))")
+        Text(Texts.text("times", text(answer.preparing), text(answer.running)))
             .font(.footnote)
             .foregroundStyle(.secondary)
     }
@@ -64,27 +68,57 @@ struct AnswerView: View {
     }
 }
 
+/// A name and its value: in one line, or in two where large type needs them.
+struct Row: View {
+    let name: String
+    let value: String
+
+    var body: some View {
+        ViewThatFits(in: .horizontal) {
+            HStack {
+                Text(name)
+                Spacer()
+                Text(value).foregroundStyle(.secondary)
+            }
+            VStack(alignment: .leading) {
+                Text(name)
+                Text(value).foregroundStyle(.secondary)
+            }
+        }
+        .accessibilityElement(children: .combine)
+    }
+}
+
+/// A sentence about something wrong. Only its icon is red, since red letters are hard to read.
+struct Warning: View {
+    let sentence: String
+    let icon: String
+
+    var body: some View {
+        Label {
+            Text(sentence)
+        } icon: {
+            Image(systemName: icon).foregroundStyle(.red)
+        }
+    }
+}
+
 /// Shows the result of the self-test.
 struct SelfTestView: View {
     let verdict: Golden.Verdict?
     let working: Bool
 
     var body: some View {
-        if let verdict {
-            Label(text(verdict), systemImage: verdict.passed ? "checkmark.seal" : "xmark.seal")
+        if let verdict, !verdict.passed {
+            Warning(sentence: verdict.sentence, icon: "xmark.seal")
+        } else if let verdict {
+            Label(verdict.sentence, systemImage: "checkmark.seal")
                 .font(.footnote)
-                .foregroundStyle(verdict.passed ? Color.secondary : Color.red)
+                .foregroundStyle(.secondary)
         } else if working {
-            Label("Opening and testing the model", systemImage: "hourglass")
+            Label(Texts.text("testing"), systemImage: "hourglass")
                 .font(.footnote)
-                .foregroundStyle(Color.secondary)
+                .foregroundStyle(.secondary)
         }
-    }
-
-    private func text(_ verdict: Golden.Verdict) -> String {
-        let largest = verdict.largest.formatted(.number.precision(.significantDigits(2)))
-        return verdict.passed
-            ? "Self-test passed, largest difference \(largest)"
-            : "Self-test failed, largest difference \(largest): this device would answer wrongly"
     }
 }

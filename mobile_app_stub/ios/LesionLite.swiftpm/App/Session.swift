@@ -1,4 +1,5 @@
 import Accessibility
+import LesionClassifier
 import LesionCore
 import Observation
 import UIKit
@@ -9,7 +10,8 @@ import UIKit
 final class Session {
     private(set) var contract: Contract?
     private(set) var verdict: Golden.Verdict?
-    private(set) var photo: UIImage?
+    /// A small copy. The photo itself is not kept: it may take 128 MB.
+    private(set) var preview: UIImage?
     private(set) var answer: Answer?
     private(set) var problem: String?
     private(set) var working = false
@@ -28,23 +30,28 @@ final class Session {
             self.verdict = try await classifier.selfTest()
             self.classifier = classifier
         }
-        if verdict?.passed == false { announce("Self-test failed") }
+        if let verdict, !verdict.passed { announce(verdict.sentence) }
     }
 
     /// Classifies the file of a photo.
     func classify(_ load: () async throws -> Data?) async {
         await work {
             guard let file = try? await load() else {
-                throw Problem("This photo cannot be loaded from the library.")
+                throw Problem(Texts.text("photo_not_loaded"))
             }
             guard let classifier = self.classifier else { return }
-            try await self.show(classifier.decode(file))
+            self.preview = try await UIImage(cgImage: classifier.preview(file))
+            try await self.show(classifier.classify(file))
         }
     }
 
     /// Classifies a photo from the camera.
     func classify(_ photo: UIImage) async {
-        await work { try await self.show(photo) }
+        await work {
+            guard let classifier = self.classifier else { return }
+            self.preview = await photo.small()
+            try await self.show(classifier.classify(photo))
+        }
     }
 
     func report(_ message: String) {
@@ -52,10 +59,7 @@ final class Session {
         announce(message)
     }
 
-    private func show(_ photo: UIImage) async throws {
-        self.photo = photo
-        guard let classifier else { return }
-        let answer = try await classifier.classify(photo)
+    private func show(_ answer: Answer) {
         self.answer = answer
         announce(answer.ranking.spoken)
     }
@@ -67,7 +71,7 @@ final class Session {
         do {
             try await body()
         } catch {
-            report(error.localizedDescription)
+            report(Texts.problem(error.localizedDescription))
         }
     }
 
@@ -80,8 +84,8 @@ final class Session {
 extension Ranking {
     /// The first line of the answer.
     var headline: String {
-        if rejected { return "This does not look like the images that the network has learned" }
-        return unsure ? "Not sure" : top.first?.label ?? ""
+        if rejected { return Texts.text("rejected") }
+        return unsure ? Texts.text("not_sure") : top.first?.label ?? ""
     }
 
     fileprivate var spoken: String {
@@ -90,8 +94,24 @@ extension Ranking {
     }
 }
 
+extension Golden.Verdict {
+    var sentence: String {
+        let number = largest.formatted(.number.precision(.significantDigits(2)))
+        return Texts.text(passed ? "test_passed" : "test_failed", number)
+    }
+}
+
 extension Double {
     var percent: String {
         formatted(.percent.precision(.fractionLength(1)))
+    }
+}
+
+extension UIImage {
+    /// A copy to show.
+    fileprivate func small(longerSide: CGFloat = 1024) async -> UIImage? {
+        let share = min(1, longerSide / max(size.width, size.height))
+        let small = CGSize(width: size.width * share, height: size.height * share)
+        return await byPreparingThumbnail(ofSize: small)
     }
 }

@@ -35,6 +35,49 @@ final class CoreTests: XCTestCase {
         XCTAssertEqual(error.localizedDescription, "No image.")
     }
 
+    func testTheModelAnswersForTheFrequenciesThatItsAdjustmentMakes() throws {
+        let plain = try contract(prior: [1, 1, 1, 5].map { $0 / 8 }, adjustment: [])
+        XCTAssertEqual(plain.targetPrior, plain.prior)
+        // The last class is a fifth as frequent for the user as it was in training.
+        let shift: [Double] = [0, 0, 0, -log(5.0)]
+        let adjusted = try contract(prior: plain.prior, adjustment: shift)
+        for share in adjusted.targetPrior { XCTAssertEqual(share, 1 / 4, accuracy: 1e-12) }
+        XCTAssertEqual(try contract(prior: [], adjustment: shift).targetPrior, [])
+    }
+
+    func testSharesThatFitNoLabelsAreRefused() {
+        for (prior, shift, field) in [
+            ([0.25, 0.75], [], "prior"), ([-1, 1, 1, 0], [], "prior"),
+            ([0, 0, 0, 0], [], "prior"), ([], [1], "logit_adjustment"),
+        ] as [([Double], [Double], String)] {
+            XCTAssertThrowsError(try contract(prior: prior, adjustment: shift)) { error in
+                XCTAssertTrue((error as? Problem)?.message.contains(field) == true, "\(error)")
+            }
+        }
+    }
+
+    private func contract(prior: [Double], adjustment: [Double]) throws -> Contract {
+        guard case .fields(var fields) = cases.contracts[0].contract else {
+            throw Problem("The first case is no contract.")
+        }
+        fields["prior"] = .list(prior.map(JSON.number))
+        fields["logit_adjustment"] = .list(adjustment.map(JSON.number))
+        return try Contract.read(JSON.fields(fields).data)
+    }
+
+    func testOnlyPhotosOfMoreThan32MegapixelsAreReduced() {
+        for (width, height, longer) in [
+            (4032, 3024, nil), (8000, 4000, nil), (4000, 8000, nil), (20_000, 1500, nil),
+            (8001, 4000, 4001), (12_000, 9000, 6000), (16_320, 12_240, 4080),
+            (65_500, 400, 32_750), (0, 0, 5656),
+        ] as [(Int, Int, Int?)] {
+            let found = Sampling.longerSide(width: width, height: height)
+            XCTAssertEqual(found, longer, "\(width) x \(height)")
+        }
+        let most = Sampling.longerSide(width: .max, height: .max) ?? .max
+        XCTAssertLessThanOrEqual(most * most, Sampling.pixels)
+    }
+
     func testGeometry() throws {
         for example in cases.geometry {
             let contract = try Contract.read(example.contract.data)

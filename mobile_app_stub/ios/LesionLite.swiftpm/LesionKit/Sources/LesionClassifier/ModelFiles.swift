@@ -2,14 +2,15 @@ import CoreML
 import Foundation
 import LesionCore
 
-/// The folder Model, which `lesionlite embed` placed in the app.
+/// The folder Model, which `lesionlite embed` placed.
 struct ModelFiles {
     let contract: Contract
     let golden: Golden
     private let folder: URL
 
-    init() throws {
-        folder = try Self.find()
+    /// - Parameter given: nil to look for it among the resources of the app
+    init(_ given: URL?) throws {
+        folder = try given ?? Self.find()
         contract = try Contract.read(Self.read(folder.appending(path: "contract.json")))
         let answers = folder.appending(path: "golden/golden.json")
         golden = try Golden.read(Self.read(answers), contract)

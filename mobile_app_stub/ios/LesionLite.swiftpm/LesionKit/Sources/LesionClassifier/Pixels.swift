@@ -1,64 +1,34 @@
+import CoreGraphics
 import CoreVideo
+import Foundation
 import ImageIO
 import LesionCore
-import UIKit
 
 /// Converts pictures to bytes.
 enum Pixels {
     /// Rows of a strip. A large photo is drawn in strips, to save memory.
     private static let rows = 100
-    /// Larger photos are reduced while they are decoded. Phones' own photos are smaller.
-    private static let longest = 16_384
 
     private static let sRGB = CGColorSpace(name: CGColorSpace.sRGB)!
 
-    /// Decodes a photo and turns it upright by its EXIF orientation.
-    static func photo(_ file: Data) throws -> UIImage {
-        var options: [CFString: Any] = [
-            kCGImageSourceCreateThumbnailFromImageAlways: true,
-            kCGImageSourceCreateThumbnailWithTransform: true,
-        ]
-        guard let source = CGImageSourceCreateWithData(file as CFData, nil) else {
-            throw Problem("This file holds no image.")
-        }
-        if length(source) > longest {
-            options[kCGImageSourceThumbnailMaxPixelSize] = longest
-        }
-        // Without a maximum size, the "thumbnail" is the whole image, upright and decoded.
-        guard let image = CGImageSourceCreateThumbnailAtIndex(source, 0, options as CFDictionary)
-        else {
-            throw Problem("This file holds no image that can be decoded.")
-        }
-        return UIImage(cgImage: image)
-    }
-
-    private static func length(_ source: CGImageSource) -> Int {
-        let properties = CGImageSourceCopyPropertiesAtIndex(source, 0, nil) as? [CFString: Any]
-        let width = properties?[kCGImagePropertyPixelWidth] as? Int ?? 0
-        let height = properties?[kCGImagePropertyPixelHeight] as? Int ?? 0
-        return max(width, height)
-    }
-
-    /// The model's input of a photo: RGB [S, S, 3].
-    static func input(_ photo: UIImage, _ contract: Contract) throws -> [UInt8] {
-        let width = Int(photo.size.width * photo.scale)
-        let height = Int(photo.size.height * photo.scale)
-        guard width > 0, height > 0 else { throw Problem("This image has no pixels.") }
-        var preprocessor = Preprocessor(width: width, height: height, contract)
-        try draw(photo, width, height) { preprocessor.add($0, channels: 4) }
+    /// The model's input of an upright photo: RGB [S, S, 3].
+    static func input(_ photo: CGImage, _ contract: Contract) throws -> [UInt8] {
+        var preprocessor = Preprocessor(width: photo.width, height: photo.height, contract)
+        try draw(photo) { preprocessor.add($0, channels: 4) }
         return preprocessor.finish()
     }
 
     /// The pixels of a golden image, unchanged: RGB [S, S, 3].
     static func stored(_ file: Data, side: Int) throws -> [UInt8] {
-        guard let image = UIImage(data: file)?.cgImage,
+        guard let source = CGImageSourceCreateWithData(file as CFData, nil),
+            let image = CGImageSourceCreateImageAtIndex(source, 0, nil),
             // Declare the colour space that it is drawn to, so that no value changes.
             let plain = image.copy(colorSpace: sRGB), plain.width == side, plain.height == side
         else {
             throw Problem("A golden image is damaged; embed the model again.")
         }
         var rgb: [UInt8] = []
-        try draw(UIImage(cgImage: plain), side, side) { pixels in
+        try draw(plain) { pixels in
             for start in stride(from: 0, to: pixels.count, by: 4) {
                 rgb += pixels[start..<start + 3]
             }
@@ -67,10 +37,8 @@ enum Pixels {
     }
 
     /// Strips from the top, RGBX without gaps, converted to sRGB.
-    private static func draw(
-        _ image: UIImage, _ width: Int, _ height: Int,
-        _ take: (UnsafeBufferPointer<UInt8>) -> Void
-    ) throws {
+    static func draw(_ image: CGImage, _ take: (UnsafeBufferPointer<UInt8>) -> Void) throws {
+        let (width, height) = (image.width, image.height)
         let context = CGContext(
             data: nil, width: width, height: rows, bitsPerComponent: 8, bytesPerRow: width * 4,
             space: sRGB, bitmapInfo: CGImageAlphaInfo.noneSkipLast.rawValue)
@@ -78,13 +46,11 @@ enum Pixels {
             throw Problem("This image is too large for the memory.")
         }
         context.interpolationQuality = .none  // pixels are drawn unchanged
-        context.translateBy(x: 0, y: CGFloat(rows))  // UIKit counts from the top
-        context.scaleBy(x: 1, y: -1)
-        UIGraphicsPushContext(context)
-        defer { UIGraphicsPopContext() }
+        context.setBlendMode(.copy)
         for top in stride(from: 0, to: height, by: rows) {
-            let place = CGRect(x: 0, y: -top, width: width, height: height)
-            image.draw(in: place, blendMode: .copy, alpha: 1)
+            // Core Graphics counts from the bottom, but the first bytes are those of the top row.
+            let place = CGRect(x: 0, y: rows + top - height, width: width, height: height)
+            context.draw(image, in: place)
             let count = min(rows, height - top) * width * 4
             let bytes = data.assumingMemoryBound(to: UInt8.self)
             take(UnsafeBufferPointer(start: bytes, count: count))

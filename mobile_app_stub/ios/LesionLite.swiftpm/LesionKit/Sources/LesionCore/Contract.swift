@@ -20,6 +20,11 @@ public struct Contract: Decodable, Equatable, Sendable {
     public let resize: Resize
     public let resizeSide: Int
     public let interpolation: Interpolation
+    /// Share of each class in what training saw; empty if that is not known.
+    public let prior: [Double]
+    /// What the model adds to each logit, to answer for classes of another frequency; empty for
+    /// zeros.
+    public let logitAdjustment: [Double]
     /// If the largest probability is below it, the app says "not sure".
     public let unsureBelow: Double
     /// Tells images of another kind; nil if nothing does.
@@ -28,6 +33,14 @@ public struct Contract: Decodable, Equatable, Sendable {
     public let note: String
     /// A sentence that the app always shows; may be empty.
     public let disclaimer: String
+
+    /// The model answers as if the classes were this frequent; empty if that is not known.
+    public var targetPrior: [Double] {
+        if logitAdjustment.isEmpty { return prior }
+        let weights = zip(prior, logitAdjustment).map { $0 * exp($1) }
+        let sum = weights.reduce(0, +)
+        return weights.map { $0 / sum }
+    }
 
     /// Reads contract.json and refuses what this app cannot honour.
     ///
@@ -57,6 +70,11 @@ public struct Contract: Decodable, Equatable, Sendable {
         if !widens, [.bilinear, .bicubic].contains(interpolation) {
             throw Fault("resizes without antialias, which this app does not do")
         }
+        prior = try fields.numbers(.prior, labels: labels.count)
+        logitAdjustment = try fields.numbers(.logitAdjustment, labels: labels.count)
+        if prior.contains(where: { $0 < 0 }) || (!prior.isEmpty && prior.reduce(0, +) <= 0) {
+            throw Fault("has prior that holds no shares")
+        }
         unsureBelow = try fields.threshold()
         rejection = try fields.rejection(labels: labels.count)
         note = (try? fields.decode(String.self, forKey: .note)) ?? ""
@@ -74,7 +92,9 @@ private struct Fault: Error {
 }
 
 private enum Field: String, CodingKey {
-    case version, labels, side, resize, interpolation, antialias, rejection, note, disclaimer
+    case version, labels, side, resize, interpolation, antialias, rejection, prior, note
+    case disclaimer
+    case logitAdjustment = "logit_adjustment"
     case resizeSide = "resize_side"
     case unsureBelow = "unsure_below"
 }
@@ -127,6 +147,16 @@ extension KeyedDecodingContainer where Key == Field {
             throw Fault("has \(field.rawValue) \(found ?? "none"), which must be one of \(choices)")
         }
         return choice
+    }
+
+    /// One number for each label, or none.
+    fileprivate func numbers(_ field: Field, labels: Int) throws -> [Double] {
+        if !contains(field) { return [] }
+        let found = try? decode([Double].self, forKey: field)
+        guard let found, found.isEmpty || found.count == labels else {
+            throw Fault("has \(field.rawValue) that is not one number for each label")
+        }
+        return found
     }
 
     fileprivate func rejection(labels: Int) throws -> Rejection? {
