@@ -60,12 +60,17 @@ class Embed:
 
 @dataclass(frozen=True)
 class Serve:
-    """Build the web app that `lesionlite embed --app web` made, and serve it on this machine."""
+    """Build the web app that `lesionlite embed --app web` made, and serve it.
+
+    Only this machine reaches the page, unless you say --lan.
+    """
 
     app: Positional[Path]
     """Folder of the app."""
     port: int = 8000
     """Port on http://localhost; 0 takes a free one."""
+    lan: bool = False
+    """Serve by https to all machines of this network, to try the app on a phone."""
     json: Json = False
 
     def __post_init__(self) -> None:
@@ -79,12 +84,20 @@ class Serve:
 
     def run(self) -> Outcome:
         """Build, and serve until Ctrl-C."""
+        from lesionlite.mobile_app_stub.lan import certificate, lan_names
         from lesionlite.mobile_app_stub.serve import SITE, address_of, build_site, open_server
 
+        shown = certificate(lan_names()) if self.lan else None
         build_site(self.app)
-        with open_server(self.app, self.port) as server:
+        with open_server(self.app, self.port, shown) as server:
             address = address_of(server)
             say(f"page: {self.app / SITE}, for any static web server with https")
+            if shown:
+                say(f"SHA-256 of the certificate: {shown.fingerprint}")
+                say(
+                    "A phone warns that nobody vouches for this certificate. Compare the SHA-256 "
+                    "that it shows, then continue. Offline use needs a certificate that it trusts."
+                )
             say(f"next: open {address} (Ctrl-C ends it)")
             try:
                 server.serve_forever()

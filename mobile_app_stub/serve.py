@@ -1,4 +1,4 @@
-"""Build the web app and serve it on this machine; any static web server can do the same."""
+"""Build the web app and serve it; any static web server can do the same."""
 
 import shutil
 import subprocess
@@ -16,6 +16,7 @@ from typing import Any, cast
 from lesionlite.console import say
 from lesionlite.errors import LesionliteError
 from lesionlite.files import need_folder
+from lesionlite.mobile_app_stub.lan import Certificate
 
 SITE = "site"  # folder that the app's build writes
 SCRIPT = "build.mjs"  # builds the app
@@ -23,11 +24,18 @@ LOCK = "package-lock.json"
 INSTALLED = f"node_modules/.installed-{LOCK}"  # the lock file whose packages are all installed
 HOST = "localhost"  # where browsers allow camera and service worker without https
 NAMES = (HOST, "127.0.0.1", "[::1]")
-HTTP_PORT = 80  # browsers omit it from the address
+HTTP_PORT, HTTPS_PORT = 80, 443  # browsers omit them from the address
+PATIENCE = 60  # seconds in which a machine of the network must ask something
 
 
 class Server(ThreadingHTTPServer):
-    """Ignores broken connections, because browsers often close them."""
+    """Ignores broken connections, because browsers often close them.
+
+    Attributes:
+        certificate: for https, to machines of the network; None serves this machine by http.
+    """
+
+    certificate: Certificate | None = None
 
     # Python's 5 are fewer than a browser opens at once. If this machine is slow to accept them, the
     # system drops the others, and tries again only after seconds.
@@ -42,9 +50,9 @@ class Server(ThreadingHTTPServer):
 class Handler(SimpleHTTPRequestHandler):
     """Serves files with the types that browsers require, and isolated, so wasm may use threads.
 
-    It serves only regular files below the folder, and only to pages of this machine. With DNS
-    rebinding, another site's name may resolve to this machine; then its name is in the Host header,
-    and the request is refused.
+    It serves only regular files below the folder, and only to pages of this machine, or by https of
+    the addresses in its certificate. With DNS rebinding, another site's name may resolve to this
+    machine; then its name is in the Host header, and the request is refused.
     """
 
     extensions_map = {
@@ -72,8 +80,10 @@ class Handler(SimpleHTTPRequestHandler):
         return None
 
     def _names_this_server(self) -> bool:
-        port = cast(Server, self.server).server_port
-        here = {f"{name}:{port}" for name in NAMES} | (set(NAMES) if port == HTTP_PORT else set())
+        server = cast(Server, self.server)
+        port, shown = server.server_port, server.certificate
+        names, usual = (shown.names, HTTPS_PORT) if shown else (NAMES, HTTP_PORT)
+        here = {f"{name}:{port}" for name in names} | (set(names) if port == usual else set())
         given = self.headers.get_all("Host", [])
         return len(given) == 1 and given[0].strip().lower() in here
 
@@ -170,38 +180,53 @@ def built_site(app: Path) -> Path:
     return app / SITE
 
 
-def open_server(app: Path, port: int) -> ThreadingHTTPServer:
-    """A server of the app's page for this machine only; `serve_forever` runs it.
+def open_server(app: Path, port: int, certificate: Certificate | None = None) -> Server:
+    """A server of the app's page; `serve_forever` runs it.
 
     Args:
         app: folder of a web app that was built.
         port: port to listen on; 0 takes a free one.
+        certificate: serves by https on all IPv4 addresses; None serves this machine only.
 
     Raises:
         LesionliteError: there is no such folder, the app was not built, or the port is in use.
     """
     site = built_site(app)
     try:
-        return Server((HOST, port), partial(Handler, directory=str(site)))
+        server = Server(("0.0.0.0" if certificate else HOST, port), _handler(site, certificate))
     except (OSError, OverflowError) as error:
         raise LesionliteError(
             f"port {port} cannot be used ({error}); choose another --port, 0 takes a free one"
         ) from error
+    if certificate:
+        server.certificate = certificate
+        # Shake hands in the thread of a connection: a silent one must not keep the others out.
+        server.socket = certificate.context().wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+    return server
 
 
-def address_of(server: ThreadingHTTPServer) -> str:
+def _handler(site: Path, certificate: Certificate | None) -> Any:
+    handler = type("Handler", (Handler,), {"timeout": PATIENCE if certificate else None})
+    return partial(handler, directory=str(site))
+
+
+def address_of(server: Server) -> str:
     """The address for a browser."""
+    if server.certificate:
+        return f"https://{server.certificate.names[0]}:{server.server_port}"
     return f"http://{HOST}:{server.server_port}"
 
 
 @contextmanager
-def serving(app: Path) -> Iterator[str]:
+def serving(app: Path, certificate: Certificate | None = None) -> Iterator[str]:
     """A context in which a thread serves the app's page; it gives the address.
 
     Raises:
         LesionliteError: as `open_server`.
     """
-    with open_server(app, 0) as server:
+    with open_server(app, 0, certificate) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:
