@@ -15,4 +15,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "lesionlite"
-include(":app", ":core")
+include(":app", ":classifier", ":core")

@@ -8,11 +8,17 @@ android {
     compileSdk = libs.versions.compileSdk.get().toInt()
 
     defaultConfig {
-        applicationId = "lesionlite.app"
+        applicationId = "com.example.lesionlite"
         minSdk = libs.versions.minSdk.get().toInt()
         targetSdk = libs.versions.targetSdk.get().toInt()
         versionCode = 1
         versionName = "1.0"
+
+        ndk {
+            // LiteRT has a library for these. Other archives have one for 32-bit phones, too, which
+            // would then install the app and not find LiteRT's.
+            abiFilters += listOf("arm64-v8a", "x86_64")
+        }
     }
 
     compileOptions {
@@ -26,7 +32,7 @@ android {
 }
 
 dependencies {
-    implementation(project(":core"))
+    implementation(project(":classifier"))
     implementation(libs.activity.compose)
     implementation(libs.camera.camera2)
     implementation(libs.camera.view)
@@ -35,5 +41,4 @@ dependencies {
     implementation(libs.coroutines.android)
     implementation(libs.lifecycle.runtime.compose)
     implementation(libs.lifecycle.viewmodel.compose)
-    implementation(libs.litert)
 }

@@ -4,6 +4,8 @@ plugins {
     alias(libs.plugins.kotlin.jvm)
 }
 
+group = "lesionlite" // the classifier needs it as lesionlite:core
+
 java {
     sourceCompatibility = JavaVersion.VERSION_17
     targetCompatibility = JavaVersion.VERSION_17

@@ -1,10 +1,6 @@
 package lesionlite.app
 
-import android.content.Context
 import androidx.activity.compose.BackHandler
-import androidx.camera.core.ImageCapture
-import androidx.camera.core.ImageCaptureException
-import androidx.camera.view.CameraController
 import androidx.camera.view.LifecycleCameraController
 import androidx.camera.view.PreviewView
 import androidx.compose.foundation.layout.Arrangement
@@ -29,7 +25,6 @@ import androidx.compose.ui.semantics.semantics
 import androidx.compose.ui.unit.dp
 import androidx.compose.ui.viewinterop.AndroidView
 import androidx.lifecycle.compose.LocalLifecycleOwner
-import java.io.ByteArrayOutputStream
 import lesionlite.core.Contract
 
 /** The camera's preview and a button that takes a photo. It needs the camera permission. */
@@ -38,57 +33,36 @@ fun CameraScreen(
     contract: Contract?,
     onTaken: (ByteArray) -> Unit,
     onFailed: () -> Unit,
+    onUnavailable: () -> Unit,
     onBack: () -> Unit
 ) {
     val context = LocalContext.current
     val owner = LocalLifecycleOwner.current
-    val camera =
-        remember {
-            LifecycleCameraController(context).apply {
-                setEnabledUseCases(CameraController.IMAGE_CAPTURE)
-            }
-        }
-    var taking by remember { mutableStateOf(false) }
+    val controller = remember { LifecycleCameraController(context) }
+    val camera = remember { Camera(controller, context.mainExecutor) }
+    var ready by remember { mutableStateOf(false) }
     DisposableEffect(owner) {
-        camera.bindToLifecycle(owner)
-        onDispose { camera.unbind() }
+        camera.open(owner) { opened -> if (opened) ready = true else onUnavailable() }
+        onDispose { camera.close() }
     }
     BackHandler(onBack = onBack)
-    Column {
+    AppScreen(contract) {
         val preview = stringResource(R.string.preview)
-        AndroidView(
-            factory = { PreviewView(it).apply { controller = camera } },
-            Modifier.weight(1f).fillMaxWidth().semantics { contentDescription = preview }
-        )
-        FlowRow(Modifier.padding(16.dp), Arrangement.spacedBy(16.dp)) {
-            FilledTonalButton(onBack) { Text(stringResource(R.string.back)) }
-            Button(
-                onClick = {
-                    taking = true
-                    camera.take(context, onTaken, onFailed)
-                },
-                enabled = !taking
-            ) { Text(stringResource(R.string.release)) }
+        Column {
+            AndroidView(
+                factory = { PreviewView(it).also { view -> view.controller = controller } },
+                Modifier.weight(1f).fillMaxWidth().semantics { contentDescription = preview }
+            )
+            FlowRow(Modifier.padding(16.dp), Arrangement.spacedBy(16.dp)) {
+                FilledTonalButton(onBack) { Text(stringResource(R.string.back)) }
+                Button(
+                    onClick = {
+                        ready = false // until this photo is taken
+                        camera.take(onTaken, onFailed)
+                    },
+                    enabled = ready
+                ) { Text(stringResource(R.string.release)) }
+            }
         }
-        Disclaimer(contract)
     }
-}
-
-/** A JPEG file in memory, with its orientation. It is not saved to a gallery. */
-private fun CameraController.take(
-    context: Context,
-    onTaken: (ByteArray) -> Unit,
-    onFailed: () -> Unit
-) {
-    val jpeg = ByteArrayOutputStream()
-    takePicture(
-        ImageCapture.OutputFileOptions.Builder(jpeg).build(),
-        context.mainExecutor,
-        object : ImageCapture.OnImageSavedCallback {
-            override fun onImageSaved(output: ImageCapture.OutputFileResults) =
-                onTaken(jpeg.toByteArray())
-
-            override fun onError(error: ImageCaptureException) = onFailed()
-        }
-    )
 }

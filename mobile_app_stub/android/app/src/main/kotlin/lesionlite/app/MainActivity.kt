@@ -29,10 +29,49 @@ class MainActivity : ComponentActivity() {
     }
 }
 
+private enum class Place { MAIN, CAMERA, INFORMATION, LICENCES }
+
 @Composable
 private fun App(viewModel: MainViewModel = viewModel()) {
     val state by viewModel.state.collectAsStateWithLifecycle()
-    var inCamera by rememberSaveable { mutableStateOf(false) }
+    var place by rememberSaveable { mutableStateOf(Place.MAIN) }
+    val report = { problem: Int ->
+        place = Place.MAIN
+        viewModel.report(problem)
+    }
+    when (place) {
+        Place.MAIN -> Main(viewModel, state, report) { place = it }
+
+        Place.CAMERA ->
+            CameraScreen(
+                state.contract,
+                onTaken = { jpeg ->
+                    place = Place.MAIN
+                    viewModel.classify(ImageDecoder.createSource(ByteBuffer.wrap(jpeg)))
+                },
+                onFailed = { report(R.string.camera_failed) },
+                onUnavailable = { report(R.string.camera_unavailable) },
+                onBack = { place = Place.MAIN }
+            )
+
+        Place.INFORMATION ->
+            InfoScreen(
+                state.contract,
+                onLicences = { place = Place.LICENCES },
+                onBack = { place = Place.MAIN }
+            )
+
+        Place.LICENCES -> LicencesScreen(state.contract) { place = Place.INFORMATION }
+    }
+}
+
+@Composable
+private fun Main(
+    viewModel: MainViewModel,
+    state: UiState,
+    report: (Int) -> Unit,
+    go: (Place) -> Unit
+) {
     val context = LocalContext.current
     val pick =
         rememberLauncherForActivityResult(PickVisualMedia()) { uri ->
@@ -43,29 +82,14 @@ private fun App(viewModel: MainViewModel = viewModel()) {
         }
     val permit =
         rememberLauncherForActivityResult(RequestPermission()) { granted ->
-            if (granted) inCamera = true else viewModel.report(R.string.camera_refused)
+            if (granted) go(Place.CAMERA) else report(R.string.camera_refused)
         }
-    if (inCamera) {
-        CameraScreen(
-            state.contract,
-            onTaken = { jpeg ->
-                inCamera = false
-                viewModel.classify(ImageDecoder.createSource(ByteBuffer.wrap(jpeg)))
-            },
-            onFailed = {
-                inCamera = false
-                viewModel.report(R.string.camera_failed)
-            },
-            onBack = { inCamera = false }
-        )
-    } else {
-        MainScreen(
-            state,
-            hasCamera =
-                context.packageManager.hasSystemFeature(PackageManager.FEATURE_CAMERA_ANY),
-            onChoose = { pick.launch(PickVisualMediaRequest(PickVisualMedia.ImageOnly)) },
-            onTake = { permit.launch(Manifest.permission.CAMERA) },
-            onAccelerator = viewModel::choose
-        )
-    }
+    MainScreen(
+        state,
+        hasCamera = context.packageManager.hasSystemFeature(PackageManager.FEATURE_CAMERA_ANY),
+        onChoose = { pick.launch(PickVisualMediaRequest(PickVisualMedia.ImageOnly)) },
+        onTake = { permit.launch(Manifest.permission.CAMERA) },
+        onAccelerator = viewModel::choose,
+        onInformation = { go(Place.INFORMATION) }
+    )
 }

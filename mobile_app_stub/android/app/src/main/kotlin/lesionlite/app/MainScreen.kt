@@ -5,21 +5,15 @@ import androidx.compose.foundation.layout.Arrangement
 import androidx.compose.foundation.layout.Column
 import androidx.compose.foundation.layout.FlowRow
 import androidx.compose.foundation.layout.Row
-import androidx.compose.foundation.layout.fillMaxSize
 import androidx.compose.foundation.layout.fillMaxWidth
-import androidx.compose.foundation.layout.navigationBarsPadding
-import androidx.compose.foundation.layout.padding
 import androidx.compose.foundation.layout.size
-import androidx.compose.foundation.rememberScrollState
-import androidx.compose.foundation.verticalScroll
 import androidx.compose.material3.Button
 import androidx.compose.material3.FilterChip
 import androidx.compose.material3.LinearProgressIndicator
 import androidx.compose.material3.MaterialTheme
 import androidx.compose.material3.OutlinedButton
-import androidx.compose.material3.Scaffold
-import androidx.compose.material3.Surface
 import androidx.compose.material3.Text
+import androidx.compose.material3.TextButton
 import androidx.compose.runtime.Composable
 import androidx.compose.runtime.remember
 import androidx.compose.ui.Modifier
@@ -33,6 +27,7 @@ import androidx.compose.ui.semantics.liveRegion
 import androidx.compose.ui.semantics.semantics
 import androidx.compose.ui.unit.dp
 import java.text.NumberFormat
+import lesionlite.classifier.Answer
 import lesionlite.core.Accelerator
 import lesionlite.core.Contract
 import lesionlite.core.Ranked
@@ -44,61 +39,33 @@ fun MainScreen(
     hasCamera: Boolean,
     onChoose: () -> Unit,
     onTake: () -> Unit,
-    onAccelerator: (Accelerator?) -> Unit
+    onAccelerator: (Accelerator?) -> Unit,
+    onInformation: () -> Unit
 ) {
-    Scaffold(bottomBar = { Disclaimer(state.contract) }) { padding ->
-        Column(
-            Modifier
-                .fillMaxSize()
-                .padding(padding)
-                .verticalScroll(rememberScrollState())
-                .padding(16.dp),
-            Arrangement.spacedBy(16.dp)
-        ) {
-            Text(
-                stringResource(R.string.app_name),
-                Modifier.semantics { heading() },
-                style = MaterialTheme.typography.headlineMedium
-            )
-            // No photos on a phone that failed the self-test.
-            val ready = !state.busy && state.running?.verdict?.passed == true
-            FlowRow(horizontalArrangement = Arrangement.spacedBy(8.dp)) {
-                Button(onChoose, enabled = ready) { Text(stringResource(R.string.choose)) }
-                if (hasCamera) {
-                    OutlinedButton(onTake, enabled = ready) { Text(stringResource(R.string.take)) }
-                }
+    TextScreen(state.contract, stringResource(R.string.app_name)) {
+        // No photos on a phone that failed the self-test.
+        val ready = !state.busy && state.running?.verdict?.passed == true
+        FlowRow(horizontalArrangement = Arrangement.spacedBy(8.dp)) {
+            Button(onChoose, enabled = ready) { Text(stringResource(R.string.choose)) }
+            if (hasCamera) {
+                OutlinedButton(onTake, enabled = ready) { Text(stringResource(R.string.take)) }
             }
-            Text(stringResource(R.string.on_device))
-            state.contract?.note?.takeIf { it.isNotEmpty() }?.let { Text(it) }
-            if (state.busy) Busy()
-            // Screen readers read all of it when it changes.
-            val spoken =
-                Modifier.semantics(mergeDescendants = true) { liveRegion = LiveRegionMode.Polite }
-            Column(spoken) {
-                state.error?.let { Text(it, color = MaterialTheme.colorScheme.error) }
-                if (state.answer != null && state.contract != null) {
-                    AnswerCard(state.answer, state.contract)
-                }
-            }
-            Accelerators(state.chosen, enabled = !state.busy, onAccelerator)
-            state.running?.let { Running(it) }
         }
-    }
-}
-
-/** Shown on every screen. */
-@Composable
-fun Disclaimer(contract: Contract?) {
-    val sentence = contract?.disclaimer.orEmpty()
-    if (sentence.isEmpty()) return
-    Surface(color = MaterialTheme.colorScheme.secondaryContainer) {
-        Text(
-            sentence,
-            Modifier
-                .fillMaxWidth()
-                .navigationBarsPadding()
-                .padding(16.dp)
-        )
+        Text(stringResource(R.string.on_device))
+        state.contract?.note?.takeIf { it.isNotEmpty() }?.let { Text(it) }
+        if (state.busy) Busy()
+        // Screen readers read all of it when it changes.
+        val spoken =
+            Modifier.semantics(mergeDescendants = true) { liveRegion = LiveRegionMode.Polite }
+        Column(spoken) {
+            state.error?.let { Text(it, color = MaterialTheme.colorScheme.error) }
+            if (state.answer != null && state.contract != null) {
+                AnswerCard(state.answer, state.contract)
+            }
+        }
+        Accelerators(state.chosen, enabled = !state.busy, onAccelerator)
+        state.running?.let { Running(it) }
+        TextButton(onInformation) { Text(stringResource(R.string.information)) }
     }
 }
 
@@ -157,6 +124,11 @@ private fun Accelerators(
     enabled: Boolean,
     onAccelerator: (Accelerator?) -> Unit
 ) {
+    Text(
+        stringResource(R.string.accelerators),
+        Modifier.semantics { heading() },
+        style = MaterialTheme.typography.titleMedium
+    )
     FlowRow(horizontalArrangement = Arrangement.spacedBy(8.dp)) {
         (listOf(null) + Accelerator.entries).forEach { accelerator ->
             FilterChip(
@@ -193,5 +165,5 @@ private fun Running(running: Selection) {
     )
 }
 
-private fun percent(share: Double): String =
+internal fun percent(share: Double): String =
     NumberFormat.getPercentInstance().apply { maximumFractionDigits = 1 }.format(share)

@@ -1,27 +1,23 @@
 package lesionlite.app
 
 import android.app.Application
-import android.graphics.Bitmap
 import android.graphics.ImageDecoder
 import androidx.annotation.StringRes
 import androidx.lifecycle.AndroidViewModel
 import androidx.lifecycle.viewModelScope
 import java.io.IOException
-import kotlin.time.Duration
-import kotlin.time.TimeSource
-import kotlin.time.measureTimedValue
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.launch
+import lesionlite.classifier.Answer
+import lesionlite.classifier.EmbeddedModel
 import lesionlite.core.Accelerator
 import lesionlite.core.Contract
 import lesionlite.core.Problem
-import lesionlite.core.Ranking
 import lesionlite.core.Selection
-import lesionlite.core.rank
 
 /** What the screen shows. The contract is null until the model is open. */
 data class UiState(
@@ -32,9 +28,6 @@ data class UiState(
     val answer: Answer? = null,
     val error: String? = null
 )
-
-/** [seen] is the model's input; the model took [inModel] of the [whole] time. */
-class Answer(val seen: Bitmap, val ranking: Ranking, val whole: Duration, val inModel: Duration)
 
 class MainViewModel(application: Application) : AndroidViewModel(application) {
     // One thread at a time, because the model allows no more.
@@ -64,12 +57,8 @@ class MainViewModel(application: Application) : AndroidViewModel(application) {
     }
 
     fun classify(photo: ImageDecoder.Source) = work { model ->
-        val start = TimeSource.Monotonic.markNow()
-        val input = photo.toInput(model.contract)
-        val (probabilities, inModel) = measureTimedValue { model.classify(input) }
-        val ranking = rank(probabilities, model.contract, input)
-        val seen = input.toBitmap(model.contract.side)
-        _state.update { it.copy(answer = Answer(seen, ranking, start.elapsedNow(), inModel)) }
+        val answer = model.classify(photo)
+        _state.update { it.copy(answer = answer) }
     }
 
     fun report(@StringRes problem: Int) =

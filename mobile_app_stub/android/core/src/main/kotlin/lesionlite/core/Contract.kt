@@ -1,5 +1,6 @@
 package lesionlite.core
 
+import kotlin.math.exp
 import org.json.JSONArray
 import org.json.JSONException
 import org.json.JSONObject
@@ -18,6 +19,9 @@ enum class Interpolation { NEAREST, BILINEAR, BICUBIC, AREA }
  * @property side S: the model takes S x S pixels
  * @property resize the whole image to S x S, or its shorter side to [resizeSide] and the S x S
  *   centre of that
+ * @property prior share of each class in what training saw; empty if that is not known
+ * @property logitAdjustment what the model adds to each class, to answer for classes as frequent as
+ *   where it is used; empty if it adds nothing
  * @property unsureBelow if the largest probability is below it, the app says "not sure"
  * @property rejection tells images of another kind; null if nothing does
  * @property note a sentence to show with every result
@@ -29,6 +33,8 @@ data class Contract(
     val resize: Resize,
     val resizeSide: Int,
     val interpolation: Interpolation,
+    val prior: List<Double>,
+    val logitAdjustment: List<Double>,
     val unsureBelow: Double,
     val rejection: Rejection?,
     val note: String,
@@ -36,6 +42,13 @@ data class Contract(
 ) {
     /** For images that already have the input's size. */
     fun withoutResizing(): Contract = copy(resize = Resize.SQUASH, resizeSide = side)
+
+    /** Share of each class that the answers reckon with; empty if that is not known. */
+    fun expectedShares(): List<Double> {
+        if (logitAdjustment.isEmpty()) return prior
+        val weights = prior.zip(logitAdjustment) { share, shift -> share * exp(shift) }
+        return weights.map { it / weights.sum() }
+    }
 
     companion object {
         /**
@@ -70,6 +83,8 @@ private class ContractReader(private val json: JSONObject) {
             resize = choice("resize", Resize.entries),
             resizeSide = resizeSide,
             interpolation = interpolation(),
+            prior = numbers("prior", labels.size),
+            logitAdjustment = numbers("logit_adjustment", labels.size),
             unsureBelow = unsureBelow(),
             rejection = rejection(labels.size + STATISTICS),
             note = json.opt("note") as? String ?: "",
@@ -93,6 +108,17 @@ private class ContractReader(private val json: JSONObject) {
             "resizes without antialias, which this app does not do"
         }
         return found
+    }
+
+    /** One for each of the [labels], or none. */
+    private fun numbers(name: String, labels: Int): List<Double> {
+        if (json.isNull(name)) return emptyList() // contracts from before the field
+        val found = (json.opt(name) as? JSONArray)?.items { (it as? Number)?.toDouble() }
+        val numbers = found?.filterNotNull()
+        demand(numbers != null && numbers.size == found.size && numbers.size in setOf(0, labels)) {
+            "has $name that does not hold a number for each label"
+        }
+        return numbers.orEmpty()
     }
 
     private fun unsureBelow(): Double {

@@ -9,7 +9,8 @@ package lesionlite.core
  * @param golden expected answers
  * @param images the golden images from the preprocessor
  * @param log of the attempts
- * @param open opens the model on an accelerator and nowhere else; it may throw anything
+ * @param open opens the model on an accelerator and nowhere else; it may throw anything, and a
+ *   [Problem] if no accelerator can help
  */
 class Selector(
     private val golden: Golden,
@@ -17,7 +18,7 @@ class Selector(
     private val log: Log,
     private val open: (Accelerator) -> Runner
 ) {
-    /** @throws Problem if the model opens on no accelerator of [order] */
+    /** @throws Problem if the model opens on no accelerator of [order], or the one of `open` */
     fun select(order: List<Accelerator>): Selection {
         val dropped = mutableListOf<Dropped>()
         for (accelerator in order) {
@@ -27,8 +28,11 @@ class Selector(
                 continue
             }
             log.begin(accelerator)
-            val tried = attempt(accelerator, last)
-            log.end(accelerator)
+            val tried = try {
+                attempt(accelerator, last)
+            } finally {
+                log.end(accelerator)
+            }
             if (tried.runner != null) {
                 return Selection(accelerator, tried.runner, tried.verdict, dropped)
             }
@@ -49,6 +53,8 @@ class Selector(
             val complaint = golden.complaint(answers)
             if (complaint == null || last) return Attempt(runner, golden.judge(answers))
             complaint
+        } catch (problem: Problem) {
+            throw problem
         } catch (error: Throwable) { // also a missing library, or too little memory
             "it cannot run the model (${error.message ?: error.javaClass.simpleName})"
         }

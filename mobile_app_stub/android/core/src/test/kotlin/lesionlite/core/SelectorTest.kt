@@ -131,5 +131,12 @@ class SelectorTest {
     }
 
     @Test
+    fun `a problem of every accelerator ends the attempts`() {
+        val problem = assertFailsWith<Problem> { select { throw Problem("no library") } }
+        assertEquals("no library", problem.message)
+        assertTrue(opened.isEmpty() && attempts.unfinished.isEmpty())
+    }
+
+    @Test
     fun `right answers are no complaint`() = assertNull(GOLDEN.complaint(RIGHT))
 }

@@ -1,4 +1,4 @@
-package lesionlite.app
+package lesionlite.classifier
 
 import android.content.Context
 import com.google.ai.edge.litert.Accelerator as LiteRtAccelerator
@@ -7,12 +7,13 @@ import com.google.ai.edge.litert.CompiledModel
 import com.google.ai.edge.litert.Environment
 import com.google.ai.edge.litert.TensorBuffer
 import lesionlite.core.Accelerator
+import lesionlite.core.Problem
 import lesionlite.core.Runner
 
 private const val MAX_THREADS = 4
 
 /** A model of the assets, compiled by LiteRT for one accelerator and no other. */
-class LiteRtRunner private constructor(
+internal class LiteRtRunner private constructor(
     private val environment: Environment,
     private val model: CompiledModel,
     private val inputs: List<TensorBuffer>,
@@ -34,9 +35,21 @@ class LiteRtRunner private constructor(
         /**
          * Opens the file [asset] of the assets.
          *
+         * @throws Problem if LiteRT has no library for this phone
          * @throws Exception LiteRT's own if the accelerator does not take the whole model
          */
-        fun open(context: Context, asset: String, accelerator: Accelerator): LiteRtRunner {
+        fun open(context: Context, asset: String, accelerator: Accelerator): LiteRtRunner = try {
+            compile(context, asset, accelerator)
+        } catch (error: LinkageError) {
+            // First an UnsatisfiedLinkError, and after that a NoClassDefFoundError
+            throw Problem(context.getString(R.string.classifier_no_library), error)
+        }
+
+        private fun compile(
+            context: Context,
+            asset: String,
+            accelerator: Accelerator
+        ): LiteRtRunner {
             val environment = Environment.create(BuiltinNpuAcceleratorProvider(context))
             var model: CompiledModel? = null
             try {
@@ -53,7 +66,7 @@ class LiteRtRunner private constructor(
         }
 
         private fun options(accelerator: Accelerator) = when (accelerator) {
-            // LiteRT adds the CPU, silently, if the NPU is alone (2.1.5, CompiledModel.create).
+            // LiteRT adds the CPU, silently, if the NPU is alone (2.1.5 to 2.3.0, Model.kt).
             Accelerator.NPU -> CompiledModel.Options(LiteRtAccelerator.NPU, LiteRtAccelerator.NONE)
 
             Accelerator.GPU -> CompiledModel.Options(LiteRtAccelerator.GPU)

@@ -1,4 +1,4 @@
-package lesionlite.app
+package lesionlite.classifier
 
 import android.content.Context
 import lesionlite.core.Accelerator
@@ -8,7 +8,7 @@ import lesionlite.core.Log
  * Remembers the accelerator that is being tried. A driver that crashes takes the app with it; at the
  * next start, the app knows and leaves that accelerator out, until it is installed anew.
  */
-class Attempts(context: Context) : Log {
+internal class Attempts(context: Context) : Log {
     private val preferences = context.getSharedPreferences("attempts", Context.MODE_PRIVATE)
     private val installed =
         context.packageManager.getPackageInfo(context.packageName, 0).lastUpdateTime

@@ -1,29 +1,28 @@
-package lesionlite.app
+package lesionlite.classifier
 
 import android.graphics.Bitmap
 import android.graphics.ColorSpace
 import android.graphics.ImageDecoder
-import android.util.Size
 import lesionlite.core.Contract
 import lesionlite.core.Preprocessor
+import lesionlite.core.sampleSize
 
-// A bitmap of 32 megapixels takes 128 MB. To save memory, only every second pixel (or fourth, and
-// so on) of a larger photo is decoded. That is less exact.
-private const val MAX_PIXELS = 32_000_000L
 private const val STRIP = 64
 
 /**
  * The model's input from a photo in any format that Android decodes, turned upright.
  *
  * @throws java.io.IOException if it cannot be decoded
+ * @throws OutOfMemoryError if the phone has too little memory for it
  */
-fun ImageDecoder.Source.toInput(contract: Contract): ByteArray {
+public fun ImageDecoder.Source.toInput(contract: Contract): ByteArray {
     val bitmap =
         ImageDecoder.decodeBitmap(this) { decoder, info, _ ->
             // Pixels are read below; bitmaps in graphics memory do not allow that.
             decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE
             decoder.setTargetColorSpace(ColorSpace.get(ColorSpace.Named.SRGB))
-            val step = sampleSize(info.size)
+            val heap = Runtime.getRuntime().maxMemory()
+            val step = sampleSize(info.size.width, info.size.height, heap)
             decoder.setTargetSampleSize(step)
             // Keep the colours of transparent pixels; Android cannot scale such bitmaps.
             decoder.isUnpremultipliedRequired = step == 1
@@ -33,11 +32,6 @@ fun ImageDecoder.Source.toInput(contract: Contract): ByteArray {
     } finally {
         bitmap.recycle()
     }
-}
-
-private fun sampleSize(size: Size): Int {
-    val pixels = size.width.toLong() * size.height
-    return generateSequence(1) { it * 2 }.first { pixels / (it * it) <= MAX_PIXELS }
 }
 
 private fun Bitmap.toInput(contract: Contract): ByteArray {
@@ -52,7 +46,7 @@ private fun Bitmap.toInput(contract: Contract): ByteArray {
 }
 
 /** The model's input as a bitmap, to show it. */
-fun ByteArray.toBitmap(side: Int): Bitmap {
+internal fun ByteArray.toBitmap(side: Int): Bitmap {
     val opaque = 0xFF shl 24
     val pixels =
         IntArray(side * side) {
