@@ -108,23 +108,28 @@ def heic(path: Path) -> None:
 LOSSLESS = {"lossless": True}
 P3 = {"icc_profile": profile(DISPLAY_P3)}
 EVERYWHERE = ("Chromium", "Firefox", "WebKitGTK")
-# Pillow and WebKitGTK convert colours with LittleCMS. Chromium (skcms) and Firefox (qcms) round one
-# value in fifty the other way.
+# Pillow and WebKitGTK convert colours with LittleCMS. Chromium (skcms) and Firefox (qcms) round a
+# few values the other way; one in fifty was measured.
 ROUNDED = {"Chromium": 1, "Firefox": 1}
 PHOTOS = {
     **{f"exif-{turn}.jpg": Photo(turned(turn, quality=90)) for turn in range(1, 9)},
     "progressive.jpg": Photo(saved(quality=90, progressive=True)),
     "colours-in-full.jpg": Photo(saved(quality=90, subsampling=0)),
+    "large.jpg": Photo(saved(PHOTO.resize((1901, 1301)), quality=90)),  # read in three strips
+    # Pillow 13 resizes the height first where it shrinks by more than twice as much as the width
+    # (Resample.c); Pillow before that, and the apps, resize the width first.
+    "tall.jpg": Photo(saved(PHOTO.resize((150, 326)), quality=90), dict.fromkeys(EVERYWHERE, 1)),
     "plain.png": Photo(saved()),
     "plain.webp": Photo(saved(**LOSSLESS)),
     "lossy.webp": Photo(saved(quality=90)),
-    # Half of the colours in an AVIF are left out, as in most JPEGs. Firefox fills them in another
-    # way than libavif; where none are left out, it sees what Pillow sees.
+    # This AVIF keeps one colour for four pixels, as most JPEGs do. Firefox spreads it in another
+    # way than Pillow and the other browsers; where each pixel has its colour, nothing differs.
     "plain.avif": Photo(saved(quality=90), {"Firefox": 4}),
     "palette.png": Photo(saved(PHOTO.quantize(64))),
     "grey.jpg": Photo(saved(GREY, quality=90)),
     "grey.png": Photo(saved(GREY)),
     "p3.jpg": Photo(saved(quality=90, **P3), ROUNDED),
+    "p3-exif-6.jpg": Photo(turned(6, quality=90, **P3), ROUNDED),  # as an iPhone's
     "p3.png": Photo(saved(**P3), ROUNDED),
     # WebKitGTK 2.50 ignores a WebP's profile.
     "p3.webp": Photo(saved(**LOSSLESS, **P3), ROUNDED, {"WebKitGTK": "plain.webp"}),

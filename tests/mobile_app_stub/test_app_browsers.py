@@ -43,7 +43,6 @@ const { input, problem } = await new Promise((resolve, reject) => {
 worker.terminate();
 if (problem) throw new Error(problem);
 return input;"""
-
 SHOWN = """return [...document.querySelectorAll("#classes li")].map((item) =>
   [...item.querySelectorAll("span")].map((part) => part.textContent));"""
 ISOLATION = """return [crossOriginIsolated, typeof SharedArrayBuffer === "function",
@@ -151,8 +150,8 @@ def test_the_network_sees_what_python_sees(
     bound, instead = photo.bounds.get(browser, 0), photo.instead.get(browser, name)
     found, (wanted, others) = seen(page, name, contract), inputs(site, contract, name, instead)
     assert largest(found, others) <= bound
-    # Else the table says too much: a bound, or another photo, where the browser needs none.
-    assert (largest(found, wanted) > 0) == (bound > 0 or instead != name)
+    differs = largest(found, wanted) > 0
+    assert differs == (bound > 0 or instead != name), "the table lists a difference that is gone"
 
 
 def test_a_wrong_answer_is_noticed(
@@ -209,6 +208,7 @@ def test_the_device_is_tested_with_the_threads_that_it_has(
     details = choose(page, runtime)
     assert page.text("verdict").startswith("passed, largest difference")
     isolated, shares, cores = page.evaluate(ISOLATION)
+    # WebKitGTK isolates a page, but gives it no shared memory: https://webkit.org/b/317847
     assert isolated and shares == (browser != "WebKitGTK")
     most = min(4, cores) if shares else 1
     if (browser, runtime) == ("WebKitGTK", "onnx") and "1 thread" not in details:
