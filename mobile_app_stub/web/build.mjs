@@ -1,9 +1,18 @@
 // Bundle the page into site/, which any static web server can serve: `npm run build`.
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 import { build } from "esbuild";
+import { notice, packagesOf } from "lesionlite-web/notice";
 
 const OUT = "site";
 const RUNTIMES = {
@@ -20,28 +29,35 @@ for (const [name, [folder, pattern]] of Object.entries(RUNTIMES)) {
   for (const file of readdirSync(from).filter((f) => pattern.test(f)))
     cpSync(join(from, file), join(OUT, name, file));
 }
-// client.js also by itself, for `python -m lesionlite.benchmark.elsewhere.browser`.
-await bundle(["src/app.js", "src/client.js", "src/worker-onnx.js"], "esm");
-await bundle(["src/worker-litert.js"], "iife"); // see src/client.js
+const inputs = [
+  ...Object.values(RUNTIMES).map(([folder]) => `node_modules/${folder}/`),
+  // client.js also by itself, for `python -m lesionlite.benchmark.elsewhere.browser`.
+  ...(await bundle(["src/app.js", "src/client.js", "src/worker-onnx.js"], "esm")),
+  ...(await bundle(["src/worker-litert.js"], "iife")), // see src/client.js
+];
+writeFileSync(join(OUT, "NOTICE.txt"), notice(packagesOf(inputs), "node_modules"));
 const shell = files(OUT).filter((file) => !Object.keys(RUNTIMES).includes(file.split("/")[0]));
 await bundle(["src/service-worker.js"], "iife", {
   SHELL: JSON.stringify(["./", ...shell]),
   VERSION: JSON.stringify(digest(files(OUT))),
 });
 
-function bundle(entryPoints, format, define = {}) {
-  return build({
+/** Write the bundles; the paths of all files in them. */
+async function bundle(entryPoints, format, define = {}) {
+  const { metafile } = await build({
     entryPoints,
     format,
     define,
     outdir: OUT,
     bundle: true,
+    metafile: true,
     target: "es2022",
     charset: "utf8",
     // ONNX Runtime starts its threads from its own file; if bundled, it would start our worker.
     conditions: ["onnxruntime-web-use-extern-wasm"],
     logLevel: "warning",
   });
+  return Object.keys(metafile.inputs);
 }
 
 /** Files below a folder, as the browser names them, in order. */

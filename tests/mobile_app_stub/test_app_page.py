@@ -126,8 +126,8 @@ def flip_a_bit(path: Path) -> None:
 
 
 DAMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
-    "a changed bit": ("*.tflite", flip_a_bit, "fp32.tflite is damaged"),
-    "no model": ("*.tflite", Path.unlink, "fp32.tflite cannot be fetched"),
+    "a changed bit": ("*fp32.*", flip_a_bit, "fp32.tflite is damaged"),
+    "no models": ("*fp32.*", Path.unlink, "fp32.tflite cannot be fetched"),
     "no contract": ("contract.json", Path.unlink, "contract.json cannot be fetched"),
     "contract is no JSON": ("contract.json", lambda p: p.write_text("{"), "is no JSON"),
     "wrong contract": ("contract.json", lambda p: p.write_text('{"version": 9}'), "version 9"),
@@ -142,13 +142,26 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
 @pytest.mark.parametrize("name", DAMAGES)
 def test_damage_gets_a_sentence(name: str, site_copy: Path, visit: Visit) -> None:
     pattern, damage, sentence = DAMAGES[name]
-    (path,) = (site_copy / SITE / "model").glob(pattern)
-    damage(path)
+    damaged = list((site_copy / SITE / "model").glob(pattern))
+    assert damaged
+    for path in damaged:
+        damage(path)
     # As where a browser lacks service workers: else the missing file ends the installation first.
     with serving(site_copy) as address:
         page = visit(address, service_workers="block")
         assert sentence in says(page, "problem", ".")
         assert page.locator("#choose").is_disabled()
+
+
+def test_one_damaged_model_leaves_the_other(site_copy: Path, visit: Visit) -> None:
+    (path,) = (site_copy / SITE / "model").glob("*.tflite")
+    flip_a_bit(path)
+    with serving(site_copy) as address:
+        page = visit(address)
+        says(page, "comparison", "LiteRT.js is not used: The model mobilevitv2_050-fp32.tflite is")
+        says(page, "status", READY)
+        assert "ONNX Runtime Web" in page.text_content("#details")
+        assert page.locator("#choose").is_enabled()
 
 
 def test_a_model_that_the_runtime_refuses(site_copy: Path, visit: Visit) -> None:

@@ -1,35 +1,36 @@
 // The page: reacts to the user and shows results.
+import { Problem } from "lesionlite-web";
+
 import { takePhoto } from "./camera.js";
+import { recallChoice, rememberChoice } from "./choice.js";
 import { Client, RUNTIMES } from "./client.js";
+import { inform, number, percent } from "./information.js";
+import { problem, sentence, text, translatePage } from "./language.js";
 import { keepOffline } from "./offline.js";
-import { Problem } from "./problem.js";
-import { recall, remember, store } from "./verdicts.js";
+import { recall, remember } from "./verdicts.js";
 
 const MEGAPIXELS = 100; // at 4 bytes per pixel, more exceeds the memory that phones give a page
 const SLOW = 12; // megapixels; for more, the page says why it takes a moment
-const percent = new Intl.NumberFormat(undefined, {
-  style: "percent",
-  minimumFractionDigits: 1,
-  maximumFractionDigits: 1,
-});
 const part = (id) => document.getElementById(id);
 let client; // of the chosen runtime
 let chosen; // the key of the runtime in RUNTIMES
-let model; // what the worker loaded: name, sha256, threads, note
+let model; // what the worker loaded: name, sha256, threads, contract
 
 async function start() {
+  translatePage(document.documentElement);
   listen();
   await keepOffline((renew) => {
     part("update").hidden = false;
     part("renew").onclick = renew;
   });
-  const last = localStorage.getItem("runtime");
-  await choose(last in RUNTIMES ? last : "litert");
+  const last = recallChoice();
+  if (last?.runtime in RUNTIMES) await choose(last.runtime);
+  else await compare();
 }
 
 function listen() {
   addEventListener("unhandledrejection", ({ reason }) => {
-    part("problem").textContent = `An unexpected error occurred (${reason}); reload the page.`;
+    part("problem").textContent = text("unexpected", { reason });
   });
   part("choose").onclick = () => part("file").click();
   part("file").onchange = ({ target }) => {
@@ -41,7 +42,10 @@ function listen() {
   for (const [key, { name }] of Object.entries(RUNTIMES)) {
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "runtime" });
     input.value = key;
-    input.onchange = () => choose(key);
+    input.onchange = () => {
+      rememberChoice(key);
+      choose(key);
+    };
     const label = document.createElement("label");
     label.append(input, ` ${name}`);
     part("runtimes").append(label);
@@ -59,7 +63,7 @@ async function attempt(act) {
     if (asked !== client) return; // another runtime was chosen meanwhile
     if (!(error instanceof Problem)) throw error;
     say("");
-    part("problem").textContent = error.message;
+    part("problem").textContent = sentence(error);
   } finally {
     if (asked === client) allow(true);
   }
@@ -69,50 +73,101 @@ function allow(on) {
   const trusted = model && recall(chosen, model); // no photos on a device that failed the test
   part("choose").disabled = part("take").disabled = !(on && trusted);
   part("again").disabled = !(on && model);
+  part("result").setAttribute("aria-busy", !on); // screen readers wait for the whole answer
 }
 
-function say(sentence) {
-  part("status").textContent = sentence;
+function say(words) {
+  part("status").textContent = words;
+}
+
+/** Start the worker of a runtime, in place of the last one. */
+function use(key) {
+  client?.close();
+  [client, chosen, model] = [new Client(key), key, undefined];
+  part("runtimes").querySelector(`[value=${key}]`).checked = true;
+  clear();
 }
 
 async function choose(key) {
-  client?.close();
-  [client, chosen, model] = [new Client(key), key, undefined];
-  store("runtime", key);
-  part("runtimes").querySelector(`[value=${key}]`).checked = true;
-  clear();
-  say("Loading the model …");
+  use(key);
+  say(text("loading"));
   await attempt(async () => {
-    const loaded = await client.ask("load");
-    part("warning").textContent = loaded.disclaimer;
-    part("note").textContent = loaded.note && `Trained on ${loaded.note}.`;
-    model = loaded;
+    await load();
     const verdict = recall(key, model);
+    if (!verdict && recallChoice()?.times) return compare(); // they are another model's
     if (verdict) show(verdict);
     else await selfTest();
-    say("Choose or take a photo.");
+    say(text("ready"));
   });
 }
 
+async function load() {
+  const loaded = await client.ask("load");
+  const { disclaimer, note } = loaded.contract;
+  part("warning").textContent = disclaimer;
+  part("note").textContent = note && text("note", { note });
+  inform(loaded.contract, {
+    threshold: part("threshold"),
+    shares: part("shares"),
+    none: part("no-shares"),
+  });
+  model = loaded;
+}
+
+/** Use the faster one of the runtimes that pass the self-test in this browser. */
+async function compare() {
+  const [times, reasons] = [{}, {}];
+  for (const key of Object.keys(RUNTIMES)) {
+    use(key);
+    const tried = client;
+    say(text("comparing", { name: RUNTIMES[key].name }));
+    try {
+      await load();
+      const verdict = await client.ask("selfTest");
+      remember(key, model, verdict);
+      if (verdict.passed) times[key] = verdict.milliseconds;
+      else reasons[key] = text("failed", numbers(verdict));
+    } catch (error) {
+      if (tried !== client) return; // the user chose another one meanwhile
+      if (!(error instanceof Problem)) throw error;
+      reasons[key] = sentence(error);
+    }
+  }
+  const [fastest, slower] = Object.keys(times).sort((a, b) => times[a] - times[b]);
+  if (fastest) rememberChoice(fastest, times);
+  await choose(fastest ?? Object.keys(RUNTIMES)[0]); // which says what is wrong with it
+  part("comparison").textContent = slower
+    ? text("faster", {
+        ...{ runtime: RUNTIMES[fastest].name, milliseconds: number(times[fastest]) },
+        ...{ other: RUNTIMES[slower].name, more: number(times[slower]) },
+      })
+    : Object.entries(reasons)
+        .filter(([key]) => fastest && key !== chosen)
+        .map(([key, reason]) => text("without", { runtime: RUNTIMES[key].name, reason }))
+        .join(" ");
+}
+
 async function selfTest() {
-  say("Testing this device with known images …");
+  say(text("testing"));
   const verdict = await client.ask("selfTest");
   remember(chosen, model, verdict);
   show(verdict);
   say("");
 }
 
-function show({ passed, largest, tolerance }) {
-  const found = Number.isFinite(largest) ? largest.toPrecision(2) : "not a number";
-  const difference = `largest difference ${found}, tolerated ${tolerance}`;
-  part("verdict").textContent = `${passed ? "passed" : "failed"}, ${difference}`;
-  const threads = model.threads > 1 ? `${model.threads} threads` : "1 thread";
-  part("details").textContent = `${model.name}, ${RUNTIMES[chosen].name}, ${threads}.`;
-  if (!passed)
-    throw new Problem(
-      `The self-test failed (${difference}), so answers here would be wrong; ` +
-        "choose the other runtime, or another browser.",
-    );
+function numbers({ largest, tolerance }) {
+  const found = Number.isFinite(largest) ? largest.toPrecision(2) : text("notANumber");
+  return { found, tolerance };
+}
+
+function show(verdict) {
+  part("verdict").textContent = text(verdict.passed ? "passed" : "failed", numbers(verdict));
+  const threads =
+    model.threads > 1 ? text("manyThreads", { threads: model.threads }) : text("oneThread");
+  part("details").textContent = text("details", {
+    ...{ model: model.name, runtime: RUNTIMES[chosen].name, threads },
+  });
+  if (!verdict.passed) throw problem("testFailed", numbers(verdict));
 }
 
 async function classifyTaken() {
@@ -125,21 +180,16 @@ async function classify(photo) {
   clear();
   const megapixels = await preview(photo);
   if (megapixels > MEGAPIXELS)
-    throw new Problem(
-      `This photo has ${Math.round(megapixels)} megapixels; choose one of at most ${MEGAPIXELS}.`,
-    );
-  say(megapixels > SLOW ? `Reading ${Math.round(megapixels)} megapixels …` : "Looking …");
+    throw problem("tooLarge", { megapixels: Math.round(megapixels), most: MEGAPIXELS });
+  say(
+    megapixels > SLOW ? text("reading", { megapixels: Math.round(megapixels) }) : text("looking"),
+  );
   const answer = await client.ask("classify", { blob: photo });
   const [whole, inModel] = [answer.milliseconds, answer.modelMilliseconds].map(Math.round);
-  const took = `${whole} ms, ${inModel} of them in the model`;
-  say(`${headline(answer)} (${took}).`);
+  const kind = answer.rejected ? "rejected" : answer.unsure ? "unsure" : "likeliest";
+  say(text("answered", { headline: text(kind), whole, inModel }));
   part("result").classList.toggle("unsure", answer.unsure || answer.rejected);
   part("classes").replaceChildren(...answer.top.map(row));
-}
-
-function headline({ rejected, unsure }) {
-  if (rejected) return "This does not look like the images that the network has learned";
-  return unsure ? "Not sure: no class is likely enough" : "Likeliest first";
 }
 
 function clear() {
@@ -155,10 +205,9 @@ async function preview(photo) {
   image.src = URL.createObjectURL(photo);
   await new Promise((resolve, reject) => {
     image.onload = resolve;
-    image.onerror = () =>
-      reject(new Problem("This file is no image that the browser can show; choose a photo."));
+    image.onerror = () => reject(problem("noImage"));
   });
-  image.alt = "The photo";
+  image.alt = text("thePhoto");
   image.hidden = false;
   return (image.naturalWidth * image.naturalHeight) / 1e6;
 }
@@ -166,7 +215,7 @@ async function preview(photo) {
 function row({ label, probability }) {
   const item = document.createElement("li");
   const [name, value] = [document.createElement("span"), document.createElement("span")];
-  [name.textContent, value.textContent] = [label, percent.format(probability)];
+  [name.textContent, value.textContent] = [label, percent(probability)];
   const bar = Object.assign(document.createElement("meter"), { value: probability });
   bar.setAttribute("aria-hidden", "true"); // screen readers read the number
   item.append(name, value, bar);

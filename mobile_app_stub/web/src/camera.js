@@ -1,10 +1,10 @@
 // A photo from the device's camera, shown in a dialog before it is taken.
-import { Problem } from "./problem.js";
+import { problem } from "./language.js";
 
 const REASONS = {
-  NotAllowedError: "The camera was refused; allow it in the browser's settings, or choose a photo.",
-  NotFoundError: "This device has no camera; choose a photo.",
-  NotReadableError: "The camera is in use by another app; close it, or choose a photo.",
+  NotAllowedError: "cameraRefused",
+  NotFoundError: "cameraNone",
+  NotReadableError: "cameraBusy",
 };
 
 /**
@@ -33,13 +33,12 @@ export async function takePhoto({ dialog, view, shoot, cancel }) {
 }
 
 async function openCamera() {
-  if (!navigator.mediaDevices)
-    throw new Problem("The camera needs a secure page (https); choose a photo.");
+  if (!navigator.mediaDevices) throw problem("cameraInsecure");
   const video = { facingMode: "environment", width: { ideal: 1920 }, height: { ideal: 1080 } };
   try {
     return await navigator.mediaDevices.getUserMedia({ video });
   } catch (error) {
-    throw new Problem(REASONS[error.name] ?? `The camera cannot be used (${error.message}).`);
+    throw problem(REASONS[error.name] ?? "cameraFailed", { reason: error.message });
   }
 }
 

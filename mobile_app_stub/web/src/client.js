@@ -1,5 +1,5 @@
 // The page's side of a worker: sends messages to it, and returns promises of the answers.
-import { Problem } from "./problem.js";
+import { problem } from "./language.js";
 
 /** LiteRT.js loads its code with importScripts, which only classic workers have. */
 export const RUNTIMES = {
@@ -15,7 +15,7 @@ export class Client {
     this.asked = 0;
     this.worker = new Worker(worker, { type });
     this.worker.onmessage = ({ data }) => this.#settle(data);
-    this.worker.onerror = () => this.#fail(`${name} cannot be started; connect once, then reload.`);
+    this.worker.onerror = () => this.#fail("notStarted", { runtime: name });
   }
 
   /**
@@ -32,18 +32,18 @@ export class Client {
 
   close() {
     this.worker.terminate();
-    this.#fail("Another runtime was chosen.");
+    this.#fail("otherChosen");
   }
 
-  #settle({ id, answer, problem }) {
+  #settle({ id, answer, code, values }) {
     const { resolve, reject } = this.waiting.get(id);
     this.waiting.delete(id);
-    if (problem) reject(new Problem(problem));
+    if (code) reject(problem(code, values));
     else resolve(answer);
   }
 
-  #fail(sentence) {
-    for (const { reject } of this.waiting.values()) reject(new Problem(sentence));
+  #fail(code, values) {
+    for (const { reject } of this.waiting.values()) reject(problem(code, values));
     this.waiting.clear();
   }
 }

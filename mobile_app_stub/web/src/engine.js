@@ -1,16 +1,16 @@
 // The worker's side: answers messages with a model in one runtime. `client.js` is the page's side.
-import { checkContract } from "./contract.js";
-import { checkGolden, judge } from "./golden.js";
+import { Classifier, Problem } from "lesionlite-web";
+
+import { problem } from "./language.js";
 import { toInput } from "./photo.js";
-import { Problem } from "./problem.js";
-import { rank } from "./ranking.js";
 
 const MODEL = new URL("model/", self.location);
 const THREADS = 4; // more threads do not make such a small network faster
 
 /**
- * Answer the page's messages `{id, ask, ...}` with `{id, answer}` or `{id, problem}`.
- * @param {{suffix: string, open: Function}} runtime a module like runtime-onnx.js
+ * Answer the page's messages `{id, ask, ...}` with `{id, answer}`, or with a Problem's
+ * `{id, code, values}`.
+ * @param {{suffix: string, open: Function}} runtime a module like lesionlite-web/onnx
  */
 export function serve(runtime) {
   const engine = new Engine(runtime);
@@ -24,92 +24,83 @@ async function reply(id, act) {
   try {
     self.postMessage({ id, answer: await act() });
   } catch (error) {
-    if (error instanceof Problem) return self.postMessage({ id, problem: error.message });
+    if (error instanceof Problem)
+      return self.postMessage({ id, code: error.code, values: error.values });
     console.error(error);
-    self.postMessage({ id, problem: `An unexpected error occurred (${firstLine(error)}).` });
+    self.postMessage({ id, code: "unexpected", values: { reason: String(error).slice(0, 200) } });
   }
 }
 
 class Engine {
   constructor(runtime) {
-    this.runtime = runtime;
+    this.runtime = timed(runtime, (milliseconds) => this.times.push(milliseconds));
+    this.times = []; // of the model's runs, in milliseconds
   }
 
   /** Fetch and open the model; the other methods need it. */
   async load() {
-    this.contract = checkContract(await fetchJson("contract.json"));
-    this.golden = await fetchJson("golden/golden.json");
-    checkGolden(this.golden, this.contract);
-    const found = Object.keys(this.golden.artifacts).find((n) => n.endsWith(this.runtime.suffix));
-    if (!found) throw new Problem(`This app holds no ${this.runtime.suffix} model; embed one.`);
-    this.entry = this.golden.artifacts[found];
-    const model = new Uint8Array(await (await fetchOk(found)).arrayBuffer());
-    await refuseChanged(found, model, this.entry.sha256);
-    const most = self.crossOriginIsolated ? Math.min(THREADS, navigator.hardwareConcurrency) : 1;
-    try {
-      this.opened = await this.runtime.open(model, this.contract, most);
-    } catch (error) {
-      throw new Problem(`This browser cannot run ${found} (${firstLine(error)}).`);
-    }
-    const { note, disclaimer } = this.contract;
-    return { name: found, sha256: this.entry.sha256, threads: this.opened.threads, note, disclaimer };
+    const contract = await fetchJson("contract.json");
+    this.classifier = await Classifier.open({
+      contract,
+      golden: await fetchJson("golden/golden.json"),
+      read: async (name) => new Uint8Array(await (await fetchOk(name)).arrayBuffer()),
+      runtime: this.runtime,
+      threads: self.crossOriginIsolated ? Math.min(THREADS, navigator.hardwareConcurrency) : 1,
+    });
+    const { name, entry, threads } = this.classifier;
+    return { name, sha256: entry.sha256, threads, contract };
   }
 
   /** Classify a photo, and measure the time in milliseconds: in total, and of the model alone. */
   async classify({ blob }) {
     const started = performance.now();
-    const input = await toInput(blob, this.contract);
-    const between = performance.now();
-    const probabilities = await this.opened.run(input);
-    const ended = performance.now();
+    const input = await toInput(blob, this.classifier.contract);
+    const answer = await this.classifier.answer(input);
     return {
-      ...rank(probabilities, this.contract, input),
-      probabilities,
-      milliseconds: ended - started,
-      modelMilliseconds: ended - between,
+      ...answer,
+      milliseconds: performance.now() - started,
+      modelMilliseconds: this.times.at(-1),
     };
   }
 
-  /** Classify the golden images, and compare the answers with the expected ones. */
+  /** Classify the golden images, compare the answers with the expected ones, and time the model. */
   async selfTest() {
-    const asItIs = { ...this.contract, resize: "squash" }; // golden images have the input's size
-    const found = [];
-    for (const name of this.golden.images) {
-      const blob = await (await fetchOk(`golden/${name}`)).blob();
-      found.push(await this.opened.run(await toInput(blob, asItIs)));
-    }
-    return { ...judge(this.entry, found), tolerance: this.entry.tolerance };
+    this.times.length = 0;
+    const verdict = await this.classifier.selfTest(async (name, contract) =>
+      toInput(await (await fetchOk(`golden/${name}`)).blob(), contract),
+    );
+    return { ...verdict, milliseconds: median(this.times.slice(1)) }; // the first one warms up
   }
 }
 
+/** A runtime that tells how long each run took. */
+function timed({ suffix, open }, tell) {
+  const openTimed = async (...settings) => {
+    const { run, threads } = await open(...settings);
+    const runTimed = async (input) => {
+      const started = performance.now();
+      const probabilities = await run(input);
+      tell(performance.now() - started);
+      return probabilities;
+    };
+    return { run: runTimed, threads };
+  };
+  return { suffix, open: openTimed };
+}
+
+const median = (times) => [...times].sort((a, b) => a - b)[times.length >> 1];
+
 async function fetchOk(name) {
   const response = await fetch(new URL(name, MODEL)).catch(() => null);
-  if (!response?.ok)
-    throw new Problem(`model/${name} cannot be fetched; connect once, or embed the model again.`);
+  if (!response?.ok) throw problem("notFetched", { name });
   return response;
 }
 
 async function fetchJson(name) {
+  const response = await fetchOk(name);
   try {
-    return await (await fetchOk(name)).json();
-  } catch (error) {
-    if (error instanceof Problem) throw error;
-    throw new Problem(`model/${name} is no JSON; embed the model again.`);
+    return await response.json();
+  } catch {
+    throw problem("noJson", { name });
   }
-}
-
-/** Refuse a changed model, because its answers might be wrong without any error. */
-async function refuseChanged(name, model, sha256) {
-  if (!crypto.subtle)
-    throw new Problem("The model cannot be checked on a page without https; open the page by https.");
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", model));
-  const hex = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (hex !== sha256)
-    throw new Problem(
-      `The model ${name} is damaged: its SHA-256 is not the one in golden.json; embed it again.`,
-    );
-}
-
-function firstLine(error) {
-  return String(error?.message ?? error).split("\n")[0].slice(0, 200);
 }

@@ -1,4 +1,5 @@
+import * as runtime from "lesionlite-web/litert";
+
 import { serve } from "./engine.js";
-import * as runtime from "./runtime-litert.js";
 
 serve(runtime);

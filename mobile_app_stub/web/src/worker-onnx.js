@@ -1,4 +1,5 @@
+import * as runtime from "lesionlite-web/onnx";
+
 import { serve } from "./engine.js";
-import * as runtime from "./runtime-onnx.js";
 
 serve(runtime);

@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { checkContract } from "../src/contract.js";
-import { checkGolden, judge } from "../src/golden.js";
-import { geometry, Preprocessor } from "../src/preprocess.js";
-import { Problem } from "../src/problem.js";
-import { rank } from "../src/ranking.js";
-import { squaredDistance } from "../src/rejection.js";
+import { checkContract } from "../lesionlite-web/src/contract.js";
+import { checkGolden, judge } from "../lesionlite-web/src/golden.js";
+import { geometry, Preprocessor } from "../lesionlite-web/src/preprocess.js";
+import { Problem } from "../lesionlite-web/src/problem.js";
+import { rank } from "../lesionlite-web/src/ranking.js";
+import { squaredDistance } from "../lesionlite-web/src/rejection.js";
 
 // `lesionlite embed` copies cases.json into the app; here it is beside the templates.
 const places = ["../cases.json", "../../cases.json"].map((path) => new URL(path, import.meta.url));

@@ -9,7 +9,7 @@ import { Problem } from "./problem.js";
  */
 export function checkGolden(golden, contract) {
   if (JSON.stringify(golden?.labels) !== JSON.stringify(contract.labels))
-    throw new Problem("golden.json has other labels than contract.json; embed the model again.");
+    throw new Problem("golden");
 }
 
 /**

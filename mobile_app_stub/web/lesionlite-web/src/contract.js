@@ -1,5 +1,5 @@
-// The contract: how to prepare the model's input and what its answers mean. The page has no other
-// knowledge of the model.
+// The contract: how to prepare the model's input and what its answers mean. Nothing else here knows
+// the model.
 import { Problem } from "./problem.js";
 import { STATISTICS } from "./rejection.js";
 
@@ -16,10 +16,12 @@ const INTERPOLATIONS = ["nearest", "bilinear", "bicubic", "area"];
  * @property {number} resize_side pixels
  * @property {"nearest"|"bilinear"|"bicubic"|"area"} interpolation
  * @property {boolean} antialias whether the filter widens when the image shrinks
- * @property {number} unsure_below if the largest probability is below it, the page says "not sure"
+ * @property {number[]} [logit_adjustment] what the model adds to its logits; empty for zeros
+ * @property {number[]} [prior] share of each class in what training saw; empty if not known
+ * @property {number} unsure_below if the largest probability is below it, an app says "not sure"
  * @property {Rejection|null} [rejection] tells images of another kind
  * @property {string} note a sentence to show with every result; may be empty
- * @property {string} disclaimer a sentence that the page always shows; may be empty
+ * @property {string} disclaimer a sentence that an app always shows; may be empty
  */
 
 /**
@@ -29,19 +31,19 @@ const INTERPOLATIONS = ["nearest", "bilinear", "bicubic", "area"];
  * @property {number} least_probability what smaller probabilities count as
  * @property {number[][]} whitening D x D
  * @property {number[][]} centres of the classes, whitened
- * @property {number} reject_above if the squared distance to the nearest centre is larger, the page
+ * @property {number} reject_above if the squared distance to the nearest centre is larger, an app
  *   says that the image is of another kind
  */
 
 /**
- * Refuse a contract that this page cannot fulfil.
+ * Refuse a contract that this library cannot fulfil.
  * @param {any} contract parsed contract.json
  * @returns {Contract}
  * @throws {Problem} naming the field
  */
 export function checkContract(contract) {
   const problem = contract && typeof contract === "object" ? findProblem(contract) : "is no object";
-  if (problem) throw new Problem(`contract.json ${problem}; embed the model again.`);
+  if (problem) throw new Problem("contract", { reason: problem });
   return contract;
 }
 
@@ -63,10 +65,28 @@ function findProblem(c) {
     return "resizes without antialias, which this app does not do";
   if (!(c.unsure_below >= 0 && c.unsure_below < 1))
     return `has unsure_below ${c.unsure_below}, which must be from 0 up to, not including, 1`;
+  for (const name of ["prior", "logit_adjustment"])
+    if (c[name] && !isRow(c[name], c.labels.length))
+      return `has a ${name} that is not one number for each label`;
   if (c.rejection && !isUsable(c.rejection, c.labels.length + STATISTICS))
     return "has a rejection that this app cannot compute";
   return null;
 }
+
+/**
+ * The share of each class in what training saw, and the shares that the answers count on.
+ * @param {Contract} contract
+ * @returns {{label: string, trained: number, expected: number}[]} empty if they are not known
+ */
+export function shares({ labels, prior = [], logit_adjustment = [] }) {
+  if (prior.length !== labels.length) return [];
+  const weights = prior.map((share, i) => share * Math.exp(logit_adjustment[i] ?? 0));
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  return labels.map((label, i) => ({ label, trained: prior[i], expected: weights[i] / sum }));
+}
+
+const isRow = (row, length) =>
+  Array.isArray(row) && [0, length].includes(row.length) && row.every(Number.isFinite);
 
 function isUsable({ least_probability, whitening, centres, reject_above }, size) {
   const fits = (row) => Array.isArray(row) && row.length === size && row.every(Number.isFinite);
