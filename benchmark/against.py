@@ -18,6 +18,7 @@ class ArtifactChange:
     Attributes:
         artifact: File name.
         latency: Ratio of medians, each divided by PyTorch's in the same report; None if not timed.
+        instructions: Ratio of instructions per query; None if not counted in both.
         size: Ratio of file sizes.
         weighted_f1: Difference; None if it did not run, or on other images.
         reasons: What became worse than tolerated.
@@ -25,6 +26,7 @@ class ArtifactChange:
 
     artifact: str
     latency: float | None
+    instructions: float | None
     size: float | None
     weighted_f1: float | None
     reasons: tuple[str, ...]
@@ -39,12 +41,22 @@ class _PastLatency:
 
 
 @dataclass(frozen=True)
+class _PastInstructions:
+    per_query: int | None
+
+    def __post_init__(self) -> None:
+        if self.per_query is not None:
+            _above_zero("per_query", self.per_query)
+
+
+@dataclass(frozen=True)
 class _PastRow:
     artifact: str
     status: Literal["pass", "fail", "unverified"]
     size_bytes: int
     weighted_f1: float | None
     latency_ms: _PastLatency | None
+    instructions: _PastInstructions | None = None  # older reports have none
 
     def __post_init__(self) -> None:
         _above_zero("size_bytes", self.size_bytes)
@@ -154,7 +166,7 @@ def _change(
     config: RegressionConfig,
 ) -> ArtifactChange:
     if new is None:
-        return ArtifactChange(old.artifact, None, None, None, ("it is no longer there",))
+        return ArtifactChange(old.artifact, None, None, None, None, ("it is no longer there",))
     reasons = []
     if old.status == "pass" != new.status:
         reasons.append(f"it passed then, and is {new.status} now")
@@ -163,6 +175,12 @@ def _change(
         latency = (new.latency_ms.p50 / units[0]) / (old.latency_ms.p50 / units[1])
         if same_machine and latency > config.max_slowdown:
             reasons.append(f"{latency:.2f} times as slow, more than {config.max_slowdown:g}")
+    instructions = _ratio(new.instructions, old.instructions)
+    if instructions and instructions > config.max_more_instructions:
+        reasons.append(
+            f"{instructions:.3f} times as many instructions, more than "
+            f"{config.max_more_instructions:g}"
+        )
     size = new.size_bytes / old.size_bytes
     if size > config.max_growth:
         reasons.append(f"{size:.2f} times as large, more than {config.max_growth:g}")
@@ -171,7 +189,13 @@ def _change(
         drop = new.weighted_f1 - old.weighted_f1
         if -drop > config.max_f1_drop:
             reasons.append(f"weighted F1 fell by {-drop:.4f}, more than {config.max_f1_drop:g}")
-    return ArtifactChange(old.artifact, latency, size, drop, tuple(reasons))
+    return ArtifactChange(old.artifact, latency, instructions, size, drop, tuple(reasons))
+
+
+def _ratio(new: _PastInstructions | None, old: _PastInstructions | None) -> float | None:
+    if new is None or old is None or new.per_query is None or old.per_query is None:
+        return None
+    return new.per_query / old.per_query
 
 
 def sentences(against: Document) -> list[str]:

@@ -9,6 +9,7 @@ from lesionlite.benchmark.elsewhere.arm_root import find_root
 from lesionlite.benchmark.elsewhere.gpu import refuse_no_gpu
 from lesionlite.benchmark.elsewhere.runtimes import refuse_missing
 from lesionlite.benchmark.elsewhere.x86 import refuse_no_x86
+from lesionlite.benchmark.instructions.count import refuse_no_valgrind
 from lesionlite.benchmark.parity import too_few
 from lesionlite.benchmark.targets.hexagon import refuse_no_npu
 from lesionlite.benchmark.targets.snapdragon import find_snapdragon
@@ -42,6 +43,8 @@ def refuse_beforehand(config: BenchmarkConfig, artifacts: Iterable[str]) -> str:
         refuse_no_npu()
     if config.gpu:
         refuse_no_gpu()
+    if config.instructions:
+        refuse_no_valgrind()
     rows = [row for row in map(format_by_suffix, map(Path, names)) if row]
     if line := install_line(dict.fromkeys(row.name for row in rows)):
         raise LesionliteError(line)

@@ -57,7 +57,7 @@ class Candidate:
             stdout=subprocess.PIPE,
             stderr=self.log,
             encoding="ascii",  # JSON escapes other characters, so any locale works
-            env=_environment(),
+            env=worker_environment(),
             start_new_session=True,  # Ctrl-C reaches only the parent, which ends its workers
         )
         self.load_ms, self.runtime, self.native, self.contract = 0.0, "", True, ""
@@ -153,7 +153,7 @@ class Candidate:
         return f"the process of {self.path.name} ended with {code}: {' '.join(last)}"
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """The environment of the worker: this process's, with the folder of lesionlite in PYTHONPATH.
 
     The rest of `sys.path` is left out, because a script's folder may hold a file like json.py.

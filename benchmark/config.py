@@ -34,7 +34,7 @@ def _help(effect: str, tolerance: str) -> Any:
 
 RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "gate": ("allow_unverified", *GATES, "gate", "min_recall", "strict"),
-    "timing": ("submission", "sweep"),
+    "timing": ("submission", "sweep", "instructions"),
     "other runtimes and devices": (
         *("runtimes", "coreml_runtime", "arm", "arm_images", "x86", "x86_images"),
         *("npu", "npu_images", "gpu", "targets", "android"),
@@ -59,6 +59,9 @@ class BenchmarkConfig:
     """Time as MLPerf Mobile asks: at least 1024 queries and 60 seconds per artifact."""
     sweep: tuple[int, ...] = ()
     """Time everything with other numbers of threads, too, e.g. 1 4."""
+    instructions: bool = False
+    """Count the instructions of one query, too, by valgrind on one thread: a figure that other
+    programs on the machine cannot move. Linux on x86-64 only."""
     runtimes: bool = False
     """Execute the files with other runtimes, too: TFLite with TensorFlow's interpreter, MediaPipe
     and LiteRT without XNNPACK, ONNX with one thread and without fusion. Needs the extra
@@ -153,6 +156,8 @@ class RegressionConfig:
     """Compare with an older report.json; the exit code is 1 if anything became worse."""
     max_slowdown: float = 1.2
     """Tolerated ratio of median latencies, each divided by PyTorch's in the same report."""
+    max_more_instructions: float = 1.01
+    """Tolerated ratio of instructions per query, if both reports count them (--instructions)."""
     max_growth: float = 1.05
     """Tolerated ratio of file sizes."""
     max_f1_drop: float = 0.002
@@ -167,6 +172,7 @@ class RegressionConfig:
         refuse_types(self)
         rules = (
             ("max_slowdown", self.max_slowdown >= 1, "1 or more"),
+            ("max_more_instructions", self.max_more_instructions >= 1, "1 or more"),
             ("max_growth", self.max_growth >= 1, "1 or more"),
             ("max_f1_drop", *_share(self.max_f1_drop)),
         )

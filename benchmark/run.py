@@ -1,7 +1,7 @@
 """Judge and time each artifact of a folder, each in a process of its own."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +18,13 @@ from lesionlite.benchmark.elsewhere.check import Task
 from lesionlite.benchmark.elsewhere.run import run_elsewhere
 from lesionlite.benchmark.elsewhere.runtimes import opener_of, usual_runtime
 from lesionlite.benchmark.evaluation_set import EvaluationSet
+from lesionlite.benchmark.instructions.count import COUNTED, count
 from lesionlite.benchmark.parity import compare, judge, not_finite
 from lesionlite.benchmark.report.record import Report, Result, reference_document, refuse_reports
 from lesionlite.benchmark.resize import Drift, resized, resizers
 from lesionlite.benchmark.targets.matrix import judge_all
 from lesionlite.benchmark.timing import time_results
+from lesionlite.console import track
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
 from lesionlite.export.formats import artifact_folder, format_by_suffix
@@ -169,6 +171,8 @@ def _benchmark(
         }
         results = [one.result for one in judged]
         latency, results = time_results(results, reference, timed, evaluation.images, config)
+        if config.instructions:
+            results = _with_instructions(results, timed, evaluation.images)
         return Report(
             reference=reference_document(answers, evaluation.truth, evaluation.labels, latency),
             rows=tuple(results),
@@ -181,6 +185,18 @@ def _benchmark(
             drifts=drifts,
             elsewhere=elsewhere,
         )
+
+
+def _with_instructions(
+    results: Sequence[Result], timed: Mapping[str, Candidate], images: Path
+) -> list[Result]:
+    """Count the instructions of the files that were timed, if their runtime allows it."""
+    counted = [row for row in results if row.artifact in timed and row.format in COUNTED]
+    found = {
+        row.artifact: count(timed[row.artifact].path, timed[row.artifact].opener, images)
+        for row in track(counted, "counting instructions", len(counted))
+    }
+    return [replace(row, instructions=found.get(row.artifact)) for row in results]
 
 
 def _drifts(

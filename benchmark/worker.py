@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from pathlib import Path
 from statistics import median
 from threading import Thread
 from typing import IO
@@ -40,6 +39,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export.format import named_function
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.train.data.folders import refuse_unreadable_name
+from lesionlite.train.data.images import Pixels
 
 # Warm-up: the least runs and seconds of a window, and the most seconds of all windows.
 WINDOW_RUNS, WINDOW_SECONDS, MAX_SECONDS = 10, 0.4, 10.0
@@ -96,7 +96,7 @@ class Worker:
             raise LesionliteError("the worker has no file open")
         if isinstance(command, Classify):
             return classify(self._subject, command, self._progress)
-        query = _query(self._subject, command.images)
+        query = query_of(self._subject, np.load(command.images, mmap_mode="r"))
         if isinstance(command, Burst):
             return Times(tuple(_burst(query, command.seconds)))
         return _warm_up(query)
@@ -168,11 +168,16 @@ def classify(subject: Subject, command: Classify, progress: IO[str]) -> Done:
     return Done()
 
 
-def _query(subject: Subject, images: Path) -> Callable[[], object]:
-    """A function that executes the subject once; an artifact classifies the first image."""
+def query_of(subject: Subject, images: Pixels) -> Callable[[], object]:
+    """A function that executes the subject once; an artifact classifies the first image.
+
+    Args:
+        subject: an opened file.
+        images: uint8 [N, S, S, 3].
+    """
     if isinstance(subject, Timed):
         return subject.query
-    runner, image = subject.runner, np.ascontiguousarray(np.load(images, mmap_mode="r")[0])
+    runner, image = subject.runner, np.ascontiguousarray(images[0])
     return lambda: runner.classify(image)
 
 

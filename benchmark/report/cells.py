@@ -17,6 +17,10 @@ def flat(row: Document) -> Document:
     interval = row["delta_interval"] or {"low": None, "high": None}
     flat["delta_low"], flat["delta_high"] = interval["low"], interval["high"]
     flat |= {f"dp_{q}": (row["abs_dp"] or {}).get(q) for q in ("mean", "p50", "p90", "p99")}
+    counted = row["instructions"] or {"per_query": None, "functions": {}}
+    flat["instructions"] = counted["per_query"]
+    shares = list(counted["functions"].items())[:3]
+    flat["most_in"] = ", ".join(f"{name.split(' (')[0][:60]} {one:.0%}" for name, one in shares)
     flat["interval"] = flat["worst_recall"] = None
     if row["delta_recall"]:
         flat["interval"] = f"{interval['low']:+.4f} to {interval['high']:+.4f}"

@@ -43,6 +43,11 @@ STATISTICS: Columns = {
     "p99": "dp_p99:.1e",
     "ECE": "expected_calibration_error:.4f",
 }
+INSTRUCTIONS: Columns = {
+    "artifact": "artifact",
+    "most in": "most_in",
+    "instructions": "instructions:,",
+}
 ELSEWHERE: Columns = {
     "artifact": "artifact",
     "where": "where",
@@ -70,7 +75,7 @@ CSV = (  # columns of report.csv
     *("dp_p50", "dp_p90", "dp_p99"),
     *("expected_calibration_error", "p50", "p90", "p90_bound", "p99", "mean"),
     *("queries", "noise", "energy_mj", "load_ms"),
-    *("peak_memory_bytes", "size_bytes"),
+    *("peak_memory_bytes", "instructions", "size_bytes"),
 )
 
 
@@ -89,6 +94,7 @@ def markdown(document: Document) -> str:
         "## How sure",
         "",
         *_table(rows, STATISTICS, words=1),
+        *_instructions(rows),
         *_elsewhere(document),
         *_targets(document),
         *_phone(document),
@@ -104,6 +110,18 @@ def markdown(document: Document) -> str:
 def _table(rows: Iterable[Document], columns: Columns, words: int) -> list[str]:
     """The lines of a table, and an empty line after it."""
     return [*markdown_lines(tuple(columns), (cells(row, columns) for row in rows), words), ""]
+
+
+def _instructions(rows: Iterable[Document]) -> list[str]:
+    """What each file executes for one image."""
+    counted = [row for row in rows if row["instructions"] is not None]
+    if not counted:
+        return []
+    return [
+        "## Instructions per query, on one thread",
+        "",
+        *_table(counted, INSTRUCTIONS, words=2),
+    ]
 
 
 def _elsewhere(document: Document) -> list[str]:

@@ -14,6 +14,7 @@ from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.elsewhere.android import PhoneRow
 from lesionlite.benchmark.elsewhere.arm_root import CORES
 from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
+from lesionlite.benchmark.instructions.count import Instructions
 from lesionlite.benchmark.latency import MAX_NOISE, STEADY, Latency
 from lesionlite.benchmark.parity import Parity, tolerances, too_few
 from lesionlite.benchmark.report.html import html
@@ -38,7 +39,8 @@ class Result:
 
     `status` is pass, fail or unverified, and `reason` says why it is not pass. `parity` is None if
     the artifact could not be executed, `latency` if no native runtime executes it here. `sweep` has
-    the median latency in milliseconds for other numbers of threads. `peak_memory_bytes` is of a new
+    the median latency in milliseconds for other numbers of threads. `instructions` is None if they
+    were not asked for, or no native runtime executes it here. `peak_memory_bytes` is of a new
     process, after loading and one query. `native` is False if a reference executor executed it.
     """
 
@@ -54,6 +56,7 @@ class Result:
     load_ms: float | None = None
     peak_memory_bytes: int | None = None
     sweep: Mapping[int, float] = field(default_factory=dict)
+    instructions: Instructions | None = None
     native: bool = True
 
     def document(self) -> Document:
@@ -67,6 +70,7 @@ class Result:
             "load_ms": self.load_ms,
             "peak_memory_bytes": self.peak_memory_bytes,
             "sweep_ms": {str(threads): p50 for threads, p50 in self.sweep.items()},
+            "instructions": asdict(self.instructions) if self.instructions else None,
             "size_bytes": self.size_bytes,
         }
 
@@ -235,8 +239,13 @@ def refuse_reports(folder: Path) -> None:
 
 
 def _elsewhere_caveats(config: BenchmarkConfig, targets: Document | None) -> list[str]:
-    """What compilers, emulators and the GPU here do not prove."""
+    """What valgrind, compilers, emulators and the GPU here do not prove."""
     words = []
+    if config.instructions:
+        words.append(
+            "Instructions: counted by valgrind on one thread. They are no time, and valgrind knows "
+            "no AVX-512, so runtimes take other kernels than on a processor that has it."
+        )
     if config.npu:
         words.append(
             "On NPUs: Qualcomm's own compiler and emulator, on a sample of the images. This proves "

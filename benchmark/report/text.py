@@ -86,6 +86,7 @@ def _sentences(document: Document) -> list[str]:
     return [
         *failures(document),
         *caveats(document),
+        *instruction_sentences(document),
         *elsewhere_sentences(document),
         *(target_sentences(document["targets"]) if document["targets"] else ()),
         *phone,
@@ -97,6 +98,15 @@ def _sentences(document: Document) -> list[str]:
 def caveats(document: Document) -> list[str]:
     """The caveats, without those that are shown at the top."""
     return [words for words in document["caveats"] if words not in warnings(document)]
+
+
+def instruction_sentences(document: Document) -> list[str]:
+    """How many instructions each file executes for one image, or why nobody knows."""
+    return [
+        f"{row['artifact']}: " + (found["reason"] or f"{found['per_query']:,} instructions a query")
+        for row in document["rows"]
+        if (found := row["instructions"])
+    ]
 
 
 def elsewhere_sentences(document: Document) -> list[str]:

@@ -61,6 +61,17 @@ def test_what_became_worse_is_found(new: Any, change: dict[str, Any], said: str)
     assert said in reasons(new, old)["a-fp32.onnx"]
 
 
+def test_instructions_are_judged_on_any_machine(new: Any) -> None:
+    old = deepcopy(new)
+    old["machine"]["processor"] = "Other"
+    new["rows"][0]["instructions"]["per_query"] = int(12_345_678 * 1.02)
+    assert reasons(new, old) == {"a-fp32.onnx": "1.020 times as many instructions, more than 1.01"}
+    assert reasons(new, old, RegressionConfig(max_more_instructions=1.03)) == {}
+    assert compare_reports(new, old, CONFIG)["rows"][1]["instructions"] is None  # not counted
+    del old["rows"][0]["instructions"]  # as in reports of older versions
+    assert reasons(new, old) == {}
+
+
 def test_what_is_gone_is_found_and_what_is_new_is_welcome(new: Any) -> None:
     old = deepcopy(new)
     new["rows"][0]["artifact"] = "b-fp32.onnx"

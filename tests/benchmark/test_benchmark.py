@@ -171,7 +171,9 @@ def test_a_worker_that_dies_is_reported(
 def test_the_workers_environment_finds_our_modules() -> None:
     code = "import lesionlite; print(lesionlite.__file__)"
     command = [sys.executable, "-P", "-S", "-c", code]
-    found = subprocess.run(command, env=candidate._environment(), capture_output=True, text=True)
+    found = subprocess.run(
+        command, env=candidate.worker_environment(), capture_output=True, text=True
+    )
     assert Path(found.stdout.strip()).samefile(lesionlite.__file__), found.stderr
 
 

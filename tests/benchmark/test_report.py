@@ -14,12 +14,13 @@ import pytest
 from lesionlite.benchmark.against import compare_reports, past
 from lesionlite.benchmark.config import BenchmarkConfig, RegressionConfig
 from lesionlite.benchmark.elsewhere.check import CrossRuntimeCheck
+from lesionlite.benchmark.instructions.count import Instructions
 from lesionlite.benchmark.latency import Latency
 from lesionlite.benchmark.parity import compare
 from lesionlite.benchmark.report.html import _log_ticks, _ticks, html
 from lesionlite.benchmark.report.markdown import CSV, csv_text, markdown
 from lesionlite.benchmark.report.record import Report, Result, reference_document
-from lesionlite.benchmark.report.text import show, verdict
+from lesionlite.benchmark.report.text import instruction_sentences, show, verdict
 from lesionlite.benchmark.resize import Drift
 from lesionlite.contract import MEDICAL
 from lesionlite.verdicts import REPORT_JSON, read_verdicts
@@ -57,8 +58,16 @@ def made_up() -> Report:
     return Report(
         reference=reference_document(answers(0), truth, LABELS, latency),
         rows=(
-            row("a-fp32.onnx", "onnx", "fp32", 0),
-            row("a-w8a8.tflite", "tflite", "w8a8", 0.9),
+            replace(
+                row("a-fp32.onnx", "onnx", "fp32", 0),
+                instructions=Instructions(
+                    12_345_678, {"gemm<a> (l.so)": 0.6, "0x1a (l.so)": 0.3}
+                ),
+            ),
+            replace(
+                row("a-w8a8.tflite", "tflite", "w8a8", 0.9),
+                instructions=Instructions(reason="it ended with 1"),
+            ),
             replace(
                 row("a-w4.mlpackage", "coreml", "w4", 0.1),
                 latency=None,
@@ -151,8 +160,8 @@ def test_the_words_say_what_they_must() -> None:
     ):
         assert needed in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(tables) == 2 * (2 + 4)
-    for table in (tables[:6], tables[6:]):
+    assert len(tables) == 2 * (2 + 4) + (2 + 1)  # of one artifact, instructions were counted
+    for table in (tables[:6], tables[6:12], tables[12:]):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
 
 
@@ -294,3 +303,21 @@ def test_ticks_are_round_and_few(low: float, high: float) -> None:
 
 def test_logarithmic_ticks() -> None:
     assert _log_ticks(0.9, 26) == [1, 2, 5, 10, 20]
+
+
+def test_instructions_are_in_every_form() -> None:
+    document = json.loads(json.dumps(made_up().document()))
+    text = markdown(document)
+    assert "## Instructions per query, on one thread" in text
+    assert re.search(r"a-fp32.onnx \| gemm<a> 60%, 0x1a 30% \| 12,345,678", text)
+    assert "<td>12345678</td>" in html(document) and "gemm&lt;a&gt; 60%" in html(document)
+    rows = list(csv.DictReader(StringIO(csv_text(document))))
+    assert [row["instructions"] for row in rows] == ["12345678", "", "", ""]
+    assert instruction_sentences(document) == [
+        "a-fp32.onnx: 12,345,678 instructions a query",
+        "a-w8a8.tflite: it ended with 1",
+    ]
+    for row in document["rows"]:
+        row["instructions"] = None
+    assert "Instructions" not in markdown(document) + html(document)
+    assert instruction_sentences(document) == []

@@ -1,0 +1,1 @@
+"""Count the instructions that a file executes for one image."""

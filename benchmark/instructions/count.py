@@ -1,0 +1,90 @@
+"""Instructions of one query: a figure that noise cannot move.
+
+Valgrind's callgrind executes the file on a processor of its own, one instruction after the other.
+The same file and runtime give the same count on a busy machine and on an idle one, to less than one
+in ten thousand. It is no time: instructions differ in how long they take, and valgrind knows none
+of AVX-512, so runtimes take their kernels for AVX2.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from lesionlite.benchmark.candidate import worker_environment
+from lesionlite.benchmark.elsewhere.machine import other_machine
+from lesionlite.benchmark.instructions.callgrind import counts
+from lesionlite.benchmark.instructions.worker import QUERIES
+from lesionlite.benchmark.protocol import Opener
+from lesionlite.errors import LesionliteError
+
+COUNTED = ("tflite", "onnx", "executorch", "torchscript")  # formats with a runtime for x86-64
+LEAST_SHARE = 0.01  # functions below it are not listed
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """The instructions of one query on one thread.
+
+    Attributes:
+        per_query: how many; None if they could not be counted.
+        functions: share of each function that takes 1 % or more, the largest first.
+        reason: why they could not be counted, or "".
+    """
+
+    per_query: int | None = None
+    functions: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+def refuse_no_valgrind() -> None:
+    """Refuse a machine that cannot count instructions.
+
+    Raises:
+        LesionliteError: it is no x86-64 with Linux, or has no valgrind.
+    """
+    if here := other_machine():
+        raise LesionliteError(
+            f"--instructions counts on Linux on x86-64, and this machine has {here}; leave it out"
+        )
+    if shutil.which("valgrind") is None:
+        raise LesionliteError(
+            "--instructions needs valgrind, which is not installed; on Debian and Ubuntu: apt-get "
+            "install valgrind"
+        )
+
+
+def count(path: Path, opener: Opener, images: Path) -> Instructions:
+    """Count the instructions of one query of a file.
+
+    Args:
+        path: the artifact.
+        opener: what opens it.
+        images: .npy file, uint8 [N, S, S, 3]; the first image is the query.
+    """
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "counts"
+        valgrind = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no"]
+        module = "lesionlite.benchmark.instructions.worker"
+        given = [str(path), json.dumps(asdict(opener)), str(images)]
+        done = subprocess.run(
+            [*valgrind, f"--callgrind-out-file={out}", sys.executable, "-P", "-m", module, *given],
+            env={**worker_environment(), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+        dump = out.with_name(out.name + ".1")
+        if done.returncode or not dump.is_file():
+            last = done.stderr.strip().splitlines()[-1:]
+            why = f"it ended with {done.returncode} under valgrind: {' '.join(last)}"
+            return Instructions(reason=why)
+        found = counts(dump)
+    total = sum(found.values())
+    shares = {name: one / total for name, one in found.most_common()}
+    listed = {name: round(one, 4) for name, one in shares.items() if one >= LEAST_SHARE}
+    return Instructions(round(total / QUERIES), listed)
