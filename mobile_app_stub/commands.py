@@ -60,9 +60,9 @@ class Embed:
 
 @dataclass(frozen=True)
 class Serve:
-    """Build the web app that `lesionlite embed --app web` made, and serve it.
+    """Build the web app that `lesionlite embed --app web` made, and serve it on this machine.
 
-    Only this machine reaches the page, unless you say --lan.
+    With --lan, other machines of the network reach it, too.
     """
 
     app: Positional[Path]
