@@ -3,6 +3,7 @@ package lesionlite.classifier
 import android.content.Context
 import android.graphics.ImageDecoder
 import java.io.IOException
+import java.io.InputStream
 import kotlin.time.TimeSource
 import kotlin.time.measureTimedValue
 import lesionlite.core.Accelerator
@@ -25,12 +26,12 @@ import lesionlite.core.rank
 public class EmbeddedModel(private val context: Context, private val folder: String = "model") :
     AutoCloseable {
     /** The names of the classes, and how to use the answers. */
-    public val contract: Contract = Contract.parse(read("contract.json").decodeToString())
-    private val golden = Golden.parse(read("golden/golden.json").decodeToString(), contract)
+    public val contract: Contract = Contract.parse(text("contract.json"))
+    private val golden = Golden.parse(text("golden/golden.json"), contract)
     private var running: Selection? = null
 
     init {
-        golden.checkModel(read(golden.artifact))
+        read(golden.artifact) { golden.checkModel(it) }
     }
 
     /**
@@ -80,8 +81,10 @@ public class EmbeddedModel(private val context: Context, private val folder: Str
         running = null
     }
 
-    private fun read(name: String): ByteArray = try {
-        context.assets.open("$folder/$name").use { it.readBytes() }
+    private fun text(name: String): String = read(name) { it.readBytes().decodeToString() }
+
+    private fun <T> read(name: String, use: (InputStream) -> T): T = try {
+        context.assets.open("$folder/$name").use(use)
     } catch (error: IOException) {
         throw Problem(context.getString(R.string.classifier_no_model), error)
     }

@@ -1,10 +1,13 @@
 package lesionlite.core
 
+import java.io.InputStream
 import java.security.MessageDigest
 import kotlin.math.abs
 import org.json.JSONArray
 import org.json.JSONException
 import org.json.JSONObject
+
+private const val PART = 1 shl 16
 
 /** Whether the answers are within the tolerance; [largest] is NaN if one is not finite. */
 data class Verdict(val passed: Boolean, val largest: Double)
@@ -23,10 +26,17 @@ class Golden private constructor(
     private val tolerance: Double,
     private val expected: List<List<Double>>
 ) {
-    /** @throws Problem if [model] is not the file that gave the answers */
-    fun checkModel(model: ByteArray) {
-        val digest = MessageDigest.getInstance("SHA-256").digest(model)
-        if (digest.joinToString("") { "%02x".format(it) } != sha256) {
+    /**
+     * Reads [model] in parts, because a phone may have no memory for all of it.
+     *
+     * @throws Problem if it is not the file that gave the answers
+     */
+    fun checkModel(model: InputStream) {
+        val digest = MessageDigest.getInstance("SHA-256")
+        val part = ByteArray(PART)
+        generateSequence { model.read(part).takeIf { it >= 0 } }
+            .forEach { digest.update(part, 0, it) }
+        if (digest.digest().joinToString("") { "%02x".format(it) } != sha256) {
             throw Problem("The model file $artifact is damaged; install the app again.")
         }
     }

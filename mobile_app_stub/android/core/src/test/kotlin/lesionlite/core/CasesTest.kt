@@ -141,8 +141,8 @@ class CasesTest {
         // SHA-256 of "abc", one of the examples in FIPS 180-2
         entry.put("sha256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
         val golden = Golden.parse(json.toString(), contract)
-        golden.checkModel("abc".toByteArray())
-        val refused = assertFailsWith<Problem> { golden.checkModel("abd".toByteArray()) }
+        golden.checkModel("abc".byteInputStream())
+        val refused = assertFailsWith<Problem> { golden.checkModel("abd".byteInputStream()) }
         assertContains(refused.message, "model.bin")
     }
 

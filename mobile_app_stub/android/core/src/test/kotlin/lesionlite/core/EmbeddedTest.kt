@@ -16,7 +16,7 @@ class EmbeddedTest {
         assumeTrue(model.isDirectory)
         val contract = Contract.parse(model.resolve("contract.json").readText())
         val golden = Golden.parse(model.resolve("golden/golden.json").readText(), contract)
-        golden.checkModel(model.resolve(golden.artifact).readBytes())
+        model.resolve(golden.artifact).inputStream().use { golden.checkModel(it) }
         val side = contract.side
         for (name in golden.images) {
             val image = ImageIO.read(model.resolve("golden/$name"))
