@@ -13,7 +13,7 @@ from lesionlite.benchmark.compare.figure import draw_comparison
 from lesionlite.benchmark.compare.result import Entry, recommend
 from lesionlite.benchmark.compare.trials import VALIDATION
 from lesionlite.benchmark.report.html import render
-from lesionlite.benchmark.report.record import machine
+from lesionlite.benchmark.report.machine import machine
 from lesionlite.console import say
 from lesionlite.export.toolchains import versions
 from lesionlite.files import write_json, write_text

@@ -18,7 +18,7 @@ from lesionlite.benchmark.peers.defaults import CONVERT, DEFAULTS, Default, inpu
 from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.benchmark.peers.limit import network_multiply_adds
 from lesionlite.benchmark.peers.rounds import File, Query, counts, time_round
-from lesionlite.benchmark.report.record import machine
+from lesionlite.benchmark.report.machine import machine
 from lesionlite.console import progress
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError, first_line, unknown_choice

@@ -1,7 +1,5 @@
 """The results of a benchmark, and the reports written from them."""
 
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from lesionlite.benchmark.instructions.count import Instructions
 from lesionlite.benchmark.latency import MAX_NOISE, STEADY, Latency
 from lesionlite.benchmark.parity import Parity, tolerances, too_few
 from lesionlite.benchmark.report.html import html
+from lesionlite.benchmark.report.machine import machine
 from lesionlite.benchmark.report.markdown import csv_text, markdown
 from lesionlite.benchmark.resize import Drift, verdicts
 from lesionlite.benchmark.statistics import RESAMPLES, SEED
@@ -282,24 +281,3 @@ def _gate(config: BenchmarkConfig) -> str:
         "loss and what chance explains: by less, the more images it has; one answer may always "
         f"change.{recalls}"
     )
-
-
-def machine(threads: int) -> Document:
-    """The machine on which latencies were measured."""
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "threads": threads,
-    }
-
-
-def _processor() -> str:
-    """The processor's name. Linux has it in /proc/cpuinfo only."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
