@@ -211,8 +211,6 @@ def test_the_device_is_tested_with_the_threads_that_it_has(
     # WebKitGTK isolates a page, but gives it no shared memory: https://webkit.org/b/317847
     assert isolated and shares == (browser != "WebKitGTK")
     most = min(4, cores) if shares else 1
-    if (browser, runtime) == ("WebKitGTK", "onnx") and "1 thread" not in details:
-        pytest.xfail("the page names the threads that it asked ONNX Runtime for, not what it got")
     assert (f"{most} threads." if most > 1 else "1 thread.") in details
 
 
