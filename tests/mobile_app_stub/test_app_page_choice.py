@@ -1,11 +1,12 @@
 """Which runtime the page uses: the faster one that passed, also where relaxed SIMD is missing."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lesionlite.mobile_app_stub.serve import serving
+from lesionlite.mobile_app_stub.serve import SITE, serving
 from tests.mobile_app_stub.app_sources import rebuild_web
 from tests.mobile_app_stub.web_page import READY, Visit, choose_runtime, says
 
@@ -57,6 +58,39 @@ def test_other_circumstances_or_another_model_are_measured_again(page: Any) -> N
     page.evaluate("localStorage.setItem('runtime', 'onnx')")  # as pages before this one stored it
     page.reload()
     says(page, "comparison", "was the faster one")
+
+
+def test_a_new_model_that_fails_in_both_is_measured_once(site_copy: Path, visit: Visit) -> None:
+    path = site_copy / SITE / "model" / "golden" / "golden.json"
+    golden = json.loads(path.read_text())
+    with serving(site_copy) as address:
+        page = visit(address, service_workers="block")
+        says(page, "status", READY)
+        for entry in golden["artifacts"].values():
+            entry["probabilities"][3][0] += 0.25
+        path.write_text(json.dumps(golden))
+        page.evaluate(
+            "for (const key of Object.keys(localStorage))"
+            " if (key !== 'runtime') localStorage.removeItem(key)"
+        )
+        page.reload()
+        says(page, "problem", "The self-test failed")
+        page.wait_for_timeout(1000)
+        assert "The self-test failed" in page.text_content("#problem")
+
+
+def test_the_user_may_choose_while_the_page_measures(
+    web_app: Path, visit: Visit, tmp_path: Path
+) -> None:
+    stuck = SLOW.replace("400", "1e9")  # a runtime that never answers
+    app = rebuild_web(web_app, tmp_path, "worker-litert.js", "serve(runtime);", stuck)
+    with serving(app) as address:
+        page = visit(address)
+        says(page, "status", "Testing LiteRT.js")
+        choose_runtime(page, "ONNX Runtime Web")
+        assert page.locator("#choose").is_enabled()
+        page.reload()
+        says(page, "status", READY)
 
 
 # As Safari: a module with relaxed SIMD is refused. LiteRT.js asks with a module of some bytes.

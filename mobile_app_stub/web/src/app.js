@@ -2,7 +2,7 @@
 import { Problem } from "lesionlite-web";
 
 import { takePhoto } from "./camera.js";
-import { recallChoice, rememberChoice } from "./choice.js";
+import { forgetChoice, recallChoice, rememberChoice } from "./choice.js";
 import { Client, RUNTIMES } from "./client.js";
 import { inform, number, percent } from "./information.js";
 import { problem, sentence, text, translatePage } from "./language.js";
@@ -116,6 +116,7 @@ async function load() {
 
 /** Use the faster one of the runtimes that pass the self-test in this browser. */
 async function compare() {
+  forgetChoice();
   const [times, reasons] = [{}, {}];
   for (const key of Object.keys(RUNTIMES)) {
     use(key);

@@ -23,6 +23,9 @@ export function rememberChoice(runtime, times) {
   store(KEY, JSON.stringify(times ? { runtime, times, of: circumstances() } : { runtime }));
 }
 
+/** Forget it, so that whatever fails from now on is not measured again and again. */
+export const forgetChoice = () => localStorage.removeItem(KEY);
+
 /** What was remembered, or null where there is nothing, or the circumstances are others. */
 export function recallChoice() {
   try {

@@ -45,7 +45,7 @@ class Engine {
       golden: await fetchJson("golden/golden.json"),
       read: async (name) => new Uint8Array(await (await fetchOk(name)).arrayBuffer()),
       runtime: this.runtime,
-      threads: self.crossOriginIsolated ? Math.min(THREADS, navigator.hardwareConcurrency) : 1,
+      threads: isShared() ? Math.min(THREADS, navigator.hardwareConcurrency) : 1,
     });
     const { name, entry, threads } = this.classifier;
     return { name, sha256: entry.sha256, threads, contract };
@@ -87,6 +87,9 @@ function timed({ suffix, open }, tell) {
   };
   return { suffix, open: openTimed };
 }
+
+/** Whether threads can share memory. WebKitGTK isolates pages, but does not let them share. */
+const isShared = () => self.crossOriginIsolated && "SharedArrayBuffer" in self;
 
 const median = (times) => [...times].sort((a, b) => a - b)[times.length >> 1];
 
