@@ -1,7 +1,8 @@
 """Stand-ins for Apple's frameworks: what the iOS app uses of them, declared as documented.
 
-With them Swift type-checks the app where there is no SDK: names, types, actors. They do nothing,
-and prove nothing of what the frameworks do. Each module may import those before it.
+With them Swift type-checks the app where there is no SDK: names, types, actors. Core Graphics and
+Image I/O also do what the documentation says, with pictures of a format of their own; the others do
+nothing. They prove nothing of what the frameworks do. Each module may import those before it.
 """
 
 from tests.mobile_app_stub.swift_standins_ui import PHOTOS_UI, SWIFT_UI, UI_KIT
@@ -23,46 +24,135 @@ public enum CGImageAlphaInfo: UInt32 { case noneSkipLast }
 public enum CGInterpolationQuality { case none, high }
 public enum CGBlendMode { case copy }
 public final class CGImage: @unchecked Sendable {
-    public var width: Int { 0 }
-    public var height: Int { 0 }
-    public func copy(colorSpace: CGColorSpace) -> CGImage? { nil }
+    public let width: Int, height: Int
+    public let bytes: [UInt8]  // RGBX
+    public init(width: Int, height: Int, bytes: [UInt8]) {
+        (self.width, self.height, self.bytes) = (width, height, bytes)
+    }
+    public func copy(colorSpace: CGColorSpace) -> CGImage? { self }
 }
 public final class CGContext {
+    private let width, height: Int
+    public let data: UnsafeMutableRawPointer?
     public init?(
         data: UnsafeMutableRawPointer?, width: Int, height: Int, bitsPerComponent: Int,
-        bytesPerRow: Int, space: CGColorSpace, bitmapInfo: UInt32) {}
-    public var data: UnsafeMutableRawPointer? { nil }
+        bytesPerRow: Int, space: CGColorSpace, bitmapInfo: UInt32
+    ) {
+        precondition(data == nil && bytesPerRow == width * 4)
+        (self.width, self.height) = (width, height)
+        self.data = .allocate(byteCount: width * height * 4, alignment: 4)
+    }
+    deinit { data?.deallocate() }
     public var interpolationQuality = CGInterpolationQuality.none
     public func setBlendMode(_: CGBlendMode) {}
-    public func draw(_: CGImage, in: CGRect, byTiling: Bool = false) {}
-    public func makeImage() -> CGImage? { nil }
+    /// Its places count from the bottom, but the first bytes are those of the top row.
+    public func draw(_ image: CGImage, in place: CGRect, byTiling: Bool = false) {
+        precondition(place.size == CGSize(width: image.width, height: image.height))
+        precondition(place.minX == 0 && image.width == width)
+        let row = width * 4
+        for line in 0..<height {
+            let from = Int(place.maxY) - height + line
+            guard from >= 0, from < image.height else { continue }
+            image.bytes.withUnsafeBytes {
+                data!.advanced(by: line * row).copyMemory(
+                    from: $0.baseAddress! + from * row, byteCount: row)
+            }
+        }
+    }
+    public func makeImage() -> CGImage? {
+        let bytes = UnsafeRawBufferPointer(start: data, count: width * height * 4)
+        return CGImage(width: width, height: height, bytes: Array(bytes))
+    }
 }
 """
 
+# Of a file format of its own: width, height, orientation, and the bytes.
 IMAGE_IO = """
 import CoreGraphics
-public final class CGImageSource {}
-public func CGImageSourceCreateWithData(_: CFData, _: CFDictionary?) -> CGImageSource? { nil }
+public final class CGImageSource {
+    let image: CGImage
+    let orientation: Int
+    init?(_ data: Data) {
+        guard let end = data.firstIndex(of: 10) else { return nil }
+        let header = String(decoding: data[..<end], as: UTF8.self).split(separator: " ")
+        let numbers = header.compactMap { Int($0) }
+        guard numbers.count == 3 else { return nil }
+        image = CGImage(width: numbers[0], height: numbers[1], bytes: Array(data[(end + 1)...]))
+        orientation = numbers[2]
+    }
+}
+public func CGImageSourceCreateWithData(_ data: CFData, _: CFDictionary?) -> CGImageSource? {
+    CGImageSource(data as Data)
+}
 public func CGImageSourceCreateThumbnailAtIndex(
-    _: CGImageSource, _: Int, _: CFDictionary?) -> CGImage? { nil }
+    _ source: CGImageSource, _: Int, _ options: CFDictionary?
+) -> CGImage? {
+    let given = options as? [CFString: Any] ?? [:]
+    guard given[kCGImageSourceCreateThumbnailFromImageAlways] as? Bool == true else { return nil }
+    let turns = given[kCGImageSourceCreateThumbnailWithTransform] as? Bool == true
+    let whole = turns && source.orientation == 6 ? turned(source.image) : source.image
+    guard let most = given[kCGImageSourceThumbnailMaxPixelSize] as? Int else { return whole }
+    let longer = max(whole.width, whole.height)
+    return longer <= most ? whole : reduced(whole, Double(most) / Double(longer))
+}
+/// By orientation 6, the first row is the right side.
+func turned(_ image: CGImage) -> CGImage {
+    pick(image, width: image.height, height: image.width) { x, y in (y, image.height - 1 - x) }
+}
+func reduced(_ image: CGImage, _ share: Double) -> CGImage {
+    let width = Int((Double(image.width) * share).rounded())
+    let height = Int((Double(image.height) * share).rounded())
+    return pick(image, width: width, height: height) { x, y in
+        (x * image.width / width, y * image.height / height)
+    }
+}
+func pick(_ image: CGImage, width: Int, height: Int, _ from: (Int, Int) -> (Int, Int)) -> CGImage {
+    var bytes = [UInt8](repeating: 0, count: width * height * 4)
+    for y in 0..<height {
+        for x in 0..<width {
+            let (column, row) = from(x, y)
+            for channel in 0..<4 {
+                let place = (row * image.width + column) * 4 + channel
+                bytes[(y * width + x) * 4 + channel] = image.bytes[place]
+            }
+        }
+    }
+    return CGImage(width: width, height: height, bytes: bytes)
+}
 public func CGImageSourceCreateImageAtIndex(
-    _: CGImageSource, _: Int, _: CFDictionary?) -> CGImage? { nil }
+    _ source: CGImageSource, _: Int, _: CFDictionary?) -> CGImage? { source.image }
 public func CGImageSourceCopyPropertiesAtIndex(
-    _: CGImageSource, _: Int, _: CFDictionary?) -> CFDictionary? { nil }
-public let kCGImageSourceShouldCache: CFString = ""
-public let kCGImageSourceShouldCacheImmediately: CFString = ""
-public let kCGImageSourceCreateThumbnailFromImageAlways: CFString = ""
-public let kCGImageSourceCreateThumbnailWithTransform: CFString = ""
-public let kCGImageSourceThumbnailMaxPixelSize: CFString = ""
-public let kCGImagePropertyPixelWidth: CFString = ""
-public let kCGImagePropertyPixelHeight: CFString = ""
-public let kCGImagePropertyOrientation: CFString = ""
-public final class CGImageDestination {}
+    _ source: CGImageSource, _: Int, _: CFDictionary?
+) -> CFDictionary? {
+    let (width, height) = (source.image.width, source.image.height)
+    return [kCGImagePropertyPixelWidth: width, kCGImagePropertyPixelHeight: height] as CFDictionary
+}
+public let kCGImageSourceShouldCache: CFString = "cache"
+public let kCGImageSourceShouldCacheImmediately: CFString = "immediately"
+public let kCGImageSourceCreateThumbnailFromImageAlways: CFString = "always"
+public let kCGImageSourceCreateThumbnailWithTransform: CFString = "transform"
+public let kCGImageSourceThumbnailMaxPixelSize: CFString = "most"
+public let kCGImagePropertyPixelWidth: CFString = "width"
+public let kCGImagePropertyPixelHeight: CFString = "height"
+public let kCGImagePropertyOrientation: CFString = "orientation"
+public final class CGImageDestination {
+    let data: CFMutableData
+    init(_ data: CFMutableData) { self.data = data }
+}
 public func CGImageDestinationCreateWithData(
-    _: CFMutableData, _: CFString, _: Int, _: CFDictionary?) -> CGImageDestination? { nil }
+    _ data: CFMutableData, _: CFString, _: Int, _: CFDictionary?
+) -> CGImageDestination? {
+    CGImageDestination(data)
+}
 public func CGImageDestinationAddImage(
-    _: CGImageDestination, _: CGImage, _: CFDictionary?) {}
-public func CGImageDestinationFinalize(_: CGImageDestination) -> Bool { false }
+    _ target: CGImageDestination, _ image: CGImage, _ properties: CFDictionary?
+) {
+    let given = properties as? [CFString: Any] ?? [:]
+    let orientation = given[kCGImagePropertyOrientation] as? Int ?? 1
+    target.data.append(Data("\\(image.width) \\(image.height) \\(orientation)\\n".utf8))
+    target.data.append(Data(image.bytes))
+}
+public func CGImageDestinationFinalize(_: CGImageDestination) -> Bool { true }
 """
 
 CORE_VIDEO = """

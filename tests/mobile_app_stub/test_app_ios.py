@@ -9,6 +9,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +62,38 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(copy)
 
 
+@contextmanager
+def faults(folder: Path, planted: Mapping[str, tuple[str, str, str]]) -> Iterator[None]:
+    """Plant all of them, because each compilation takes long. Each has a test to fail."""
+    with ExitStack() as stack:
+        for file, right, wrong in planted.values():
+            stack.enter_context(fault(folder / file, right, wrong))
+        yield
+
+
+def failed(said: str) -> set[str]:
+    return set(re.findall(r"Test Case '\w+\.(\w+)' failed", said))
+
+
 FAULTS = {
-    "halves rounded up": ("Preprocess.swift", ".toNearestOrEven", ".up"),
-    "a narrow filter": ("Preprocess.swift", "max(scale, 1)", "1.0"),
-    "another middle": ("Rejection.swift", "side / 4..<", "side / 3..<"),
-    "NaN passes": ("Golden.swift", " ?? .nan : .nan", " ?? .nan : 0"),
-    "all of a large photo": ("Sampling.swift", "count <= pixels &&", ""),
-    "frequencies of training": ("Contract.swift", "$0 * exp($1)", "$0"),
+    "testGeometry": ("Preprocess.swift", ".toNearestOrEven", ".up"),
+    "testInputsAreEqualToTheByte": ("Preprocess.swift", "max(scale, 1)", "1.0"),
+    "testImagesOfAnotherKind": ("Rejection.swift", "side / 4..<", "side / 3..<"),
+    "testGoldenAnswersPassWithinTheToleranceAndFailBeyond": (
+        "Golden.swift",
+        " ?? .nan : .nan",
+        " ?? .nan : 0",
+    ),
+    "testOnlyPhotosOfMoreThan32MegapixelsAreReduced": (
+        "Sampling.swift",
+        "count <= pixels",
+        "count > 0",
+    ),
+    "testTheModelAnswersForTheFrequenciesThatItsAdjustmentMakes": (
+        "Contract.swift",
+        "$0 * exp($1)",
+        "$0 + 0 * $1",
+    ),
 }
 
 
@@ -77,10 +104,9 @@ def test_the_core_agrees_with_the_reference_and_planted_faults_do_not(copy: Path
     done = unit_tests(copy)
     assert done.returncode == 0, done.stdout
     assert "Executed 14 tests, with 0 failures" in done.stdout
-    for name, (file, right, wrong) in FAULTS.items():
-        with fault(copy / CORE / file, right, wrong):
-            done = unit_tests(copy)
-        assert done.returncode != 0 and "CoreTests.swift" in done.stdout, (name, done.stdout)
+    with faults(copy / CORE, FAULTS):
+        done = unit_tests(copy)
+    assert done.returncode != 0 and set(FAULTS) <= failed(done.stdout), done.stdout
 
 
 MAKE_MODULES = """set -e
@@ -147,6 +173,62 @@ def test_all_type_checks_against_stand_ins(copy: Path) -> None:
     ):
         done = check_all(copy, 5)
     assert done.returncode != 0 and "scaleFull" in done.stdout
+
+
+UNDER = ("CoreGraphics", "ImageIO", "CoreVideo", "CoreML", "Vision")
+COMPILE = """set -e
+compile() {
+  name=$1; shift
+  swiftc -parse-as-library -wmo -I . -emit-module -emit-object -suppress-warnings \\
+    -module-name $name "$@" -emit-module-path $name.swiftmodule -o $name.o
+}
+"""
+STAND_INS = "for name in %s; do compile $name $name.swift; done\ncompile LesionCore ../%s/*.swift\n"
+PICTURES = """kit=../%s
+compile LesionClassifier -enable-testing $kit/Sources/LesionClassifier/*.swift
+swiftc -I . -suppress-warnings main.swift $kit/Tests/LesionClassifierTests/PhotoTests.swift *.o \\
+  -lXCTest -o run
+./run
+"""
+PICTURE_FAULTS = {
+    "testStripsHoldEveryPixelFromTheTop": ("Pixels.swift", "rows + top - height", "top"),
+    "testALargePhotoIsReducedAndAPreviewIsSmall": (
+        "Photo.swift",
+        "Sampling.longerSide(width: width, height: height)",
+        "nil",
+    ),
+    "testAPhotoIsDecodedWholeAndUpright": (
+        "Photo.swift",
+        "WithTransform: true",
+        "WithTransform: false",
+    ),
+}
+
+
+@pytest.mark.slow
+@needs_swift
+def test_photos_become_bytes_as_the_documentation_says(tmp_path: Path) -> None:
+    """The tests of pictures, which a Mac runs on Apple's frameworks, on stand-ins."""
+    bench = Path(shutil.copytree(IOS, tmp_path / "bench"))
+    (bench / "o").mkdir()
+    for name in UNDER:
+        (bench / "o" / f"{name}.swift").write_text(MODULES[name], encoding="utf-8")
+    tests = (bench / KIT / "Tests/LesionClassifierTests/PhotoTests.swift").read_text("utf-8")
+    names = re.findall(r"func (test\w+)", tests)
+    cases = ", ".join(f'("{name}", PhotoTests.{name})' for name in names)
+    main = f"import XCTest\nXCTMain([testCase([{cases}])])\n"
+    (bench / "o" / "main.swift").write_text(main, encoding="utf-8")
+    for script, text in (
+        ("make.sh", STAND_INS % (" ".join(UNDER), CORE)),
+        ("test.sh", PICTURES % KIT),
+    ):
+        (bench / "o" / script).write_text(COMPILE + text, encoding="utf-8")
+    done = swift(bench, Path("o"), "sh make.sh 2>&1 && sh test.sh 2>&1")
+    assert done.returncode == 0, done.stdout
+    assert f"Executed {len(names)} tests, with 0 failures" in done.stdout
+    with faults(bench / KIT / "Sources" / "LesionClassifier", PICTURE_FAULTS):
+        done = swift(bench, Path("o"), "sh test.sh 2>&1")
+    assert done.returncode != 0 and set(PICTURE_FAULTS) <= failed(done.stdout), done.stdout
 
 
 @needs_swift

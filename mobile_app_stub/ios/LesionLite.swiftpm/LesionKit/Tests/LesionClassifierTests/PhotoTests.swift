@@ -5,7 +5,7 @@ import XCTest
 
 @testable import LesionClassifier
 
-/// What the frameworks do with pictures. These tests need an Apple system.
+/// What Core Graphics and Image I/O do with pictures.
 final class PhotoTests: XCTestCase {
     func testStripsHoldEveryPixelFromTheTop() throws {
         let image = try drawn(width: 3, height: 250)
@@ -19,7 +19,7 @@ final class PhotoTests: XCTestCase {
 
     func testAPhotoIsDecodedWholeAndUpright() throws {
         // By orientation 6 the first column is the top row.
-        let file = try png(drawn(width: 3, height: 250), orientation: 6)
+        let file = try encoded(drawn(width: 3, height: 250), "public.tiff", orientation: 6)
         let photo = try Photo.decoded(file)
         XCTAssertEqual([photo.width, photo.height], [250, 3])
         var bytes: [UInt8] = []
@@ -29,11 +29,11 @@ final class PhotoTests: XCTestCase {
     }
 
     func testALargePhotoIsReducedAndAPreviewIsSmall() throws {
-        let file = try png(drawn(width: 8192, height: 4096), orientation: 1)
-        let photo = try Photo.decoded(file)
-        XCTAssertEqual([photo.width, photo.height], [4096, 2048])
-        let preview = try Photo.preview(file, longerSide: 1024)
-        XCTAssertEqual([preview.width, preview.height], [1024, 512])
+        let wide = try Photo.decoded(encoded(drawn(width: 40_000, height: 4), "public.png"))
+        XCTAssertEqual([wide.width, wide.height], [20_000, 2])
+        let file = try encoded(drawn(width: 400, height: 200), "public.png")
+        let preview = try Photo.preview(file, longerSide: 100)
+        XCTAssertEqual([preview.width, preview.height], [100, 50])
     }
 
     func testWhatIsNoImageIsRefused() {
@@ -43,7 +43,7 @@ final class PhotoTests: XCTestCase {
     }
 
     func testAGoldenImageIsReadToTheByte() throws {
-        let file = try png(drawn(width: 4, height: 4), orientation: 1)
+        let file = try encoded(drawn(width: 4, height: 4), "public.png")
         let expected: [UInt8] = (0..<16).flatMap { (pixel: Int) -> [UInt8] in
             [UInt8(pixel / 4), 7, UInt8(pixel % 4)]
         }
@@ -67,11 +67,10 @@ final class PhotoTests: XCTestCase {
         return try XCTUnwrap(context.makeImage())
     }
 
-    private func png(_ image: CGImage, orientation: Int) throws -> Data {
+    private func encoded(_ image: CGImage, _ type: String, orientation: Int = 1) throws -> Data {
         let data = NSMutableData()
         let target = try XCTUnwrap(
-            CGImageDestinationCreateWithData(
-                data as CFMutableData, "public.png" as CFString, 1, nil))
+            CGImageDestinationCreateWithData(data as CFMutableData, type as CFString, 1, nil))
         let properties = [kCGImagePropertyOrientation: orientation] as CFDictionary
         CGImageDestinationAddImage(target, image, properties)
         XCTAssertTrue(CGImageDestinationFinalize(target))
