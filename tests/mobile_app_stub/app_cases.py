@@ -100,25 +100,31 @@ def _geometry() -> list[dict[str, Any]]:
 
 
 def _inputs() -> list[dict[str, Any]]:
-    """Images of noise and what `to_input` makes of them: larger, smaller, one way, every filter."""
+    """Images of noise and what `to_input` makes of them: larger, smaller, one way, every filter.
+
+    The last are so tall that it matters whether width or height is resized first.
+    """
     rng = np.random.default_rng(0)
     shortest = replace(BASE, resize="shortest", resize_side=37)
     cases = []
     for contract in (BASE, shortest):
         for interpolation in ("nearest", "bilinear", "bicubic", "area"):
-            for width, height in ((75, 50), (32, 61), (21, 29)):
-                image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-                chosen = replace(contract, interpolation=interpolation)
-                cases.append(
-                    {
-                        "width": width,
-                        "height": height,
-                        "pixels": _base64(image),
-                        "contract": asdict(chosen),
-                        "expected": _base64(to_input(image, chosen)),
-                    }
-                )
-    return cases
+            chosen = replace(contract, interpolation=interpolation)
+            cases += [_input(rng, size, chosen) for size in ((75, 50), (32, 61), (21, 29))]
+    filters = ("bilinear", "bicubic", "area")
+    return cases + [_input(rng, (34, 90), replace(BASE, interpolation=name)) for name in filters]
+
+
+def _input(rng: np.random.Generator, size: tuple[int, int], contract: Contract) -> dict[str, Any]:
+    width, height = size
+    image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return {
+        "width": width,
+        "height": height,
+        "pixels": _base64(image),
+        "contract": asdict(contract),
+        "expected": _base64(to_input(image, contract)),
+    }
 
 
 def _base64(pixels: "np.ndarray[Any, Any]") -> str:

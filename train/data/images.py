@@ -20,7 +20,7 @@ from lesionlite.train.data.resample import RESAMPLERS, resampler_of
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 AHEAD = 64  # number of images that are decoded in advance
 MOST_PIXELS = 1 << 26  # of a resized image: 256 MiB, on each core
-DECODING = 3  # part of a cache's key; increase it when decoding gives other pixels
+DECODING = 4  # part of a cache's key; increase it when decoding gives other pixels
 
 
 def to_input(

@@ -11,8 +11,13 @@ Resample = Callable[[Image.Image, tuple[int, int]], Image.Image]
 
 
 def _pillow(filter_: Image.Resampling) -> Resample:
-    """A filter of Pillow. All but nearest widen when the image shrinks (antialiasing)."""
-    return lambda image, size: image.resize(size, filter_)
+    """A filter of Pillow. All but nearest widen when the image shrinks (antialiasing).
+
+    The width is resized first, then the height, with values rounded to bytes in between. Pillow 13
+    begins with the height where that is less work, and so gives a tall image other pixels than the
+    apps and older versions of Pillow do.
+    """
+    return lambda image, size: image.resize((size[0], image.height), filter_).resize(size, filter_)
 
 
 def _plain(mode: str) -> Resample:

@@ -196,3 +196,16 @@ def test_the_fuzzer_sees_an_escape(monkeypatch: pytest.MonkeyPatch) -> None:
         warnings.simplefilter("ignore")
         assert len(fuzz(3, seed=0)[1]) == 3 and "seed 0, input 0" in fuzz(3, seed=0)[1][0]
         assert len(fuzz_exif(3, seed=0)) == 3
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area"])
+def test_the_width_of_a_tall_image_is_resized_first(interpolation: str) -> None:
+    """As apps do it, whatever the version of Pillow prefers; bytes are rounded in between."""
+    image = np.random.default_rng(0).integers(0, 256, (90, 34, 3), dtype=np.uint8)
+    contract = Contract(("a", "b"), side=32, interpolation=interpolation)
+    narrow = np.stack([to_input(rows, contract)[0] for rows in image[:, None].repeat(2, 1)])
+    columns = narrow.transpose(1, 0, 2)[:, None].repeat(2, 1)  # each as an image of its own
+    expected = np.stack(
+        [to_input(one.transpose(1, 0, 2), contract)[:, 0] for one in columns], axis=1
+    )
+    assert np.array_equal(to_input(image, contract), expected)
