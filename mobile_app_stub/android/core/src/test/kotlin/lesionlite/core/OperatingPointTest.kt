@@ -29,7 +29,7 @@ class OperatingPointTest {
     @Test
     fun `shares that do not fit the labels are refused`() {
         for (field in listOf("prior", "logit_adjustment")) {
-            for (value in listOf("[1]", "[1, null]", "[1, \"x\"]", "1", "{}")) {
+            for (value in listOf("[1]", "[1, null]", "[1, null, 1]", "[1, \"x\"]", "1", "{}")) {
                 val refused = assertFailsWith<Problem>(value) { contract(""", "$field": $value""") }
                 assertContains(refused.message, field)
             }
