@@ -60,9 +60,7 @@ def made_up() -> Report:
         rows=(
             replace(
                 row("a-fp32.onnx", "onnx", "fp32", 0),
-                instructions=Instructions(
-                    12_345_678, {"gemm<a> (l.so)": 0.6, "0x1a (l.so)": 0.3}
-                ),
+                instructions=Instructions(12_345_678, {"gemm<a> (l.so)": 0.6, "0x1a (l.so)": 0.3}),
             ),
             replace(
                 row("a-w8a8.tflite", "tflite", "w8a8", 0.9),
