@@ -39,7 +39,7 @@ from lesionlite.train.data.splits import read_split
 from lesionlite.train.data.synthetic import DRAWN, draw, draw_dataset
 from lesionlite.train.model import load_run
 from lesionlite.train.results import train_and_test
-from tests.mobile_app_stub.web_page import INSECURE, READY, Visit, says
+from tests.mobile_app_stub.web.web_page import INSECURE, READY, Visit, says
 
 TINY = TrainConfig(
     false_rejections=0.1,  # so few images show no smaller share

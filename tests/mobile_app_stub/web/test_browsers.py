@@ -15,9 +15,9 @@ from lesionlite.contract import Contract
 from lesionlite.export.execute.predictor import load
 from lesionlite.mobile_app_stub.serve import SITE, serving
 from lesionlite.train.data.images import load_inputs
-from tests.mobile_app_stub.browser_photos import PHOTOS, UNKNOWN
-from tests.mobile_app_stub.web_page import READY
-from tests.mobile_app_stub.webdriver_page import BROWSERS, Page, Visit, webkit
+from tests.mobile_app_stub.web.browser_photos import PHOTOS, UNKNOWN
+from tests.mobile_app_stub.web.web_page import READY
+from tests.mobile_app_stub.web.webdriver_page import BROWSERS, Page, Visit, webkit
 
 RUNTIMES = {"litert": "LiteRT.js", "onnx": "ONNX Runtime Web"}
 ROUNDED = 0.06  # percent: the page shows one decimal

@@ -8,7 +8,7 @@ import pytest
 
 from lesionlite.mobile_app_stub.serve import SITE, serving
 from tests.mobile_app_stub.app_sources import rebuild_web
-from tests.mobile_app_stub.web_page import READY, Visit, choose_runtime, says
+from tests.mobile_app_stub.web.web_page import READY, Visit, choose_runtime, says
 
 SLOW = """const slow = async (...all) => {
   const { run, threads } = await runtime.open(...all);

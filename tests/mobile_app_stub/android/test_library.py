@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Shared
+from tests.mobile_app_stub.android.kotlin_standins import CLASSIFIER, standin_classes, write
 from tests.mobile_app_stub.app_sources import (
     ANDROID,
     compiled,
@@ -18,7 +19,6 @@ from tests.mobile_app_stub.app_sources import (
     printed,
     replace,
 )
-from tests.mobile_app_stub.kotlin_standins import CLASSIFIER, standin_classes, write
 from tests.paths import ROOT
 
 LIBRARY = ANDROID / "classifier" / "src" / "main" / "kotlin"

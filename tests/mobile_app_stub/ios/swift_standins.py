@@ -5,7 +5,7 @@ Image I/O also do what the documentation says, with pictures of a format of thei
 nothing. They prove nothing of what the frameworks do. Each module may import those before it.
 """
 
-from tests.mobile_app_stub.swift_standins_ui import PHOTOS_UI, SWIFT_UI, UI_KIT
+from tests.mobile_app_stub.ios.swift_standins_ui import PHOTOS_UI, SWIFT_UI, UI_KIT
 
 CORE_GRAPHICS = """
 @_exported import Foundation

@@ -12,8 +12,8 @@ import yaml
 from lesionlite.mobile_app_stub.apps import APPS
 from lesionlite.mobile_app_stub.identity import PLACEHOLDERS
 from tests.mobile_app_stub.app_sources import syntax_errors
-from tests.mobile_app_stub.swift_standins import MODULES
-from tests.mobile_app_stub.test_app_ios import APP, CORE, IOS, KIT, ROOT
+from tests.mobile_app_stub.ios.swift_standins import MODULES
+from tests.mobile_app_stub.ios.test_app import APP, CORE, IOS, KIT, ROOT
 
 RESOURCES = IOS / APP / "App" / "Resources"
 

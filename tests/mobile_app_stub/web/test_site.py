@@ -15,7 +15,7 @@ from lesionlite.contract import Contract
 from lesionlite.export.execute.predictor import load
 from lesionlite.mobile_app_stub.serve import SITE, build_site, serving
 from tests.mobile_app_stub.app_sources import rebuild_web
-from tests.mobile_app_stub.web_page import READY, Visit, choose_runtime, says
+from tests.mobile_app_stub.web.web_page import READY, Visit, choose_runtime, says
 from tests.paths import ROOT
 
 

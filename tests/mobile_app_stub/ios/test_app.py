@@ -18,7 +18,7 @@ import pytest
 
 from lesionlite.train.data.cache import cache_folder
 from tests.mobile_app_stub.app_sources import STUB, fault
-from tests.mobile_app_stub.swift_standins import MODULES
+from tests.mobile_app_stub.ios.swift_standins import MODULES
 
 ROOT = STUB.parent
 IOS = STUB / "ios"

@@ -8,7 +8,7 @@ import pytest
 
 from lesionlite.contract import Contract
 from lesionlite.mobile_app_stub.serve import SITE, serving
-from tests.mobile_app_stub.web_page import READY, Visit, says
+from tests.mobile_app_stub.web.web_page import READY, Visit, says
 
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 OPEN = "document.querySelectorAll('details').forEach((part) => { part.open = true; })"

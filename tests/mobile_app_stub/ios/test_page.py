@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mobile_app_stub.test_app_ios import APP, IOS, KIT
+from tests.mobile_app_stub.ios.test_app import APP, IOS, KIT
 
 RESOURCES = IOS / APP / "App" / "Resources"
 LINE = re.compile(r'"((?:[^"\\]|\\.)+)" = "((?:[^"\\]|\\.)+)";')

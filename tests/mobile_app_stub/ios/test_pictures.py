@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mobile_app_stub.swift_standins import MODULES
-from tests.mobile_app_stub.test_app_ios import CORE, IOS, KIT, failed, faults, needs_swift, swift
+from tests.mobile_app_stub.ios.swift_standins import MODULES
+from tests.mobile_app_stub.ios.test_app import CORE, IOS, KIT, failed, faults, needs_swift, swift
 
 UNDER = ("CoreGraphics", "ImageIO", "CoreVideo", "CoreML", "Vision")
 COMPILE = """set -e

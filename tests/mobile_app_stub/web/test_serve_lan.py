@@ -25,7 +25,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.mobile_app_stub import lan
 from lesionlite.mobile_app_stub.lan import Certificate, certificate, lan_names
 from lesionlite.mobile_app_stub.serve import PATIENCE, open_server, serving
-from tests.mobile_app_stub.web_page import READY, says
+from tests.mobile_app_stub.web.web_page import READY, says
 from tests.paths import ROOT
 
 NAMES = ("127.0.0.1", "phone.test", "localhost")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Shared
+from tests.mobile_app_stub.android.kotlin_standins import CLASSIFIER, standin_classes, write
 from tests.mobile_app_stub.app_sources import (
     ANDROID,
     compiled,
@@ -20,7 +21,6 @@ from tests.mobile_app_stub.app_sources import (
     replace,
     strings,
 )
-from tests.mobile_app_stub.kotlin_standins import CLASSIFIER, standin_classes, write
 
 APP = ANDROID / "app" / "src" / "main"
 SCREENS = APP / "kotlin" / "lesionlite" / "app"

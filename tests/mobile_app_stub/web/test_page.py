@@ -15,7 +15,7 @@ from lesionlite.export.execute.predictor import load
 from lesionlite.mobile_app_stub import serve
 from lesionlite.mobile_app_stub.serve import SITE, serving
 from lesionlite.train.calibrate.strangers import draw_strangers
-from tests.mobile_app_stub.web_page import INSECURE, READY, Visit, choose_runtime, says
+from tests.mobile_app_stub.web.web_page import INSECURE, READY, Visit, choose_runtime, says
 
 
 @pytest.mark.parametrize("runtime", ["LiteRT.js", "ONNX Runtime Web"])

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Shared
+from tests.mobile_app_stub.android.kotlin_standins import standin_classes, write
 from tests.mobile_app_stub.app_sources import ANDROID, compiled, needs_kotlin, printed, replace
-from tests.mobile_app_stub.kotlin_standins import standin_classes, write
 
 APP = ANDROID / "app" / "src" / "main" / "kotlin" / "lesionlite" / "app"
 
