@@ -39,7 +39,6 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export.format import named_function
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.train.data.folders import refuse_unreadable_name
-from lesionlite.train.data.images import Pixels
 
 # Warm-up: the least runs and seconds of a window, and the most seconds of all windows.
 WINDOW_RUNS, WINDOW_SECONDS, MAX_SECONDS = 10, 0.4, 10.0
@@ -96,7 +95,7 @@ class Worker:
             raise LesionliteError("the worker has no file open")
         if isinstance(command, Classify):
             return classify(self._subject, command, self._progress)
-        query = query_of(self._subject, np.load(command.images, mmap_mode="r"))
+        query = query_of(self._subject, command.images)
         if isinstance(command, Burst):
             return Times(tuple(_burst(query, command.seconds)))
         return _warm_up(query)
@@ -168,16 +167,16 @@ def classify(subject: Subject, command: Classify, progress: IO[str]) -> Done:
     return Done()
 
 
-def query_of(subject: Subject, images: Pixels) -> Callable[[], object]:
-    """A function that executes the subject once; an artifact classifies the first image.
+def query_of(subject: Subject, images: Path) -> Callable[[], object]:
+    """A function that executes the subject once.
 
     Args:
         subject: an opened file.
-        images: uint8 [N, S, S, 3].
+        images: .npy file, uint8 [N, S, S, 3]; an artifact classifies the first image.
     """
     if isinstance(subject, Timed):
         return subject.query
-    runner, image = subject.runner, np.ascontiguousarray(images[0])
+    runner, image = subject.runner, np.ascontiguousarray(np.load(images, mmap_mode="r")[0])
     return lambda: runner.classify(image)
 
 

@@ -4,8 +4,6 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from lesionlite.benchmark.instructions.callgrind import DUMP, START, STOP, ZERO, requests
 from lesionlite.benchmark.protocol import Open, Opener
 from lesionlite.benchmark.worker import open_once, query_of
@@ -19,10 +17,10 @@ def main(path: str, opener: str, images: str) -> None:
     Args:
         path: the file to open.
         opener: JSON of an `Opener`.
-        images: uint8 [N, S, S, 3].
+        images: the .npy file, uint8 [N, S, S, 3].
     """
     subject = open_once(Open(Path(path), 1, Opener(**json.loads(opener))))
-    query, request = query_of(subject, np.load(images, mmap_mode="r")), requests()
+    query, request = query_of(subject, Path(images)), requests()
     for _ in range(WARM_UP):
         query()
     request(START)
