@@ -157,7 +157,7 @@ class RegressionConfig:
     max_slowdown: float = 1.2
     """Tolerated ratio of median latencies, each divided by PyTorch's in the same report."""
     max_more_instructions: float = 1.01
-    """Tolerated ratio of instructions per query, if both reports count them (--instructions)."""
+    """Tolerated ratio of instructions per query, if both reports count them."""
     max_growth: float = 1.05
     """Tolerated ratio of file sizes."""
     max_f1_drop: float = 0.002

@@ -47,9 +47,11 @@ def say(message: "str | Table" = "") -> None:
     if _quiet:
         return
 
-    Console(stderr=_to_stderr, highlight=False, soft_wrap=isinstance(message, str)).print(
-        message, markup=False
+    # Names and fingerprints are no codes: not [b] for bold, nor :cd: for a picture of a disc.
+    plain = Console(
+        stderr=_to_stderr, highlight=False, emoji=False, soft_wrap=isinstance(message, str)
     )
+    plain.print(message, markup=False)
 
 
 def progress() -> "Progress":
@@ -64,12 +66,12 @@ def progress() -> "Progress":
     )
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(file=sys.stderr),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=Console(file=sys.stderr, emoji=False),
         disable=_quiet,
     )
 

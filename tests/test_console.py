@@ -18,6 +18,7 @@ import pytest
 from lesionlite.console import progress, respond, say, storage_problem
 from lesionlite.errors import LesionliteError
 from lesionlite.export.quiet import quiet
+from lesionlite.tables import terminal_table
 from tests.paths import ROOT
 
 
@@ -112,6 +113,18 @@ def test_streams_are_restored_and_captured(capsys: pytest.CaptureFixture[str]) -
     assert respond([], lambda: Act(lambda: say("heard"))) == 0
     assert (sys.stdout, sys.stderr) == before
     assert capsys.readouterr().out == "heard\n"
+
+
+def test_names_are_no_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rich would write a disc for the bytes AB:CD:EF, and stop at a bracket."""
+    name = "AB:CD:EF [b]bold[/x] :cd:"
+    say(name)
+    say(terminal_table(("file",), [[name]], words=1))
+    assert capsys.readouterr().out.count(name) == 2
+    with progress() as bar:
+        bar.add_task(name, total=1, note=name)
+        bar.refresh()
+    assert name in capsys.readouterr().err
 
 
 def test_json_is_on_stdout_alone_and_only_on_success(capsys: pytest.CaptureFixture[str]) -> None:
