@@ -10,7 +10,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ from lesionlite.errors import LesionliteError
 
 COUNTED = ("tflite", "onnx", "executorch", "torchscript")  # formats with a runtime for x86-64
 LEAST_SHARE = 0.01  # functions below it are not listed
+LEAST_WORK = 0.05  # of a thread, compared with the busiest
 
 
 @dataclass(frozen=True)
@@ -69,22 +71,33 @@ def count(path: Path, opener: Opener, images: Path) -> Instructions:
     with TemporaryDirectory() as folder:
         out = Path(folder) / "counts"
         valgrind = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no"]
+        valgrind += ["--separate-threads=yes", f"--callgrind-out-file={out}"]
         module = "lesionlite.benchmark.instructions.worker"
         given = [str(path), json.dumps(asdict(opener)), str(images)]
         done = subprocess.run(
-            [*valgrind, f"--callgrind-out-file={out}", sys.executable, "-P", "-m", module, *given],
+            [*valgrind, sys.executable, "-P", "-m", module, *given],
             env={**worker_environment(), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
             capture_output=True,
             text=True,
             errors="replace",
         )
-        dump = out.with_name(out.name + ".1")
-        if done.returncode or not dump.is_file():
+        found = _working([counts(dump) for dump in Path(folder).glob("counts[-.]*")])
+        if done.returncode or not found:
             last = done.stderr.strip().splitlines()[-1:]
             why = f"it ended with {done.returncode} under valgrind: {' '.join(last)}"
             return Instructions(reason=why)
-        found = counts(dump)
     total = sum(found.values())
     shares = {name: one / total for name, one in found.most_common()}
     listed = {name: round(one, 4) for name, one in shares.items() if one >= LEAST_SHARE}
     return Instructions(round(total / QUERIES), listed)
+
+
+def _working(threads: Sequence[Counter[str]]) -> Counter[str]:
+    """The counts of the threads that execute the file.
+
+    Others do a little of their own meanwhile, which is not the same in every process: ONNX Runtime
+    1.32 starts one that looks up names of the network.
+    """
+    most = max((thread.total() for thread in threads), default=0)
+    working = [thread for thread in threads if thread.total() >= LEAST_WORK * most]
+    return sum(working, Counter())

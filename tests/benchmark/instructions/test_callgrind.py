@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-
 from lesionlite.benchmark.instructions.callgrind import DUMP, START, counts, requests
-from lesionlite.errors import LesionliteError
 
 WRITTEN = """# callgrind format
 events: Ir
@@ -49,10 +46,9 @@ def test_each_functions_own_instructions_are_counted(tmp_path: Path) -> None:
     assert sum(found.values()) == 130  # what a callee took does not count twice
 
 
-def test_what_is_no_dump_is_refused(tmp_path: Path) -> None:
+def test_a_thread_may_have_done_nothing(tmp_path: Path) -> None:
     (tmp_path / "dump").write_text("events: Ir\n")
-    with pytest.raises(LesionliteError, match="no counts of callgrind"):
-        counts(tmp_path / "dump")
+    assert counts(tmp_path / "dump") == {}
 
 
 def test_outside_of_valgrind_a_request_does_nothing() -> None:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from lesionlite.benchmark.beforehand import refuse_beforehand
 from lesionlite.benchmark.candidate import OURS
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.instructions import count as count_module
-from lesionlite.benchmark.instructions.count import Instructions, count
+from lesionlite.benchmark.instructions.count import Instructions, _working, count
 from lesionlite.benchmark.protocol import Opener
 from lesionlite.errors import LesionliteError
 
@@ -96,6 +97,12 @@ def test_what_cannot_be_executed_is_a_reason(query: Path, tmp_path: Path) -> Non
     found = count(tmp_path / "m.onnx", Opener("lesionlite.nowhere:open"), query)
     assert found.per_query is None and found.functions == {}
     assert "it ended with 1 under valgrind" in found.reason and "nowhere" in found.reason
+
+
+def test_what_idle_threads_do_is_left_out() -> None:
+    work, other, idle = Counter(gemm=1000, silu=10), Counter(gemm=500), Counter(lookup=40)
+    assert _working([idle, work, other]) == Counter(gemm=1500, silu=10)
+    assert _working([]) == Counter()
 
 
 def test_a_machine_that_cannot_count_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
