@@ -3,14 +3,16 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lesionlite.errors import LesionliteError, unknown_choice
 
 if TYPE_CHECKING:
     from lesionlite.command import Command
 
+INTERRUPTED = 130  # exit code after Ctrl-C
 COMMANDS = {  # name: module, and the first line of the command's docstring (a test compares them)
     "build": (
         "lesionlite.benchmark.commands",
@@ -110,6 +112,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     return respond(arguments, lambda: _parse(arguments))
+
+
+def run() -> NoReturn:
+    """What `lesionlite` and `python -m lesionlite` call: `main`, and the end of the process."""
+    code = main()
+    if code == INTERRUPTED:
+        # Ctrl-C cut work short, and torch's threads may outlive it: where one of them asks for
+        # Python while it is being taken down, the process would abort (torch 2.13).
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):  # closed, or never there
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _parse(arguments: Sequence[str]) -> "Command":
