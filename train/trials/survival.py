@@ -60,7 +60,8 @@ class Survival:
     def run(self) -> Outcome:
         """Train twice, once with kills, and compare."""
         moments = random.Random(self.seed)
-        epochs = self.kills + 2  # about one epoch passes before each kill
+        # About one epoch passes before each kill; on a busy machine, some writes end unseen.
+        epochs = self.kills + 6
         with TemporaryDirectory() as folder:
             start = partial(_start, self.data, epochs=epochs, workers=self.workers)
             whole, parts = Path(folder) / "whole", Path(folder) / "parts"
