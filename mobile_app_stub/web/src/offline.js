@@ -8,7 +8,8 @@
 export async function keepOffline(onUpdate) {
   const workers = navigator.serviceWorker;
   if (!workers) return; // the page is not secure, or in a private window
-  const registration = await workers.register("service-worker.js").catch(() => null);
+  // One file that does not arrive lets the whole installation fail, so it may fail once.
+  const registration = (await register(workers)) ?? (await register(workers));
   if (!registration) return; // for example offline, when it is registered already
   const offer = (worker) =>
     onUpdate(() => {
@@ -22,16 +23,23 @@ export async function keepOffline(onUpdate) {
       if (worker.state === "installed" && workers.controller) offer(worker);
     };
   };
-  // A forced reload bypasses an active service worker; then there is nothing to wait for.
-  const { active, waiting, installing } = registration;
-  if (!workers.controller) await settled(active ?? waiting ?? installing);
 }
 
-/** Wait until the worker is active, or its installation failed and the page needs the network. */
-function settled(worker) {
-  const done = () => ["activated", "redundant"].includes(worker.state);
+/** The registration, with an active worker; null if its installation failed. */
+async function register(workers) {
+  const registration = await workers.register("service-worker.js").catch(() => null);
+  if (!registration || workers.controller) return registration;
+  // A forced reload bypasses an active service worker; then there is nothing to wait for.
+  const { active, waiting, installing } = registration;
+  return (await isActive(active ?? waiting ?? installing)) ? registration : null;
+}
+
+/** Wait until the worker is active, or its installation has failed. */
+function isActive(worker) {
+  const done = () => ["activated", "redundant"].includes(worker?.state ?? "redundant");
   return new Promise((resolve) => {
-    if (done()) resolve();
-    worker.addEventListener("statechange", () => done() && resolve());
+    const settle = () => done() && resolve(worker?.state === "activated");
+    settle();
+    worker?.addEventListener("statechange", settle);
   });
 }

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lesionlite.contract import Contract
 from lesionlite.export.execute.predictor import load
-from lesionlite.mobile_app_stub.serve import SITE, build_site, serving
+from lesionlite.mobile_app_stub.serve import SITE, Handler, build_site, serving
 from tests.mobile_app_stub.app_sources import rebuild_web
 from tests.mobile_app_stub.web.web_page import READY, Visit, choose_runtime, says
 from tests.paths import ROOT
@@ -33,6 +33,28 @@ def test_the_second_visit_needs_no_network(web_app: Path, visit: Visit, photos: 
         says(page, "status", "in the model")
         page.click("#again")
         says(page, "verdict", "passed")
+
+
+@pytest.mark.parametrize(("failures", "offline"), [(1, True), (2, False)])
+def test_an_installation_that_failed_is_tried_once_more(
+    failures: int, offline: bool, web_app: Path, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve, left = Handler.send_head, [failures]
+
+    def fail(handler: Any) -> Any:
+        """Refuse a file that the service worker fetches, so often."""
+        asks = str(handler.headers.get("Referer")).endswith("service-worker.js")
+        if not (asks and handler.path == "/style.css" and left[0]):
+            return serve(handler)
+        left[0] -= 1
+        return handler.send_error(503)
+
+    monkeypatch.setattr(Handler, "send_head", fail)
+    with serving(web_app) as address:
+        page = visit(address)
+        says(page, "status", READY)  # with the network, it works in any case
+        assert not left[0]
+        assert page.evaluate("!!navigator.serviceWorker.controller") == offline
 
 
 def test_a_hard_reload(page: Any) -> None:
