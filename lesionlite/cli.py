@@ -12,7 +12,6 @@ from lesionlite.errors import LesionliteError, unknown_choice
 if TYPE_CHECKING:
     from lesionlite.command import Command
 
-INTERRUPTED = 130  # exit code after Ctrl-C
 COMMANDS = {  # name: module, and the first line of the command's docstring (a test compares them)
     "build": (
         "lesionlite.benchmark.commands",
@@ -116,6 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """What `lesionlite` and `python -m lesionlite` call: `main`, and the end of the process."""
+    from lesionlite.console import INTERRUPTED
+
     code = main()
     if code == INTERRUPTED:
         # Ctrl-C cut work short, and torch's threads may outlive it: where one of them asks for

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lesionlite.command import Command
 
+INTERRUPTED = 130  # exit code after Ctrl-C
 _to_stderr = False
 _quiet = False
 
@@ -138,7 +139,7 @@ def _run(
             "or fewer --threads and --workers need less"
         )
     except KeyboardInterrupt:
-        return 130, f"Stopped. Nothing is left half-written. {_how_to_go_on(arguments)}"
+        return INTERRUPTED, f"Stopped. Nothing is left half-written. {_how_to_go_on(arguments)}"
 
 
 def _print_document(document: Any, out: Lenient) -> None:

@@ -11,13 +11,13 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from lesionlite.caching import cache_folder, unused
 from lesionlite.errors import LesionliteError
 
 DAYS = 30  # for which a certificate is valid
@@ -85,8 +85,6 @@ def certificate(names: Sequence[str]) -> Certificate:
     Raises:
         LesionliteError: the program `openssl` is not installed, or fails; then the error quotes it.
     """
-    from lesionlite.train.data.cache import cache_folder  # late: it imports what training needs
-
     if shutil.which("openssl") is None:
         raise LesionliteError(
             "--lan needs the program openssl to make a certificate, which is not installed; "
@@ -97,7 +95,8 @@ def certificate(names: Sequence[str]) -> Certificate:
     path = folder / f"{key}.pem"
     if not _is_usable(path):
         folder.mkdir(parents=True, exist_ok=True)
-        _forget_old(folder)
+        for expired in unused(folder, "*.pem", DAYS):  # they were for other networks
+            expired.unlink()
         _make(path, names)
     return Certificate(path, tuple(names), _fingerprint(path))
 
@@ -161,10 +160,3 @@ def _fingerprint(path: Path) -> str:
     text = path.read_text()
     der = ssl.PEM_cert_to_DER_cert(text[text.index("-----BEGIN CERTIFICATE") :])
     return ":".join(f"{byte:02X}" for byte in hashlib.sha256(der).digest())
-
-
-def _forget_old(folder: Path) -> None:
-    """Delete certificates that have expired, which were for other networks."""
-    for file in folder.glob("*.pem"):
-        if time.time() - file.stat().st_mtime > DAYS * 86400:
-            file.unlink()

@@ -14,7 +14,8 @@ from PIL import Image
 
 from lesionlite import cli
 from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import FORMATS
+from lesionlite.export.config import ExportConfig
+from lesionlite.export.formats import FORMATS, artifact_name
 from lesionlite.export.precision import PRECISIONS
 from tests.paths import ROOT
 
@@ -220,3 +221,13 @@ def test_the_python_lines(
     (tmp_path / "image.png").symlink_to(next((drawn / "test").rglob("*.png")))
     monkeypatch.chdir(tmp_path)
     exec(code, {})
+
+
+def test_the_table_is_a_verdict_on_every_file_of_the_demo() -> None:
+    (table,) = re.findall(r"<!-- table -->(.*?)<!-- /table -->", README, re.S)
+    rows = re.findall(r"^\| (mobilevitv2_050-.*?) \| (.*?) \| (.*?) \| (.*?) \|", table, re.M)
+    wanted = [artifact_name("mobilevitv2_050", row, p) for row, p in ExportConfig().pairs()]
+    assert sorted(name for name, *_ in rows) == sorted(wanted)
+    for name, status, weighted_f1, change in rows:
+        assert status == "pass" and re.fullmatch(r"0\.\d{4}", weighted_f1), name
+        assert re.fullmatch(r"[+-]0\.\d{4}", change), name

@@ -14,10 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from zipfile import ZipFile
 
+from lesionlite.caching import cache_folder
 from lesionlite.console import progress
 from lesionlite.errors import LesionliteError, unknown_choice
 from lesionlite.files import replacing, write_text
-from lesionlite.train.data.cache import cache_folder
 
 EMULATOR = "qemu-aarch64-static"
 WHEELS = ("numpy", "ai-edge-litert", "onnxruntime", "flatbuffers", "protobuf")

@@ -6,13 +6,12 @@ in ten thousand. It is no time: instructions differ in how long they take, and v
 of AVX-512, so runtimes take their kernels for AVX2.
 """
 
-import json
 import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,7 +19,7 @@ from lesionlite.benchmark.candidate import worker_environment
 from lesionlite.benchmark.elsewhere.machine import other_machine
 from lesionlite.benchmark.instructions.callgrind import counts
 from lesionlite.benchmark.instructions.worker import QUERIES
-from lesionlite.benchmark.protocol import Opener
+from lesionlite.benchmark.protocol import Open, Opener, to_line
 from lesionlite.errors import LesionliteError
 
 COUNTED = ("tflite", "onnx", "executorch", "torchscript")  # formats with a runtime for x86-64
@@ -73,7 +72,7 @@ def count(path: Path, opener: Opener, images: Path) -> Instructions:
         valgrind = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no"]
         valgrind += ["--separate-threads=yes", f"--callgrind-out-file={out}"]
         module = "lesionlite.benchmark.instructions.worker"
-        given = [str(path), json.dumps(asdict(opener)), str(images)]
+        given = [to_line(Open(path, 1, opener)), str(images)]
         done = subprocess.run(
             [*valgrind, sys.executable, "-P", "-m", module, *given],
             env={**worker_environment(), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},

@@ -1,26 +1,26 @@
 """The process that callgrind watches: opens a file, warms up, and counts some queries."""
 
 import gc
-import json
 import sys
 from pathlib import Path
 
 from lesionlite.benchmark.instructions.callgrind import DUMP, START, STOP, ZERO, requests
-from lesionlite.benchmark.protocol import Open, Opener
+from lesionlite.benchmark.protocol import Open, from_line
 from lesionlite.benchmark.worker import open_once, query_of
 
 WARM_UP, QUERIES = 3, 3
 
 
-def main(path: str, opener: str, images: str) -> None:
+def main(line: str, images: str) -> None:
     """Count queries of the first image of a .npy file.
 
     Args:
-        path: the file to open.
-        opener: JSON of an `Opener`.
+        line: an `Open`, as `to_line` writes it.
         images: the .npy file, uint8 [N, S, S, 3].
     """
-    subject = open_once(Open(Path(path), 1, Opener(**json.loads(opener))))
+    command = from_line(line)
+    assert isinstance(command, Open)
+    subject = open_once(command)
     query, request = query_of(subject, Path(images)), requests()
     for _ in range(WARM_UP):
         query()

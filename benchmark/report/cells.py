@@ -1,5 +1,6 @@
 """A report's rows as flat records and as cells of tables."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from lesionlite.benchmark.latency import Latency
@@ -28,6 +29,11 @@ def flat(row: Document) -> Document:
         worst = row["delta_recall"][label]
         flat["worst_recall"] = f"{worst:+.3f} {label}" if worst else "0"
     return flat
+
+
+def counted(rows: Iterable[Document]) -> list[Document]:
+    """The flat rows of which instructions were counted."""
+    return [row for row in rows if row["instructions"] is not None]
 
 
 def cells(flat: Document, columns: Columns) -> list[str]:

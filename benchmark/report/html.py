@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any
 
-from lesionlite.benchmark.report.cells import flat
+from lesionlite.benchmark.report.cells import counted, flat
 from lesionlite.benchmark.report.text import caveats, failures, images, verdict, warnings
 from lesionlite.benchmark.targets.show import LEGEND, cells, sentences
 from lesionlite.export.precision import PRECISIONS
@@ -47,7 +47,7 @@ def html(document: Document) -> str:
         images=images(document),
         warnings=warnings(document),
         caveats=caveats(document),
-        counted=[row for row in map(flat, document["rows"]) if row["instructions"] is not None],
+        counted=counted(map(flat, document["rows"])),
         targets=_targets(document["targets"]),
         formats=list(dict.fromkeys(row["format"] for row in document["rows"])),
         precisions=[p for p in PRECISIONS if p in {row["precision"] for row in document["rows"]}],

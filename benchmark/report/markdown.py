@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from io import StringIO
 
 from lesionlite.benchmark.against import sentences as against_sentences
-from lesionlite.benchmark.report.cells import Columns, Document, cells, flat
+from lesionlite.benchmark.report.cells import Columns, Document, cells, counted, flat
 from lesionlite.benchmark.report.text import (
     caption,
     caveats,
@@ -114,14 +114,9 @@ def _table(rows: Iterable[Document], columns: Columns, words: int) -> list[str]:
 
 def _instructions(rows: Iterable[Document]) -> list[str]:
     """What each file executes for one image."""
-    counted = [row for row in rows if row["instructions"] is not None]
-    if not counted:
-        return []
-    return [
-        "## Instructions per query, on one thread",
-        "",
-        *_table(counted, INSTRUCTIONS, words=2),
-    ]
+    shown = counted(rows)
+    title = "## Instructions per query, on one thread"
+    return [title, "", *_table(shown, INSTRUCTIONS, words=2)] if shown else []
 
 
 def _elsewhere(document: Document) -> list[str]:

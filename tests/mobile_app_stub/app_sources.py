@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 import tree_sitter
 
+from lesionlite.caching import cache_folder
 from lesionlite.mobile_app_stub.serve import build_site
-from lesionlite.train.data.cache import cache_folder
 from tests.conftest import Shared
 from tests.paths import ROOT
 

@@ -2,14 +2,13 @@
 
 import math
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from platformdirs import user_cache_path
 
+from lesionlite.caching import cache_folder, unused
 from lesionlite.console import say
 from lesionlite.contract import Contract
 from lesionlite.documents import read_json
@@ -18,11 +17,6 @@ from lesionlite.train.data.images import DECODING, Pixels, decode, write_inputs
 
 MARGIN = 1.15  # least ratio to the network's input, because crops are enlarged again
 DAYS = 30
-
-
-def cache_folder() -> Path:
-    """The folder for files that can be recreated: ~/.cache/lesionlite on Linux."""
-    return user_cache_path("lesionlite", appauthor=False)
 
 
 def cached_pixels(files: Sequence[Path], contract: Contract) -> Pixels:
@@ -62,7 +56,6 @@ def enlarged(contract: Contract) -> Contract:
 
 def _forget_old(folder: Path) -> None:
     """Delete files that no training has used for `DAYS`."""
-    for file in folder.glob("pixels-*.npy"):
-        if time.time() - file.stat().st_mtime > DAYS * 86400:
-            file.unlink()
-            file.with_suffix(".json").unlink(missing_ok=True)
+    for file in unused(folder, "pixels-*.npy", DAYS):
+        file.unlink()
+        file.with_suffix(".json").unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 // The worker's side: answers messages with a model in one runtime. `client.js` is the page's side.
 import { Classifier, Problem } from "lesionlite-web";
+import { toInput } from "lesionlite-web/photo";
 
 import { problem } from "./language.js";
-import { toInput } from "./photo.js";
 
 const MODEL = new URL("model/", self.location);
 const THREADS = 4; // more threads do not make such a small network faster

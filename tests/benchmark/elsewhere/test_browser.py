@@ -48,7 +48,11 @@ def test_photos_prepared_wrongly_are_noticed(
     web_app: Path, tmp_path: Path, browser: Any, artifacts: Path, run: Path, photos: list[Path]
 ) -> None:
     negative = rebuild_web(
-        web_app, tmp_path, "photo.js", ".data, 4)", ".data.map((v) => 255 - v), 4)"
+        web_app,
+        tmp_path,
+        "engine.js",
+        "const input = await toInput(blob, this.classifier.contract);",
+        "const input = (await toInput(blob, this.classifier.contract)).map((v) => 255 - v);",
     )
     (artifact,) = artifacts.glob("*-fp32.onnx")
     with pages(browser, negative, [artifact]) as (page,):

@@ -71,25 +71,15 @@ FAULTS = {
 }
 
 
+# What the reference's cases say; which accelerator is chosen; operating point and a phone's memory.
 @pytest.mark.slow
 @needs_kotlin
-def test_the_core_agrees_with_the_reference(classes: Path) -> None:
-    printed = unit_tests("CasesTest", classes)
-    assert "OK (10 tests)" in printed, printed
-
-
-@pytest.mark.slow
-@needs_kotlin
-def test_the_self_test_chooses_the_accelerator(classes: Path) -> None:
-    printed = unit_tests("SelectorTest", classes)
-    assert "OK (10 tests)" in printed, printed
-
-
-@pytest.mark.slow
-@needs_kotlin
-def test_the_core_knows_the_operating_point_and_a_phones_memory(classes: Path) -> None:
-    printed = unit_tests("OperatingPointTest", classes)
-    assert "OK (4 tests)" in printed, printed
+@pytest.mark.parametrize(
+    ("tests", "number"), [("CasesTest", 10), ("SelectorTest", 10), ("OperatingPointTest", 4)]
+)
+def test_the_cores_own_tests_pass(tests: str, number: int, classes: Path) -> None:
+    printed = unit_tests(tests, classes)
+    assert f"OK ({number} tests)" in printed, printed
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lesionlite.train.data.cache import cache_folder
+from lesionlite.caching import cache_folder
 from tests.mobile_app_stub.app_sources import STUB, fault
 from tests.mobile_app_stub.ios.swift_standins import MODULES
 

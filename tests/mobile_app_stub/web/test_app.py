@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lesionlite.train.data.cache import cache_folder
+from lesionlite.caching import cache_folder
 from tests.mobile_app_stub.app_sources import STUB, replace
 from tests.paths import ROOT
 

@@ -23,7 +23,7 @@ RUNTIMES = {"litert": "LiteRT.js", "onnx": "ONNX Runtime Web"}
 ROUNDED = 0.06  # percent: the page shows one decimal
 MOVED = 0.3  # percent, where some pixels differ by a step or two; 0.2 was measured
 # A worker, as the app's are, that gives the network's input instead of its answer.
-WORKER = """import { toInput } from "%s/src/photo.js";
+WORKER = """import { toInput } from "%s/lesionlite-web/src/photo.js";
 const text = (bytes) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 self.onmessage = async ({ data: { file, contract } }) => {
   try {

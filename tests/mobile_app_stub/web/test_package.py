@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lesionlite.caching import cache_folder
 from lesionlite.export.execute.predictor import load
-from lesionlite.train.data.cache import cache_folder
 from tests.mobile_app_stub.app_sources import STUB, replace
 
 pytestmark = pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
@@ -247,7 +247,7 @@ TYPED = """import { Classifier, Problem, shares } from "lesionlite-web";
 import type { Contract, Runtime } from "lesionlite-web";
 import * as litert from "lesionlite-web/litert";
 import * as onnx from "lesionlite-web/onnx";
-import { strips } from "lesionlite-web/photo";
+import { strips, toInput } from "lesionlite-web/photo";
 import { notice } from "lesionlite-web/notice";
 
 export async function use(contract: Contract, parts: any, photo: Blob): Promise<string> {
@@ -256,6 +256,7 @@ export async function use(contract: Contract, parts: any, photo: Blob): Promise<
     ...onnx, open: (model, made, threads) => onnx.open(model, made, threads, "/static/onnx/") };
   const classifier = await Classifier.open({ ...parts, contract, runtime: own ?? runtimes[0] });
   for await (const { data, width } of strips(photo)) console.log(data.length / width);
+  await classifier.answer(await toInput(photo, contract));
   const image = { width: 1, height: 1, data: new Uint8Array(3) };
   const { top, unsure } = await classifier.classify(image);
   const share: number | undefined = shares(contract)[0]?.expected;

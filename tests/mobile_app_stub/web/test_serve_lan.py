@@ -40,7 +40,7 @@ def app(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("lesionlite.train.data.cache.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("lesionlite.mobile_app_stub.lan.cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache" / "lan"
 
 

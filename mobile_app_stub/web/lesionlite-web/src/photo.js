@@ -1,4 +1,5 @@
 // Decodes a photo's file in a browser. It also runs in a worker, so that the page stays responsive.
+import { Preprocessor } from "./preprocess.js";
 import { Problem } from "./problem.js";
 
 const STRIP = 1 << 20; // pixels to copy at once, because phones limit the size of a canvas
@@ -24,6 +25,22 @@ export async function* strips(blob) {
     yield { width, height, data: context.getImageData(0, 0, width, count).data };
   }
   bitmap.close();
+}
+
+/**
+ * The model's input of a photo, made strip by strip: a whole one may exceed the memory.
+ * @param {Blob} blob
+ * @param {import("lesionlite-web").Contract} contract
+ * @returns {Promise<Uint8Array>} RGB [S, S, 3]
+ * @throws {Problem} if the browser cannot decode it
+ */
+export async function toInput(blob, contract) {
+  let preprocessor;
+  for await (const strip of strips(blob)) {
+    preprocessor ??= new Preprocessor(strip.width, strip.height, contract);
+    preprocessor.add(strip.data, 4);
+  }
+  return preprocessor.finish();
 }
 
 async function decode(blob) {
