@@ -20,7 +20,7 @@ from lesionlite.benchmark.parity import compare
 from lesionlite.benchmark.report.html import _log_ticks, _ticks, html
 from lesionlite.benchmark.report.markdown import CSV, csv_text, markdown
 from lesionlite.benchmark.report.record import Report, Result, reference_document
-from lesionlite.benchmark.report.text import instruction_sentences, show, verdict
+from lesionlite.benchmark.report.text import show, verdict
 from lesionlite.benchmark.resize import Drift
 from lesionlite.contract import MEDICAL
 from lesionlite.verdicts import REPORT_JSON, read_verdicts
@@ -301,21 +301,3 @@ def test_ticks_are_round_and_few(low: float, high: float) -> None:
 
 def test_logarithmic_ticks() -> None:
     assert _log_ticks(0.9, 26) == [1, 2, 5, 10, 20]
-
-
-def test_instructions_are_in_every_form() -> None:
-    document = json.loads(json.dumps(made_up().document()))
-    text = markdown(document)
-    assert "## Instructions per query, on one thread" in text
-    assert re.search(r"a-fp32.onnx \| gemm<a> 60%, 0x1a 30% \| 12,345,678", text)
-    assert "<td>12345678</td>" in html(document) and "gemm&lt;a&gt; 60%" in html(document)
-    rows = list(csv.DictReader(StringIO(csv_text(document))))
-    assert [row["instructions"] for row in rows] == ["12345678", "", "", ""]
-    assert instruction_sentences(document) == [
-        "a-fp32.onnx: 12,345,678 instructions a query",
-        "a-w8a8.tflite: it ended with 1",
-    ]
-    for row in document["rows"]:
-        row["instructions"] = None
-    assert "Instructions" not in markdown(document) + html(document)
-    assert instruction_sentences(document) == []

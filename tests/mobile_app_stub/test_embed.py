@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,36 +20,10 @@ from lesionlite.export.execute.golden import add_golden
 from lesionlite.export.manifest import GOLDEN, Manifest
 from lesionlite.export.verify import verify
 from lesionlite.files import sha256_file
-from lesionlite.mobile_app_stub.apps import App
-from lesionlite.mobile_app_stub.embed import Embedded, embed
+from lesionlite.mobile_app_stub.embed import embed
 from lesionlite.mobile_app_stub.identity import NO_IDENTITY, Identity
 from lesionlite.mobile_app_stub.provenance import PROVENANCE
-
-APPS = {
-    "page": App(("tflite", "onnx"), ("fp16", "fp32"), "model", ""),
-    "apple": App(("coreml",), ("fp32",), "App/Resources", ""),
-}
-Embed = Callable[..., Embedded]
-
-
-@pytest.fixture
-def folder(artifacts: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(artifacts, tmp_path / "artifacts"))
-
-
-@pytest.fixture
-def fill(folder: Path, tmp_path: Path) -> Embed:
-    for name in APPS:
-        (tmp_path / "templates" / name / "node_modules").mkdir(parents=True)
-        (tmp_path / "templates" / name / "main").write_text(name)
-    (tmp_path / "templates" / "cases.json").write_text("{}")
-
-    def fill(name: str = "page", **settings: Any) -> Embedded:
-        out = settings.pop("out", tmp_path / "app")
-        templates = tmp_path / "templates"
-        return embed(folder, name, out, apps=APPS, templates=templates, **settings)
-
-    return fill
+from tests.mobile_app_stub.conftest import Embed
 
 
 @pytest.mark.parametrize("name", apps_module.APPS)
@@ -268,112 +241,6 @@ def test_changed_or_missing_golden_vectors_are_refused(fill: Embed, folder: Path
     shutil.rmtree(folder / GOLDEN)
     with pytest.raises(LesionliteError, match="golden vectors .* are missing"):
         fill(model_only=True)
-
-
-def test_an_edited_app_is_left_alone(fill: Embed, folder: Path, tmp_path: Path) -> None:
-    report(folder)
-    fill()
-    (tmp_path / "app" / "main").write_text("edited")
-    (tmp_path / "app" / "model" / "stray").write_text("mine")
-    (tmp_path / "app" / "model" / "mine").mkdir()
-    (tmp_path / "app" / "model" / GOLDEN / "notes").write_text("mine")
-    with pytest.raises(LesionliteError, match="--model-only"):
-        fill()
-    made = fill(model_only=True, precision="fp32")
-    assert (tmp_path / "app" / "main").read_text() == "edited"
-    found = {path.name for path in (tmp_path / "app" / "model").iterdir()}
-    placed = {*(row.artifact for row in made.artifacts), "contract.json", "golden", PROVENANCE}
-    assert found == placed | {"stray", "mine"}
-    assert (tmp_path / "app" / "model" / "stray").read_text() == "mine"
-    assert (tmp_path / "app" / "model" / GOLDEN / "notes").read_text() == "mine"
-
-
-def everything(folder: Path) -> dict[str, object]:
-    return {
-        str(f.relative_to(folder)): f.read_bytes() if f.is_file() else f.is_symlink()
-        for f in folder.rglob("*")
-    }
-
-
-def no_cases(app: Path) -> None:
-    (app / "cases.json").unlink()
-
-
-def no_golden(app: Path) -> None:
-    shutil.rmtree(app / "model" / GOLDEN)
-
-
-def linked_golden(app: Path) -> None:
-    (app / "model" / GOLDEN).rename(app.parent / "elsewhere")
-    (app / "model" / GOLDEN).symlink_to(app.parent / "elsewhere")
-
-
-def edited_artifact(app: Path) -> None:
-    (path,) = (app / "model").glob("*.onnx")
-    path.write_bytes(b"mine")
-
-
-def file_in_the_way(app: Path) -> None:
-    (app / "model" / "mobilevitv2_050-fp16.onnx").write_text("mine")
-
-
-def own_provenance(app: Path) -> None:
-    (app / "model" / PROVENANCE).write_text('{"mine": true}')
-
-
-def golden_that_names(name: str, value: str) -> Callable[[Path], None]:
-    """A golden.json of the app that names a file with a hash that fits."""
-
-    def plant(app: Path) -> None:
-        file = app / "model" / GOLDEN / "golden.json"
-        document = json.loads(file.read_text())
-        (app.parent / "outside.onnx").write_text("mine")
-        if name == "images":
-            document["images"][0] = value
-        else:
-            entry = {"sha256": sha256_file(app.parent / "outside.onnx"), "tolerance": 0.02}
-            document["artifacts"][value] = entry
-        file.write_text(json.dumps(document))
-
-    return plant
-
-
-@pytest.mark.parametrize(
-    ("plant", "words"),
-    [
-        (lambda app: shutil.rmtree(app), "no app to renew: there is no folder"),
-        (no_cases, "no app to renew: .* has no cases.json; name the folder"),
-        (no_golden, "no app to renew: .* has no model/golden/golden.json"),
-        (linked_golden, "golden is a link or lies below one"),
-        (edited_artifact, "is not the file that lesionlite placed there"),
-        (file_in_the_way, "fp16.onnx is not one that lesionlite placed"),
-        (own_provenance, "provenance.json is not one that lesionlite placed"),
-        (golden_that_names("images", "../../main"), "no plain file name"),
-        (golden_that_names("artifacts", "../../outside.onnx"), "no plain file name"),
-        (golden_that_names("artifacts", "stray"), "which is no artifact"),
-    ],
-)
-def test_what_is_not_lesionlites_is_never_deleted(
-    plant: Callable[[Path], None], words: str, fill: Embed, folder: Path, tmp_path: Path
-) -> None:
-    fill(precision="fp32")
-    plant(tmp_path / "app")
-    before = everything(tmp_path)
-    with pytest.raises(LesionliteError, match=words):
-        fill(precision="fp16", model_only=True)
-    assert everything(tmp_path) == before
-
-
-def test_a_folder_of_another_kind_is_no_app(fill: Embed, tmp_path: Path) -> None:
-    mine = tmp_path / "mine" / "model"
-    mine.mkdir(parents=True)
-    (mine / "weights.bin").write_text("mine")
-    with pytest.raises(LesionliteError, match="mine is no page app of lesionlite"):
-        fill(out=mine.parent, precision="fp32", model_only=True)
-    assert (mine / "weights.bin").read_text() == "mine"
-    fill("apple", out=tmp_path / "phone", precision="fp32")
-    with pytest.raises(LesionliteError, match="is no page app"):
-        fill(out=tmp_path / "phone", precision="fp32", model_only=True)
 
 
 @pytest.mark.parametrize("value", ["../../main", "/etc/passwd", "..", "a/b", "a\\b", "", "a\0"])

@@ -2,7 +2,7 @@
 
 With them Kotlin type-checks the app where there is no SDK, and runs what draws nothing. They prove
 nothing of what Android, LiteRT and CameraX do. LiteRT's are after its Kotlin sources, 2.1.5 to
-2.3.0, and CameraX's after CameraController.java. Compose's are in test_screens.py.
+2.3.0, and CameraX's after CameraController.java. Compose's are in compose_standins.py.
 """
 
 from pathlib import Path
