@@ -6,7 +6,7 @@ written when the step ends. What a later step would refuse is refused before tra
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -237,7 +237,7 @@ def _test_key(plan: _Build, run: Path) -> str:
 def _export_key(plan: _Build, run: Path) -> str:
     inputs = [sha256_file(run / name) for name in (WEIGHTS, CONTRACT)]
     calibration = plan.listing if plan.exporting.calibrates(has_data=True) else ""
-    return fingerprint([inputs, calibration, asdict(plan.exporting), versions()])
+    return fingerprint([inputs, calibration, asdict(replace(plan.exporting, jobs=0)), versions()])
 
 
 def _is_exported(plan: _Build, run: Path) -> bool:

@@ -1,19 +1,12 @@
 """One file in a worker process: an artifact, the reference run, or another toolchain's file."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import lesionlite
 from lesionlite.benchmark.protocol import (
     Burst,
     Call,
@@ -29,6 +22,7 @@ from lesionlite.benchmark.protocol import (
 )
 from lesionlite.documents import structure
 from lesionlite.errors import LesionliteError
+from lesionlite.workers import Worker, WorkerFailed
 
 OURS = Opener("lesionlite.export.execute.predictor:open_unchecked")
 """Opens a run or an artifact with its usual runtime. The worker checks its hash first."""
@@ -38,7 +32,7 @@ class CandidateFailed(LesionliteError):
     """The candidate could not be loaded or executed; the text says why."""
 
 
-class Candidate:
+class Candidate(Worker):
     """A worker process for one file; use it as a context manager."""
 
     def __init__(self, path: Path, threads: int, opener: Opener = OURS) -> None:
@@ -50,32 +44,10 @@ class Candidate:
             opener: Function that opens `path` in the worker.
         """
         self.path, self.threads, self.opener = path, threads, opener
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "lesionlite.benchmark.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            encoding="ascii",  # JSON escapes other characters, so any locale works
-            env=worker_environment(),
-            start_new_session=True,  # Ctrl-C reaches only the parent, which ends its workers
-        )
+        super().__init__("lesionlite.benchmark.worker", path.name)
         self.load_ms, self.runtime, self.native, self.contract = 0.0, "", True, ""
         self.multiply_adds, self.peak_memory_bytes = 0, 0
         self.settled = True
-
-    def __enter__(self) -> "Candidate":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.process.kill()
-        self.process.communicate()
-        self.log.close()
 
     def open(self) -> None:
         """Open the file.
@@ -128,39 +100,7 @@ class Candidate:
 
     def _ask(self, command: Command, advance: Callable[[], None] | None = None) -> Any:
         """Send a command; return the answer, of the command's type `Answer`."""
-        assert self.process.stdin is not None and self.process.stdout is not None
         try:
-            self.process.stdin.write(to_line(command))
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise CandidateFailed(self._how_it_ended()) from None
-        for line in self.process.stdout:
-            answer = cast(dict[str, Any], json.loads(line))
-            if "progress" in answer:
-                if advance is not None:
-                    advance()
-            elif "error" in answer:
-                raise CandidateFailed(answer["error"])
-            else:
-                return structure(answer, command.Answer)
-        raise CandidateFailed(self._how_it_ended())
-
-    def _how_it_ended(self) -> str:
-        """The exit code of the worker and the last line of its log."""
-        code = self.process.wait()
-        self.log.seek(0)
-        last = self.log.read().decode(errors="replace").strip().splitlines()[-1:]
-        return f"the process of {self.path.name} ended with {code}: {' '.join(last)}"
-
-
-def worker_environment() -> dict[str, str]:
-    """The environment of the worker: this process's, with the folder of lesionlite in PYTHONPATH.
-
-    The rest of `sys.path` is left out, because a script's folder may hold a file like json.py.
-    """
-    home = str(Path(lesionlite.__file__).parents[1])
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), home))),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
+            return structure(self.ask(to_line(command), advance), command.Answer)
+        except WorkerFailed as error:
+            raise CandidateFailed(str(error)) from error

@@ -8,10 +8,11 @@ on disk until the benchmark ends, so an interrupted benchmark continues where it
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from lesionlite.train.calibrate.rejection import rejections
 from lesionlite.train.data.images import Pixels, decode, write_inputs
 from lesionlite.train.data.splits import Split
 from lesionlite.train.data.statistics import image_statistics
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 MIN_SHARE = 200  # images per helper process: opening an artifact again takes seconds
 
@@ -107,14 +111,17 @@ class EvaluationSet:
         name: str,
         images: Path | None = None,
         rows: Sequence[int] | None = None,
+        bar: "Progress | None" = None,
     ) -> NDArray[np.float32]:
-        """Probabilities, computed by several processes, with a progress bar.
+        """Probabilities, with a progress bar.
 
         Args:
             candidate: opened.
             name: of the progress bar.
             images: a file of `write`; by default `self.images`.
             rows: indices of the images to classify; by default all.
+            bar: shows the progress of several candidates that are asked at the same time; without
+                it, several processes answer for this one.
 
         Returns:
             float32 [N, C], or [R, C] for R rows.
@@ -127,11 +134,13 @@ class EvaluationSet:
         known = np.load(answers, mmap_mode="r")
         asked = np.arange(len(known)) if rows is None else np.array(rows, np.int64)
         left = asked[np.isnan(known[asked]).any(1)]
-        with progress() as bar:
+        with nullcontext(bar) if bar else progress() as shown:
             total = len(asked)
-            task = bar.add_task(name, total=total, completed=total - len(left), note="")
+            task = shown.add_task(name, total=total, completed=total - len(left), note="")
             if len(left):
-                self._divide(candidate, images, answers, left, lambda: bar.advance(task))
+                most = 1 if bar else max(1, self._cores // candidate.threads)
+                advance = partial(shown.advance, task)
+                self._divide(candidate, images, answers, left, most, advance)
         return np.array(np.load(answers)[asked])
 
     def _answers(self, candidate: Candidate, images: Path) -> Path:
@@ -150,10 +159,10 @@ class EvaluationSet:
         images: Path,
         answers: Path,
         left: NDArray[np.int64],
+        most: int,
         advance: Callable[[], None],
     ) -> None:
-        """Divide the images that are left among the candidate and helpers of its kind."""
-        most = max(1, self._cores // candidate.threads)
+        """Divide the images that are left among the candidate and helpers, `most` in all."""
         first, *shares = np.array_split(left, max(1, min(most, len(left) // MIN_SHARE)))
 
         def work(helper: Candidate, rows: NDArray[np.int64]) -> None:

@@ -3,23 +3,20 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from lesionlite.benchmark.against import compare_reports, read_report
 from lesionlite.benchmark.beforehand import refuse_beforehand, refuse_images
-from lesionlite.benchmark.candidate import Candidate, CandidateFailed
+from lesionlite.benchmark.candidate import Candidate
 from lesionlite.benchmark.config import BenchmarkConfig, RegressionConfig
 from lesionlite.benchmark.elsewhere.android import PhoneRow, time_on_phone
 from lesionlite.benchmark.elsewhere.check import Task
 from lesionlite.benchmark.elsewhere.run import run_elsewhere
-from lesionlite.benchmark.elsewhere.runtimes import opener_of, usual_runtime
 from lesionlite.benchmark.evaluation_set import EvaluationSet
+from lesionlite.benchmark.examine import Examiner, Judged
 from lesionlite.benchmark.instructions.count import COUNTED, count
-from lesionlite.benchmark.parity import compare, judge, not_finite
+from lesionlite.benchmark.parity import not_finite
 from lesionlite.benchmark.report.record import Report, Result, reference_document, refuse_reports
 from lesionlite.benchmark.resize import Drift, resized, resizers
 from lesionlite.benchmark.targets.matrix import judge_all
@@ -27,24 +24,14 @@ from lesionlite.benchmark.timing import time_results
 from lesionlite.console import track
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.formats import artifact_folder, format_by_suffix
+from lesionlite.export.formats import artifact_folder
 from lesionlite.export.manifest import Artifact, read_manifest
-from lesionlite.export.precision import PRECISIONS
 from lesionlite.layout import CONTRACT, is_run
 from lesionlite.metrics import weighted_f1
 from lesionlite.outputs import writing_into
 from lesionlite.train.data.splits import Split, evaluation_split
 
 SCRATCH = ".lesionlite-benchmark"  # in the report's folder, until the report is written
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """A result without latency; the open candidate and its answers, unless it failed."""
-
-    result: Result
-    candidate: Candidate | None = None
-    answers: NDArray[np.float32] | None = None
 
 
 def benchmark_into(
@@ -154,9 +141,8 @@ def _benchmark(
         answers = evaluation.ask(reference, "PyTorch")
         if wrong := not_finite(answers, evaluation.names):
             raise LesionliteError(f"{run} cannot be the reference: {wrong}")
-        judged = [
-            _examine(row, folder, contract, evaluation, answers, config, stack) for row in rows
-        ]
+        examiner = Examiner(folder, contract, evaluation, answers, config, stack)
+        judged = examiner.examine_all(rows)
         drifts = _drifts(judged, evaluation, split, contract) if config.resize_drift else ()
         tasks = [
             Task(folder / one.result.artifact, one.result.precision, one.answers)
@@ -200,7 +186,7 @@ def _with_instructions(
 
 
 def _drifts(
-    judged: Sequence[_Judged], evaluation: EvaluationSet, split: Split, contract: Contract
+    judged: Sequence[Judged], evaluation: EvaluationSet, split: Split, contract: Contract
 ) -> tuple[Drift, ...]:
     """How each artifact's answers change if the images are resized in other ways."""
     drifts = []
@@ -218,46 +204,3 @@ def _drifts(
             agreement = float((answers == before).mean())
             drifts.append(Drift(one.result.artifact, name, change, agreement))
     return tuple(drifts)
-
-
-def _examine(
-    row: Artifact,
-    folder: Path,
-    contract: Contract,
-    evaluation: EvaluationSet,
-    reference: NDArray[np.float32],
-    config: BenchmarkConfig,
-    stack: ExitStack,
-) -> _Judged:
-    """Execute and judge one artifact."""
-    blank = Result(row.artifact, row.format, row.precision, row.size_bytes, "", "unverified", "")
-    path = folder / row.artifact
-    opener = opener_of(usual_runtime(format_by_suffix(path), config))
-    candidate = stack.enter_context(Candidate(path, config.threads, opener))
-    try:
-        candidate.open()
-        if Contract.from_json(candidate.contract) != contract:
-            raise CandidateFailed("its contract is not that of the run; export it again")
-        answers = evaluation.ask(candidate, row.artifact)
-    except (LesionliteError, ValueError) as error:
-        return _Judged(replace(blank, reason=f"it could not be executed: {error}"))
-    blank = replace(blank, runtime=candidate.runtime, native=candidate.native)
-    if wrong := not_finite(answers, evaluation.names):
-        return _Judged(replace(blank, status="fail", reason=wrong))
-    parity = compare(
-        answers,
-        reference,
-        evaluation.truth,
-        evaluation.labels,
-        evaluation.names,
-        evaluation.rejects,
-    )
-    good, reason = judge(parity, PRECISIONS[row.precision], config)
-    result = replace(
-        blank,
-        status="pass" if good else "fail",
-        reason=reason,
-        parity=parity,
-        load_ms=candidate.load_ms if candidate.native else None,
-    )
-    return _Judged(result, candidate, answers)

@@ -1,15 +1,13 @@
 """The worker process that `candidate.py` starts. It opens one file at a time.
 
 Runtimes disturb each other inside one process (ONNX Runtime's spinning threads nearly double
-TFLite's time), and a runtime that crashes must not end the benchmark. Commands arrive as lines on
-standard input (see `protocol.py`). Answers leave on what was standard output; file descriptor 1 is
-redirected to standard error first, because toolchains print there.
+TFLite's time), and a runtime that crashes must not end the benchmark. For the commands, see
+`protocol.py`.
 
 The worker imports no toolchain itself: a command names the function that opens the file.
 """
 
 import json
-import os
 import resource
 import sys
 import time
@@ -17,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
-from threading import Thread
 from typing import IO
 
 import numpy as np
@@ -40,6 +37,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export.format import named_function
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.train.data.folders import refuse_unreadable_name
+from lesionlite.workers import Answer, serve
 
 # Warm-up: the least runs and seconds of a window, and the most seconds of all windows.
 WINDOW_RUNS, WINDOW_SECONDS, MAX_SECONDS = 10, 0.4, 10.0
@@ -47,25 +45,12 @@ WINDOW_RUNS, WINDOW_SECONDS, MAX_SECONDS = 10, 0.4, 10.0
 
 def main() -> None:
     """Serve commands until standard input closes."""
-    Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    worker = Worker(answers)
-    for line in sys.stdin:
-        try:
-            answer = asdict(worker.answer(from_line(line)))
-        except LesionliteError as error:
-            answer = {"error": str(error)}
-        except Exception as error:  # any error of a runtime becomes the reason in the report
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer) + "\n")
 
+    def answer_with(progress: IO[str]) -> Callable[[str], Answer]:
+        worker = Worker(progress)
+        return lambda line: asdict(worker.answer(from_line(line)))
 
-def _end_with_parent(parent: int) -> None:
-    """Exit when the parent has ended: a parent that was killed cannot stop a long conversion."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    serve(answer_with)
 
 
 class Worker:

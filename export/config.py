@@ -16,6 +16,7 @@ RULES = ("mse", "percentile", "min-max")  # the names in `RANGE_RULES` of quanti
 
 # All calibration images are in memory, and more images do not make a better plan.
 MOST_IMAGES, MOST_STEPS, MOST_NATS, MOST_WORDS = 10_000, 100_000, 100, 10_000
+MOST_JOBS = 64
 TEXT = "at most {} characters, without NUL and without surrogates, which UTF-8 cannot encode"
 
 BY_DEFAULT = tuple(name for name, precision in PRECISIONS.items() if precision.by_default)
@@ -25,6 +26,7 @@ RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "8-bit quantization": (
         *("calibration", "calibration_seed", "ranges", "divergence", "tuning_steps", "int8_share"),
     ),
+    "speed": ("jobs",),
     "description in every file": ("author", "license", "description", "model_version"),
 }
 
@@ -61,6 +63,9 @@ class ExportConfig:
     """What the model is. The disclaimer of the training data is added if it is missing."""
     model_version: str = ""
     """Your version number of the model."""
+    jobs: int = 0
+    """How many processes convert files at once; 0: as many as there are cores, and 3 GB of memory
+    for each. The files are the same."""
 
     def __post_init__(self) -> None:
         """Refuse unknown names, numbers out of range, and a selection that makes no files.
@@ -81,6 +86,7 @@ class ExportConfig:
         rules = (
             ("calibration", 1 <= self.calibration <= MOST_IMAGES, f"from 1 to {images}"),
             ("calibration_seed", 0 <= self.calibration_seed <= MAX_SEED, SEED),
+            ("jobs", 0 <= self.jobs <= MOST_JOBS, f"from 0 to {MOST_JOBS}"),
             ("int8_share", 0 <= self.int8_share <= 1, "from 0 to 1"),
             ("tuning_steps", 0 <= self.tuning_steps <= MOST_STEPS, f"from 0 to {steps}"),
             ("divergence", 0 <= self.divergence <= MOST_NATS, f"from 0 to {nats}"),

@@ -4,7 +4,9 @@ Another package can add a format. It describes the format with a `Format` object
 object as an entry point of the group `lesionlite.formats`. `formats.py` adds it to the table.
 """
 
+import logging
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -129,8 +131,32 @@ def import_triton() -> None:
 
     TensorFlow 2.20 and later make the symbols of their LLVM global. A Triton that is imported after
     them crashes the process (tensorflow issue 124205). CUDA builds of PyTorch bring Triton and
-    import it late; coremltools imports a TensorFlow that is installed. This function can go when
-    TensorFlow no longer opens its library with RTLD_GLOBAL.
+    import it late. This function can go when TensorFlow no longer opens its library with
+    RTLD_GLOBAL.
     """
     with suppress(ImportError):
         import_module("triton")
+
+
+def import_coremltools(module: str = "") -> Any:
+    """A module of coremltools, imported without TensorFlow.
+
+    coremltools (9.0) imports a TensorFlow that is installed, which takes seconds in each process
+    and is used for TensorFlow's own networks alone. This function can go when coremltools waits
+    until it needs it.
+
+    Args:
+        module: its name after "coremltools", such as ".proto".
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    logging.getLogger("coremltools").setLevel(logging.ERROR)  # untested versions of other packages
+    hidden = "tensorflow" not in sys.modules
+    if hidden:
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    try:
+        return import_module("coremltools" + module)
+    finally:
+        if hidden:
+            del sys.modules["tensorflow"]

@@ -1,17 +1,17 @@
 """Convert a run to the selected files, and list them in a manifest."""
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lesionlite.console import progress, say
+from lesionlite.console import say
 from lesionlite.contract import Contract
 from lesionlite.documents import read_record
 from lesionlite.export.config import ExportConfig
+from lesionlite.export.conversion import conversions
 from lesionlite.export.finite import refuse_infinite
 from lesionlite.export.format import Format
-from lesionlite.export.formats import FORMATS, artifact_name, refuse_missing_packages
+from lesionlite.export.formats import artifact_name, refuse_missing_packages
 from lesionlite.export.manifest import (
     CALIBRATION,
     GOLDEN,
@@ -21,18 +21,22 @@ from lesionlite.export.manifest import (
     sha256_text,
 )
 from lesionlite.export.planned import with_plans
+from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.quantize.calibration import calibration_images
-from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE
+from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, PLAN_FIGURE, Plan
 from lesionlite.export.quantize.plan_figure import plan_figure
+from lesionlite.export.side_by_side import SideBySide, most_jobs
 from lesionlite.export.source import Source
 from lesionlite.export.toolchains import versions
-from lesionlite.files import inside, replacing, sha256_file, size_bytes, write_text
+from lesionlite.files import inside, sha256_file, size_bytes, write_text
 from lesionlite.layout import CONTRACT, SETTINGS, WEIGHTS
 from lesionlite.outputs import refuse_foreign, writing_into
 from lesionlite.train.model import load_run
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from lesionlite.train.data.images import Pixels
 
 PROBES = 8  # number of calibration images to check for finite answers
 
@@ -76,15 +80,12 @@ def _export(run: Path, out: Path, config: ExportConfig, data: Path | None) -> li
 
         probes = torch.from_numpy(calibration[:PROBES]).permute(0, 3, 1, 2)
         refuse_infinite(network, probes, contract, run)
-        source = with_plans(source, calibration, config, {name for _, name in config.pairs()})
+    source = _convert(source, run, calibration, config, stem)
     plan, integers = source.quantization, source.integers
-    if plan is not None:
-        say(
-            f"plan: {len(plan.layers)} of {len(plan.macs)} layers in 8 bits "
-            f"({plan.int8_share:.1%} of the multiply-adds); {plan.agreement:.1%} of the answers on "
-            "the calibration images stay"
-        )
-    made = _convert_all(source, config, stem)
+    made = [
+        _row(row, precision, _named(stem, row, precision), source.plan_of(precision))
+        for row, precision in config.pairs()
+    ]
     listing = "".join(f"{file}\n" for file in files)
     precisions = {row.precision for row in made}
     if calibration is not None:
@@ -136,42 +137,45 @@ def _probes(contract: Contract) -> "Tensor":
     return torch.cat([torch.zeros(shape), torch.full(shape, 255), noise]).to(torch.uint8)
 
 
-def _convert_all(source: Source, config: ExportConfig, stem: Path) -> list[Artifact]:
-    """Write a file for every format and precision, and return the manifest's rows."""
-    made: list[Artifact] = []
-    by_format: dict[str, list[str]] = {}
-    for row, precision in config.pairs():
-        by_format.setdefault(row.name, []).append(precision)
-    plans = {precision: source.plan_of(precision) for _, precision in config.pairs()}
-    hashes = {name: sha256_text(plan.to_json()) for name, plan in plans.items() if plan}
-    with progress() as bar:
-        task = bar.add_task("converting", total=len(config.pairs()), note="")
-        for name, precisions in by_format.items():
-            bar.update(task, note=name)
-            paths = {p: _named(stem, FORMATS[name], p) for p in precisions}
-            _convert(FORMATS[name], source, paths)
-            made += [
-                _row(FORMATS[name], precision, path, hashes.get(precision))
-                for precision, path in paths.items()
-            ]
-            bar.advance(task, len(paths))
-        bar.update(task, note="")
-    return made
+def _convert(
+    source: Source, run: Path, calibration: "Pixels | None", config: ExportConfig, stem: Path
+) -> Source:
+    """Write all files; return the source with its plans. Float files need not wait for these."""
+    files = [(row, precision, _named(stem, row, precision)) for row, precision in config.pairs()]
+    learns = calibration is not None
+    floats = conversions(one for one in files if _is_float(one[1], learns))
+    others = conversions(one for one in files if not _is_float(one[1], learns))
+    jobs = most_jobs(config.jobs, len(floats) + len(others))
+    with SideBySide(run, source, jobs) as conversion:
+        conversion.start(floats)
+        if calibration is not None:
+            source = with_plans(source, calibration, config, {name for _, name, _ in files})
+            _say_plan(source.quantization)
+        conversion.finish(source, others)
+    return source
 
 
-def _row(row: Format, precision: str, path: Path, plan_hash: str | None) -> Artifact:
+def _is_float(precision: str, learns: bool) -> bool:
+    """Whether a precision has the network's own numbers."""
+    row = PRECISIONS[precision]
+    return not (row.needs_images or (row.improved and learns))
+
+
+def _say_plan(plan: Plan | None) -> None:
+    if plan is not None:
+        say(
+            f"plan: {len(plan.layers)} of {len(plan.macs)} layers in 8 bits "
+            f"({plan.int8_share:.1%} of the multiply-adds); {plan.agreement:.1%} of the answers on "
+            "the calibration images stay"
+        )
+
+
+def _row(row: Format, precision: str, path: Path, plan: Plan | None) -> Artifact:
     return Artifact(
         artifact=path.name,
         format=row.name,
         precision=precision,
         sha256=sha256_file(path),
         size_bytes=size_bytes(path),
-        plan=plan_hash,
+        plan=sha256_text(plan.to_json()) if plan else None,
     )
-
-
-def _convert(row: Format, source: Source, paths: dict[str, Path]) -> None:
-    """Convert to temporary paths, and move the files into place when all are written."""
-    with ExitStack() as stack:
-        temporary = {p: stack.enter_context(replacing(path)) for p, path in paths.items()}
-        row.toolchain().convert(source, temporary)

@@ -4,7 +4,7 @@ from collections.abc import Container
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lesionlite.contract import Contract
 from lesionlite.export.metadata import Metadata
@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lesionlite.export.forms.attention import Variant
-    from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
+
+
+class RoundedWeights(Protocol):
+    """The rounded weights of a form: a `WeightRounder`, or what another process wrote of it."""
+
+    images: "Tensor"
+    """The calibration images, uint8 [N, S, S, 3]."""
+
+    def round(self, bits: int) -> "nn.Module":
+        """See `WeightRounder.round`."""
+
+    def round_for_kernels(self, in_pairs: bool = False) -> "nn.Module":
+        """See `WeightRounder.round_for_kernels`."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,7 @@ class Source:
     contract: Contract
     metadata: Metadata
     quantization: Plan | None = None
-    rounder: "WeightRounder | None" = None
+    rounder: RoundedWeights | None = None
     integers: Plan | None = None
     # An argument, so that `replace`, which adds a plan or a rounder, keeps what was traced.
     _forms: "dict[Variant, nn.Module]" = field(default_factory=dict, repr=False, compare=False)
@@ -70,7 +82,7 @@ class Source:
         return self.quantization if PRECISIONS[precision].calibrated else None
 
     @property
-    def calibrated(self) -> "WeightRounder":
+    def calibrated(self) -> RoundedWeights:
         """The rounder, for precisions that need calibration images.
 
         Raises:

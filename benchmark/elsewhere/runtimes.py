@@ -138,6 +138,12 @@ def usual_runtime(row: Format | None, config: BenchmarkConfig) -> str:
     return REFERENCE if row and row.reference and config.coreml_runtime == "reference" else "ours"
 
 
+def is_reference(row: Format | None, config: BenchmarkConfig) -> bool:
+    """Whether a reference executor executes files of a format here."""
+    named = usual_runtime(row, config) == REFERENCE
+    return bool(row and row.reference) and (named or not (row and row.is_native_here))
+
+
 def other_runtimes(row: Format, config: BenchmarkConfig) -> list[str]:
     """The names of the other runtimes that execute files of a format, too."""
     if row.reference:

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lesionlite.benchmark.candidate import worker_environment
 from lesionlite.benchmark.elsewhere.machine import other_machine
 from lesionlite.benchmark.instructions.callgrind import counts
 from lesionlite.benchmark.instructions.worker import QUERIES
 from lesionlite.benchmark.protocol import Open, Opener, to_line
 from lesionlite.errors import LesionliteError
+from lesionlite.workers import worker_environment
 
 COUNTED = ("tflite", "onnx", "executorch", "torchscript")  # formats with a runtime for x86-64
 LEAST_SHARE = 0.01  # functions below it are not listed

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lesionlite.benchmark.config import Takes
 from lesionlite.contract import Contract
 from lesionlite.errors import LesionliteError
-from lesionlite.export.format import named_function
+from lesionlite.export.format import import_coremltools, named_function
 from lesionlite.export.quiet import quiet
 
 if TYPE_CHECKING:
@@ -271,14 +271,14 @@ def to_coreml(source: DefaultSource, path: Path) -> None:
 
 def to_coreml_fp32(source: DefaultSource, path: Path) -> None:
     """Trace and convert with coremltools, in float32."""
-    import coremltools as ct
+    ct = import_coremltools()
 
     convert_coreml(source, compute_precision=ct.precision.FLOAT32).save(str(path))
 
 
 def convert_coreml(source: DefaultSource, **settings: Any) -> Any:
     """Trace the network and convert it; `settings` are passed to `ct.convert`."""
-    import coremltools as ct
+    ct = import_coremltools()
     import torch
 
     example = source.example()

@@ -8,6 +8,7 @@ from typing import Any
 from lesionlite.benchmark.peers.defaults import DefaultSource, convert_coreml, lower_to_xnnpack
 from lesionlite.benchmark.peers.defaults import to_onnx as to_float_onnx
 from lesionlite.errors import LesionliteError
+from lesionlite.export.format import import_coremltools
 
 
 def to_onnx(source: DefaultSource, path: Path) -> None:
@@ -104,7 +105,7 @@ def to_executorch(source: DefaultSource, path: Path) -> None:
 
 def to_coreml(source: DefaultSource, path: Path) -> None:
     """Coremltools' default quantization of weights to 8 bits, after its default conversion."""
-    import coremltools as ct
+    ct = import_coremltools()
 
     settings = ct.optimize.coreml.OptimizationConfig(
         global_config=ct.optimize.coreml.OpLinearQuantizerConfig()

@@ -26,6 +26,7 @@ from lesionlite.command import Json, Outcome
 from lesionlite.console import respond, say, track
 from lesionlite.contract import Contract
 from lesionlite.errors import first_line
+from lesionlite.export.format import import_coremltools
 from lesionlite.export.quiet import quiet
 from lesionlite.flags import read_flags
 from lesionlite.settings import refuse_settings, refuse_types
@@ -141,7 +142,7 @@ def _network(name: str, side: int) -> tuple[Any, Any]:
 
 def _convert(network: Any, image: Any, package: Path) -> str:
     """Convert a trace; if coremltools fails, convert a torch.export program. Returns which."""
-    import coremltools as ct
+    ct = import_coremltools()
     import torch
 
     settings: dict[str, Any] = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lesionlite.benchmark.targets.verdict import Left, Verdict
+from lesionlite.export.format import import_coremltools
 
 FLOAT32, MOST_RANK, MOST_LENGTH = 11, 4, 16384  # 11: in MIL's DataType
 ELSEWHERE = (
@@ -27,7 +28,7 @@ def judge(path: Path, target: str) -> Verdict:
         path: A Core ML package.
         target: Name of the target, for the verdict.
     """
-    import coremltools as ct
+    ct = import_coremltools()
 
     block = ct.utils.load_spec(str(path)).mlProgram.functions["main"]
     operations = [

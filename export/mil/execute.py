@@ -10,9 +10,7 @@ arithmetic: values that the file declares fp16 are computed in float32 and round
 each operation, while the Neural Engine and the GPU accumulate and round in their own ways.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lesionlite.errors import LesionliteError
-from lesionlite.export.format import Runner, import_triton
+from lesionlite.export.format import Runner, import_coremltools
 from lesionlite.export.mil.graph import TYPES, Graph, type_of
 from lesionlite.export.mil.inputs import Value, input_of
 from lesionlite.export.mil.ops import COMPRESSED, OPS
@@ -61,11 +59,13 @@ def open_runner(path: Path, threads: int) -> Runner:
 
 
 def _coremltools(module: str = "") -> Any:
-    """A module of coremltools, without its warnings about untested versions of other packages."""
-    logging.getLogger("coremltools").setLevel(logging.ERROR)
-    import_triton()
+    """A module of coremltools.
+
+    Raises:
+        LesionliteError: it is not installed.
+    """
     try:
-        return import_module("coremltools" + module)
+        return import_coremltools(module)
     except ModuleNotFoundError as error:
         raise LesionliteError(
             f"reading a Core ML package needs coremltools (no module {error.name!r}): "

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-THREADS = 2  # as on phones; more could be faster, but see `pinned_threads`
+THREADS = 1  # two are hardly faster, because converters use the other cores at the same time
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from lesionlite.documents import read_json, read_record
 from lesionlite.errors import LesionliteError
+from lesionlite.export.format import import_coremltools
 from lesionlite.files import below
 
 MODEL = Path("Data/com.apple.CoreML/model.mlmodel")
@@ -55,10 +56,8 @@ def make_reproducible(package: Path) -> None:
     Args:
         package: a `.mlpackage` folder that coremltools wrote.
     """
-    from coremltools.proto import Model_pb2
-
     (package / DEBUG).unlink(missing_ok=True)
-    spec = Model_pb2.Model()
+    spec = import_coremltools(".proto.Model_pb2").Model()
     spec.ParseFromString((package / MODEL).read_bytes())
     spec.description.metadata.userDefined.pop(DATE, None)
     (package / MODEL).write_bytes(spec.SerializeToString(deterministic=True))

@@ -1,14 +1,15 @@
 """Core ML's ML Programs, for iOS 16 and macOS 13 or later."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lesionlite.contract import Contract
-from lesionlite.export.format import Runner
+from lesionlite.export.format import Runner, import_coremltools
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.metadata import INPUT, LABEL, PROBABILITIES, Metadata
 from lesionlite.export.precision import PRECISIONS
@@ -26,8 +27,8 @@ KEY = "lesionlite.contract"
 
 def convert(source: Source, paths: dict[str, Path]) -> None:
     """Write `.mlpackage` folders, which classify an image; see `Toolchain.convert`."""
-    with quiet():
-        import coremltools as ct
+    with quiet(), _unchecked_passes():
+        ct = import_coremltools()
 
         from lesionlite.export.forms.attention import NCHW
 
@@ -42,16 +43,29 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
                 program = traced = traced or _trace(source.form(NCHW), contract)
             else:
                 program = _trace(source.form(NCHW, precision), contract)
-            model = _mlprogram(program, contract, precision)
+            model = _mlprogram(ct, program, contract, precision)
             model = _compress(ct, model, precision)
             _describe(model, contract, source.metadata)
             model.save(str(path))
             make_reproducible(path)
 
 
-def _mlprogram(source: Any, contract: Contract, precision: str) -> Any:
-    import coremltools as ct
+@contextmanager
+def _unchecked_passes() -> Iterator[None]:
+    """Keep coremltools from checking the whole program after each of its passes.
 
+    That is for developers of passes and takes a third of a conversion (coremltools 9.0,
+    `PassPipelineManager.apply_pipeline`). This function can go when it can be turned off there.
+    """
+    program = import_coremltools(".converters.mil.mil.program").Program
+    validate, program.validate = program.validate, lambda *given, **settings: None
+    try:
+        yield
+    finally:
+        program.validate = validate
+
+
+def _mlprogram(ct: Any, source: Any, contract: Contract, precision: str) -> Any:
     shape = (1, 3, contract.side, contract.side)
     return ct.convert(
         source,
@@ -151,9 +165,7 @@ def _describe(model: Any, contract: Contract, metadata: Metadata) -> None:
 def read_contract(path: Path) -> tuple[str, Sequence[str]]:
     """The contract's JSON text from the user-defined metadata, and the classifier's labels."""
     with quiet():
-        from coremltools.proto import Model_pb2
-
-        spec = Model_pb2.Model()
+        spec = import_coremltools(".proto.Model_pb2").Model()
         spec.ParseFromString(model_file(path).read_bytes())  # `load_spec` would change the package
     main = spec.mlProgram.functions["main"]
     operations = main.block_specializations[main.opset].operations
@@ -170,7 +182,7 @@ def load(path: Path, threads: int) -> Runner:
 
         return open_runner(path, threads)
     with quiet():
-        import coremltools as ct
+        ct = import_coremltools()
         from PIL import Image
 
         model = ct.models.MLModel(str(path))

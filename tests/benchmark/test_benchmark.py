@@ -10,7 +10,6 @@ import pytest
 
 import lesionlite
 from lesionlite import cli
-from lesionlite.benchmark import candidate
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.report.record import Report
@@ -21,6 +20,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export.config import ExportConfig
 from lesionlite.export.formats import FORMATS
 from lesionlite.layout import CONTRACT
+from lesionlite.workers import worker_environment
 from tests.conftest import relist
 
 QUICK = BenchmarkConfig(queries=8, seconds=0.1)
@@ -171,9 +171,7 @@ def test_a_worker_that_dies_is_reported(
 def test_the_workers_environment_finds_our_modules() -> None:
     code = "import lesionlite; print(lesionlite.__file__)"
     command = [sys.executable, "-P", "-S", "-c", code]
-    found = subprocess.run(
-        command, env=candidate.worker_environment(), capture_output=True, text=True
-    )
+    found = subprocess.run(command, env=worker_environment(), capture_output=True, text=True)
     assert Path(found.stdout.strip()).samefile(lesionlite.__file__), found.stderr
 
 

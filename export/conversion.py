@@ -1,0 +1,124 @@
+"""One piece of an export: the files of one format that are converted together."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+from lesionlite.documents import structure
+from lesionlite.export.format import Format
+from lesionlite.export.formats import find_format
+from lesionlite.export.metadata import Metadata
+from lesionlite.export.precision import PRECISIONS
+from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, Plan
+from lesionlite.export.source import Source
+from lesionlite.workers import Answer, serve
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where another process finds the source.
+
+    Attributes:
+        run: run folder.
+        metadata: the description to store.
+        calibrated: folder with plans and rounded weights; None without calibration images.
+    """
+
+    run: Path
+    metadata: Metadata
+    calibrated: Path | None = None
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The files of one format that are converted together.
+
+    Attributes:
+        format: name of the format.
+        paths: where to write the file of each precision.
+    """
+
+    format: str
+    paths: dict[str, Path]
+
+    @property
+    def learned(self) -> bool:
+        """Whether they need palettes, which take longest to make."""
+        return any(PRECISIONS[name].learned for name in self.paths)
+
+    def convert(self, source: Source) -> None:
+        """Write the files, in this process."""
+        find_format(self.format).toolchain().convert(source, self.paths)
+
+
+def conversions(paths: Iterable[tuple[Format, str, Path]]) -> list[Conversion]:
+    """What is converted together: files of one format; those with palettes come last.
+
+    Converters share work among the float files of a format. Palettes take long to make, so that
+    other files should not wait for them.
+
+    Args:
+        paths: format, precision and path of each file; either of float files or of others.
+    """
+    groups: dict[tuple[bool, str], dict[str, Path]] = {}
+    for row, precision, path in paths:
+        groups.setdefault((PRECISIONS[precision].learned, row.name), {})[precision] = path
+    return [Conversion(name, group) for (_, name), group in sorted(groups.items(), key=_last)]
+
+
+def _last(group: tuple[tuple[bool, str], object]) -> bool:
+    return group[0][0]
+
+
+def to_line(conversion: Conversion, origin: Origin) -> str:
+    """The command of a worker, one line of ASCII."""
+    return json.dumps([asdict(conversion), asdict(origin)], default=str) + "\n"
+
+
+@cache
+def _source(run: Path, metadata: Metadata) -> Source:
+    from lesionlite.train.model import load_run
+
+    network, contract = load_run(run)
+    return Source(network, contract, metadata)
+
+
+@cache
+def _calibrated(run: Path, metadata: Metadata, folder: Path) -> Source:
+    from lesionlite.export.forms.attention import NCHW
+    from lesionlite.export.quantize.weights.stored_weights import StoredWeights
+
+    source = _source(run, metadata)
+    plan, integers = (
+        Plan.read(folder / name) if (folder / name).exists() else None
+        for name in (PLAN, INTEGER_PLAN)
+    )
+    rounder = StoredWeights(source.form(NCHW), folder)
+    return replace(source, rounder=rounder, quantization=plan, integers=integers)
+
+
+def _answer(line: str) -> Answer:
+    asked, found = json.loads(line)
+    conversion, origin = structure(asked, Conversion), structure(found, Origin)
+    place = origin.run, origin.metadata
+    source = (
+        _source(*place) if origin.calibrated is None else _calibrated(*place, origin.calibrated)
+    )
+    conversion.convert(source)
+    return {}
+
+
+def main() -> None:
+    """Convert what the parent process asks for, one after the other."""
+
+    def answer_with(progress: IO[str]) -> Callable[[str], Answer]:
+        return _answer
+
+    serve(answer_with)
+
+
+if __name__ == "__main__":
+    main()
