@@ -5,7 +5,6 @@ records its own inputs. For each other step, `steps.json` holds a fingerprint of
 written when the step ends. What a later step would refuse is refused before training.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +22,7 @@ from lesionlite.benchmark.places import (
 )
 from lesionlite.benchmark.report.model_card import model_card, read_facts
 from lesionlite.benchmark.run import SCRATCH, benchmark
-from lesionlite.benchmark.steps import FinishedSteps
+from lesionlite.benchmark.steps import FinishedSteps, Stages, data_listing
 from lesionlite.console import say
 from lesionlite.contract import Contract
 from lesionlite.documents import read_json
@@ -38,11 +37,10 @@ from lesionlite.export.quantize.calibration import calibration_files
 from lesionlite.export.toolchains import versions
 from lesionlite.export.verify import verify
 from lesionlite.files import fingerprint, need_folder, sha256_file, write_text
-from lesionlite.layout import CONTRACT, DATASET, SCORES, SETTINGS, WEIGHTS, is_run, read_settings
+from lesionlite.layout import CONTRACT, SCORES, SETTINGS, WEIGHTS, is_run, read_settings
 from lesionlite.outputs import writing_into
 from lesionlite.train import checkpoint
 from lesionlite.train.config import TrainConfig
-from lesionlite.train.data.folders import find_images
 from lesionlite.train.data.images import Pixels, find_bad
 from lesionlite.train.data.splits import (
     Dataset,
@@ -158,32 +156,41 @@ def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
     refuse_beforehand(plan.benchmarking, names)
     refuse_images(plan.benchmarking, names, judging_split(plan.data, labels))
     exported = not untrained and _is_exported(plan, run)
-    if not exported and plan.exporting.calibrates(has_data=True):
-        calibration_files(plan.exporting, labels, plan.data)
-    split = None
-    if not exported and not untrained:  # before the export, which takes minutes
-        split = evaluation_split(plan.data, Contract.read(run / CONTRACT).labels, plan.skip_bad)
+    split = None if exported else _refuse_to_export(plan, run, labels, bool(untrained))
+    stages = Stages(
+        plan.steps, {"train": bool(untrained), "export": not exported, "benchmark": True}
+    )
     if training and untrained:
-        if not find_form(training.model).proven:
-            formats = dict.fromkeys(row.name for row, _ in plan.exporting.pairs())
-            refuse_unfit(training.model, training.side, list(formats))
-        split = _train(plan, run, training, memory, untrained)
+        with stages.stage("train"):
+            split = _train(plan, run, training, memory, untrained)
     elif training:
         _keep(plan, run, training)
     if not exported:
-        _export(plan, run)
-    return _benchmark(plan, run, split)
+        with stages.stage("export"):
+            _export(plan, run)
+    document = _benchmark(plan, run, split, stages)
+    stages.say_what_they_took()
+    return document
 
 
-def data_listing(data: Path) -> str:
-    """A fingerprint of the images and of dataset.json: names, sizes, modification times."""
-    files: Sequence[Path] = [*find_images(data).files, data / DATASET]
-    rows = [
-        (file.relative_to(data).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
-        for file in files
-        if file.exists()
-    ]
-    return fingerprint([str(data.resolve()), rows])
+def _refuse_to_export(
+    plan: _Build, run: Path, labels: tuple[str, ...], untrained: bool
+) -> Split | None:
+    """Refuse now what would fail after minutes; return the evaluation split of a trained run.
+
+    Raises:
+        LesionliteError: There are too few calibration images, a test image cannot be decoded, or a
+            format does not take the network.
+    """
+    if plan.exporting.calibrates(has_data=True):
+        calibration_files(plan.exporting, labels, plan.data)
+    if not untrained:
+        return evaluation_split(plan.data, Contract.read(run / CONTRACT).labels, plan.skip_bad)
+    training = plan.training
+    if training and not find_form(training.model).proven:
+        formats = dict.fromkeys(row.name for row, _ in plan.exporting.pairs())
+        refuse_unfit(training.model, training.side, list(formats))
+    return None
 
 
 def _remember(run: Path, plan: _Build, dataset: Dataset) -> Memory:
@@ -262,7 +269,7 @@ def _export(plan: _Build, run: Path) -> None:
     plan.steps.done("export", _export_key(plan, run))
 
 
-def _benchmark(plan: _Build, run: Path, split: Split | None) -> dict[str, Any]:
+def _benchmark(plan: _Build, run: Path, split: Split | None, stages: Stages) -> dict[str, Any]:
     artifacts, report = plan.out / ARTIFACTS, plan.out / REPORT_JSON
     inputs = [sha256_file(artifacts / MANIFEST), sha256_file(run / WEIGHTS), plan.listing]
     settings = [plan.skip_bad, asdict(plan.benchmarking), versions(), REPORT_FORMAT]
@@ -271,8 +278,9 @@ def _benchmark(plan: _Build, run: Path, split: Split | None) -> dict[str, Any]:
     if done and plan.steps.is_done("benchmark", key):
         say(f"benchmark: inputs unchanged, kept {report}")
     else:
-        config, scratch = plan.benchmarking, plan.out / SCRATCH
-        benchmark(artifacts, run, plan.data, config, plan.skip_bad, scratch, split).write(plan.out)
+        given = artifacts, run, plan.data, plan.benchmarking, plan.skip_bad
+        with stages.stage("benchmark"):
+            benchmark(*given, plan.out / SCRATCH, split).write(plan.out)
         plan.steps.done("report", sha256_file(report))
         plan.steps.done("benchmark", key)
     document: dict[str, Any] = read_json(report)

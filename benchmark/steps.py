@@ -1,12 +1,17 @@
-"""What a build has done: steps, each with a fingerprint of its inputs."""
+"""What a build does: its stages, and the steps that are finished in its folder."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lesionlite.benchmark.places import STEPS
 from lesionlite.console import say
 from lesionlite.documents import read_json, read_record
 from lesionlite.errors import LesionliteError
-from lesionlite.files import write_json
+from lesionlite.files import fingerprint, write_json
+from lesionlite.layout import DATASET
+from lesionlite.train.data.folders import find_images
+from lesionlite.usage import Usage, measured
 
 
 class FinishedSteps:
@@ -29,3 +34,44 @@ class FinishedSteps:
         """Record that the step finished."""
         self.record[name] = key
         write_json(self.file, self.record)
+
+
+class Stages:
+    """The stages of one build: says which of how many begins, and what each needed."""
+
+    def __init__(self, steps: FinishedSteps, plan: Mapping[str, bool]) -> None:
+        """Plan the stages.
+
+        Args:
+            steps: has what each stage needed the last time in this folder.
+            plan: whether each stage will run, by name, in order.
+        """
+        self._steps, self._names = steps, [name for name, runs in plan.items() if runs]
+        self._used: dict[str, Usage] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Announce and measure a stage."""
+        number = self._names.index(name) + 1
+        last = self._steps.record.get(f"{name} took")
+        say(f"step {number} of {len(self._names)}: {name}" + (f" (last time {last})" * bool(last)))
+        with measured() as usage:
+            yield
+        self._used[name] = usage
+        self._steps.done(f"{name} took", str(usage))
+
+    def say_what_they_took(self) -> None:
+        """Print the duration and the peak memory of each stage."""
+        for name, usage in self._used.items():
+            say(f"{name}: {usage}")
+
+
+def data_listing(data: Path) -> str:
+    """A fingerprint of the images and of dataset.json: names, sizes, modification times."""
+    files: Sequence[Path] = [*find_images(data).files, data / DATASET]
+    rows = [
+        (file.relative_to(data).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
+        for file in files
+        if file.exists()
+    ]
+    return fingerprint([str(data.resolve()), rows])

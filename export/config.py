@@ -49,7 +49,7 @@ class ExportConfig:
     divergence: float = 0.001
     """Largest Kullback-Leibler divergence, in nats, of w8a8 from the float network on the
     calibration images. Layers return to float until w8a8 is below it."""
-    tuning_steps: int = 240
+    tuning_steps: int = 120
     """Steps of gradient descent on the scales and biases of w8a8, or three times as many if it
     still diverges too much; 0 leaves them as measured."""
     int8_share: float = 0.5

@@ -49,6 +49,7 @@ TUNING_GAIN = 2  # tuning may divide the divergence by so much; measured on real
 # A share of 8-bit multiply-adds that most networks bear: only MobileNetV3 of six needed a smaller
 # one, and three times the steps.
 USUAL_SHARE, LONGER = 0.9, 3
+RATES = 0.3, 0.1  # factors on the learning rates of tuning: the first try's, and the second's
 
 
 @pinned_threads()
@@ -161,11 +162,10 @@ def _tuned(judge: PlanEvaluator, tuner: PlanEvaluator, plan: Plan, steps: int) -
     by 0.0007 nats there, and on others by 0.0031, where 0.0017 was due without tuning.
 
     Adam takes steps of the same length whether the gradient is signal or noise. If quantization
-    does little harm to begin with, full steps can do more. The second try uses a tenth of the
-    learning rates.
+    does little harm to begin with, such steps can do more. The second try takes shorter ones.
     """
     plan = judge.evaluate(plan)
-    for rate in (1.0, 0.1) if steps else ():
+    for rate in RATES if steps else ():
         form = tuner.form(plan)
         tuned = tune(form, tuner.wiring, plan, tuner.images, tuner.reference, steps, rate)
         tuned = judge.evaluate(tuned)

@@ -1,0 +1,57 @@
+"""How long work takes, and how much memory it needs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from threading import Event, Thread
+from time import perf_counter
+
+import psutil
+
+INTERVAL = 0.2  # seconds between two looks at the memory
+
+
+@dataclass
+class Usage:
+    """What a block of work used; complete once the block has ended.
+
+    Attributes:
+        seconds: duration.
+        peak_memory_bytes: most memory that this process and those it started held at one time.
+            Memory that several processes share counts for each.
+    """
+
+    seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    def __str__(self) -> str:
+        """Such as "2:05 min, 1.9 GB"."""
+        minutes, seconds = divmod(round(self.seconds), 60)
+        return f"{minutes}:{seconds:02} min, {self.peak_memory_bytes / 1e9:.1f} GB"
+
+
+@contextmanager
+def measured() -> Iterator[Usage]:
+    """Measure a block of work."""
+    usage, end = Usage(), Event()
+    watcher = Thread(target=_watch, args=(usage, end), daemon=True)
+    watcher.start()
+    started = perf_counter()
+    try:
+        yield usage
+    finally:
+        usage.seconds = perf_counter() - started
+        end.set()
+        watcher.join()
+
+
+def _watch(usage: Usage, end: Event) -> None:
+    own = psutil.Process()
+    while True:
+        held = 0
+        for process in (own, *own.children(recursive=True)):
+            with suppress(psutil.Error):  # it has ended
+                held += process.memory_info().rss
+        usage.peak_memory_bytes = max(usage.peak_memory_bytes, held)
+        if end.wait(INTERVAL):
+            return

@@ -1,0 +1,46 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lesionlite.benchmark.steps import FinishedSteps, Stages
+from lesionlite.outputs import writing_into
+from lesionlite.usage import Usage, measured
+
+HOLD = "import time; held = bytearray(b'1') * 300_000_000; time.sleep(1)"
+
+
+def test_the_memory_of_other_processes_counts() -> None:
+    with measured() as alone:
+        sum(range(1000))
+    with measured() as both:
+        subprocess.run([sys.executable, "-c", HOLD], check=True)
+    assert 0 < alone.seconds < 1 < both.seconds
+    assert 250e6 < both.peak_memory_bytes - alone.peak_memory_bytes < 500e6
+    assert str(Usage(125.2, 1_940_000_000)) == "2:05 min, 1.9 GB"
+
+
+def test_stages_are_counted_and_remembered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for last in ("", " (last time 0:00 min, "):
+        plan = {"train": False, "export": True, "benchmark": True}
+        stages = Stages(FinishedSteps(tmp_path), plan)
+        for name in ("export", "benchmark"):
+            with writing_into(tmp_path), stages.stage(name):
+                pass
+        stages.say_what_they_took()
+        first, second, *took = capsys.readouterr().out.splitlines()
+        assert first.startswith("step 1 of 2: export" + last)
+        assert second.startswith("step 2 of 2: benchmark" + last)
+        assert [line.split(",")[0] for line in took] == ["export: 0:00 min", "benchmark: 0:00 min"]
+    assert "export took" in json.loads((tmp_path / "steps.json").read_text())
+
+
+def test_a_stage_that_fails_is_not_remembered(tmp_path: Path) -> None:
+    stages = Stages(FinishedSteps(tmp_path), {"export": True})
+    with pytest.raises(ValueError), stages.stage("export"):
+        raise ValueError
+    assert "export took" not in FinishedSteps(tmp_path).record
