@@ -103,11 +103,15 @@ def window_of(layer: nn.Module) -> Any:
 
 
 class QuantizedSiLU(nn.Module):
-    """x * sigmoid(x) in 8-bit integers: both the sigmoid and the product are quantized."""
+    """x * sigmoid(x) in 8-bit integers: both the sigmoid and the product are quantized.
+
+    With uint8, only the product is: ONNX Runtime computes a float SiLU between integers faster than
+    an integer sigmoid, which looks each value up, and an integer product.
+    """
 
     def __init__(self, result: QuantParams, signed: bool) -> None:
         super().__init__()
-        self.sigmoid = FakeQuantize(SIGMOID, signed)
+        self.sigmoid = FakeQuantize(SIGMOID, signed) if signed else nn.Identity()
         self.result = FakeQuantize(result, signed)
 
     def forward(self, x: Tensor) -> Tensor:
