@@ -17,8 +17,8 @@ def keep_activations(model: Any) -> None:
     Its optimizer EnsureUniqueDQForNodeUnit (seen in 1.32) gives each reader of a DequantizeLinear
     a copy of it, also where none of them computes in integers. Then QuickGeluFusion does not see
     that the sigmoid and the product read the same. A Flatten stands between, which takes no time;
-    a Reshape would not do, because QDQPropagation moves it. This function can go when the optimizer
-    leaves such readers alone.
+    a Reshape would not do, because QDQPropagation moves it. This function can go when the runtimes
+    have its pull request 27550.
     """
     graph = model.graph
     made_by = {name: node for node in graph.node for name in node.output}
@@ -31,11 +31,13 @@ def keep_activations(model: Any) -> None:
     for product in graph.node:
         given, steps = _activation(product, made_by, wide)
         writer = made_by.get(given)
+        turned = writer is not None and writer.op_type == "Transpose"
+        writer = made_by.get(writer.input[0]) if turned else writer
         if writer is None or writer.op_type != "DequantizeLinear":
             continue
         made = product.output[0]
         product.output[0] = f"{made}.flat"
-        image = _is_of_conv(writer, made_by)
+        image = not turned and _is_of_conv(writer, made_by)
         opened = _flatten(given, f"{made}.given", image)
         closed = _unflatten(product.output[0], made, shapes[given], image, graph)
         behind.setdefault(given, []).extend(opened)
