@@ -97,7 +97,7 @@ class Normalize(nn.Module):
         return centred * torch.rsqrt(mean(centred * centred) + self.eps)
 
 
-def pointwise(conv: nn.Conv2d, variant: Variant) -> nn.Module:
+def pointwise(conv: nn.Conv2d, variant: Variant) -> nn.Conv2d:
     """A 1x1 convolution as a layer of a variant's residual stream."""
     last = variant.stream_last
     return with_weights(conv, conv.weight, conv.bias, units.Pointwise) if last else conv

@@ -30,14 +30,11 @@ def keep_activations(model: Any) -> None:
     behind: dict[str, list[Any]] = {}  # the nodes to come behind the one that makes a tensor
     for product in graph.node:
         given, steps = _activation(product, made_by, wide)
-        writer = made_by.get(given)
-        turned = writer is not None and writer.op_type == "Transpose"
-        writer = made_by.get(writer.input[0]) if turned else writer
-        if writer is None or writer.op_type != "DequantizeLinear":
+        image = _is_image(given, made_by)
+        if image is None:
             continue
         made = product.output[0]
         product.output[0] = f"{made}.flat"
-        image = not turned and _is_of_conv(writer, made_by)
         opened = _flatten(given, f"{made}.given", image)
         closed = _unflatten(product.output[0], made, shapes[given], image, graph)
         behind.setdefault(given, []).extend(opened)
@@ -73,9 +70,14 @@ def _activation(
     return (ends[0], steps) if len(ends) == 2 and ends[0] == ends[1] and steps else ("", [])
 
 
-def _is_of_conv(dequantize: Any, made_by: Mapping[str, Any]) -> bool:
-    """Whether a DequantizeLinear gives what a convolution makes, in 8 bits."""
-    quantize = made_by.get(dequantize.input[0])
+def _is_image(name: str, made_by: Mapping[str, Any]) -> bool | None:
+    """Whether a tensor is what a convolution makes, channels first; None if not dequantized."""
+    writer = made_by.get(name)
+    if writer is not None and writer.op_type == "Transpose":  # the channels are last already
+        return None if _is_image(writer.input[0], made_by) is None else False
+    if writer is None or writer.op_type != "DequantizeLinear":
+        return None
+    quantize = made_by.get(writer.input[0])
     layer = made_by.get(quantize.input[0]) if quantize is not None else None
     return layer is not None and layer.op_type == "Conv"
 
