@@ -39,10 +39,14 @@ function listen() {
   });
   part("choose").onclick = () => part("file").click();
   part("file").onchange = ({ target }) => {
-    if (target.files.length) attempt(() => classify(target.files[0]));
+    const [photo] = target.files;
+    if (photo) attempt(() => classify(photo));
     target.value = ""; // so that the same photo can be chosen again
   };
-  part("take").onclick = () => attempt(classifyTaken);
+  part("take").onclick = async () => {
+    const photo = await attempt(take);
+    if (photo) attempt(() => classify(photo));
+  };
   part("again").onclick = () => attempt(selfTest);
 }
 
@@ -68,7 +72,7 @@ async function attempt(act, anew = act) {
   part("problem").textContent = "";
   allow(false);
   try {
-    await act();
+    return await act();
   } catch (error) {
     if (asked !== client) return; // another runtime was chosen meanwhile
     if (!(error instanceof Problem)) throw error;
@@ -199,10 +203,9 @@ function show(verdict) {
   if (!verdict.passed) throw problem("testFailed", numbers(verdict));
 }
 
-async function classifyTaken() {
+function take() {
   const parts = { dialog: part("camera"), view: part("view") };
-  const photo = await takePhoto({ ...parts, shoot: part("shoot"), cancel: part("cancel") });
-  if (photo) await classify(photo);
+  return takePhoto({ ...parts, shoot: part("shoot"), cancel: part("cancel") });
 }
 
 async function classify(photo) {
