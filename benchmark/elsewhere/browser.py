@@ -2,8 +2,8 @@
 
 `python -m lesionlite.benchmark.elsewhere.browser APP ARTIFACTS --run RUN --data DATA`. The browser
 decodes and resizes photos, and its answers are compared with PyTorch's. Pages and native processes
-are timed in turns. APP is a web app that `lesionlite serve` has built. Needs playwright and
-Chromium.
+are timed in turns; with `--webgpu`, nothing is timed. APP is a web app that `lesionlite serve` has
+built. Needs playwright and Chromium.
 """
 
 import sys
@@ -20,7 +20,8 @@ from tyro.conf import Positional, arg
 
 from lesionlite.benchmark.candidate import Candidate
 from lesionlite.benchmark.config import MOST_IMAGES, MOST_SECONDS
-from lesionlite.benchmark.elsewhere.page import RUNTIMES, Page, chromium, pages
+from lesionlite.benchmark.elsewhere.page import RUNTIMES, SWIFTSHADER, Page, chromium, pages
+from lesionlite.benchmark.elsewhere.webgpu import WebGpuRow, answer_on_webgpu, compare
 from lesionlite.benchmark.latency import MAX_NOISE, Latency, measure
 from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.command import Json, Outcome
@@ -74,12 +75,6 @@ class BrowserRow:
             f"answers are PyTorch's, median |Δp| {self.median_abs_dp:.1e}; model {self.p50_ms:.1f} "
             f"ms, {ratio:.2f} times native{noisy}; a whole photo {self.photo_ms:.0f} ms"
         )
-
-
-def compare(found: NDArray[np.float32], reference: NDArray[np.float32]) -> tuple[float, float]:
-    """Share of equal answers, and median over images of the largest |Δp|; probabilities [N, C]."""
-    change = np.abs(found.astype(np.float64) - reference).max(1)
-    return float((found.argmax(1) == reference.argmax(1)).mean()), float(np.median(change))
 
 
 def benchmark_in_browser(
@@ -164,6 +159,8 @@ class Browser:
     """How many of its images to classify, spread evenly."""
     seconds: float = 10.0
     """Least time spent on each artifact's queries."""
+    webgpu: bool = False
+    """Compare what Chromium's WebGPU answers instead, computed by SwiftShader; nothing is timed."""
     json: Json = False
 
     def __post_init__(self) -> None:
@@ -192,10 +189,15 @@ class Browser:
             )
         split = evaluation_split(self.data, Contract.read(self.run_folder / CONTRACT).labels)
         chosen = split.files[:: max(1, len(split) // self.photos)][: self.photos]
-        with chromium() as browser:
-            rows = benchmark_in_browser(
-                browser, self.app, files, self.run_folder, chosen, self.seconds
-            )
+        rows: Sequence[BrowserRow | WebGpuRow]
+        if self.webgpu:
+            with chromium(SWIFTSHADER) as browser:
+                rows = answer_on_webgpu(browser, self.app, files, self.run_folder, chosen)
+        else:
+            with chromium() as browser:
+                rows = benchmark_in_browser(
+                    browser, self.app, files, self.run_folder, chosen, self.seconds
+                )
         for row in rows:
             say(row.line())
         say(f"next: lesionlite serve {self.app}")

@@ -27,6 +27,7 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
+SWIFTSHADER = "--enable-unsafe-webgpu"  # else Chromium gives WebGPU to tested GPUs alone
 RUNTIMES = {".tflite": "litert", ".onnx": "onnx"}  # the app's names of the runtimes, by suffix
 # The page contains only the app's client and calls to it.
 ASK = """<!doctype html><input type="file" id="files" multiple><script type="module">
@@ -70,19 +71,27 @@ def chromium(*flags: str) -> Iterator[Any]:
         browser.close()
 
 
+class NotOpened(LesionliteError):
+    """A runtime of the browser does not take the artifact."""
+
+
 class Page:
     """One artifact in a page of its own, and therefore in a process of its own; made by `pages`."""
 
-    def __init__(self, path: Path, page: Any, address: str) -> None:
-        """Open the page and load the artifact.
+    def __init__(self, path: Path, page: Any, address: str, webgpu: bool = False) -> None:
+        """Open the page and load the artifact; on WebGPU, if wanted.
 
         Raises:
-            LesionliteError: It cannot be loaded; the text is the worker's message.
+            NotOpened: It cannot be loaded; the text is the worker's message.
         """
         self.path, self.page = path, page
         page.goto(f"{address}/{path.name}/ask.html")
-        self.runtime: str = self._evaluate(f"start('{RUNTIMES[path.suffix]}')")
-        self.threads: int = self._evaluate("client.ask('load')")["threads"]
+        runtime = RUNTIMES[path.suffix] + ("-webgpu" if webgpu else "")
+        self.runtime: str = self._evaluate(f"start('{runtime}')")
+        try:
+            self.threads: int = self._evaluate("client.ask('load')")["threads"]
+        except LesionliteError as error:
+            raise NotOpened(str(error)) from error
 
     def burst(self, images: Path, seconds: float) -> list[float]:
         """Classify the first of `images` repeatedly; milliseconds of the model for each time.
@@ -107,6 +116,11 @@ class Page:
         times = [answer["milliseconds"] for answer in answers]
         return np.array(probabilities, np.float32), np.array(times)
 
+    def self_test(self) -> tuple[bool, float]:
+        """Whether the app's self-test passes, and the largest |Δp|."""
+        verdict = self._evaluate("client.ask('selfTest')")
+        return verdict["passed"], verdict["largest"]
+
     def _evaluate(self, code: str) -> Any:
         from playwright.sync_api import Error
 
@@ -117,8 +131,16 @@ class Page:
 
 
 @contextmanager
-def pages(browser: Any, app: Path, artifacts: Sequence[Path]) -> Iterator[list[Page]]:
+def pages(
+    browser: Any, app: Path, artifacts: Sequence[Path], webgpu: bool = False
+) -> Iterator[list[Page]]:
     """A page for each artifact, served from a copy of the app's site that holds only this artifact.
+
+    Args:
+        browser: From `chromium`; for WebGPU with `SWIFTSHADER`.
+        app: A built web app.
+        artifacts: TFLite and ONNX files.
+        webgpu: Whether they run on WebGPU.
 
     Raises:
         LesionliteError: The app is not built, or an artifact cannot be loaded.
@@ -131,7 +153,7 @@ def pages(browser: Any, app: Path, artifacts: Sequence[Path]) -> Iterator[list[P
             _copy_site(site / artifact.name, built, artifact.resolve())
         address = stack.enter_context(serving(Path(folder)))
         yield [
-            Page(path, stack.enter_context(browser.new_context()).new_page(), address)
+            Page(path, stack.enter_context(browser.new_context()).new_page(), address, webgpu)
             for path in artifacts
         ]
 

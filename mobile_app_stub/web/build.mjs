@@ -17,7 +17,7 @@ import { notice, packagesOf } from "lesionlite-web/notice";
 const OUT = "site";
 const RUNTIMES = {
   litert: ["@litertjs/core/wasm", /litert_wasm_(|compat_|threaded_)internal\./],
-  onnx: ["onnxruntime-web/dist", /^ort-wasm-simd-threaded\.(mjs|wasm)$/],
+  onnx: ["onnxruntime-web/dist", /^ort-wasm-simd-threaded(\.asyncify)?\.(mjs|wasm)$/],
 };
 
 rmSync(OUT, { recursive: true, force: true });
@@ -32,15 +32,21 @@ for (const [name, [folder, pattern]] of Object.entries(RUNTIMES)) {
 const inputs = [
   ...Object.values(RUNTIMES).map(([folder]) => `node_modules/${folder}/`),
   // client.js also by itself, for `python -m lesionlite.benchmark.elsewhere.browser`.
-  ...(await bundle(["src/app.js", "src/client.js", "src/worker-onnx.js"], "esm")),
-  ...(await bundle(["src/worker-litert.js"], "iife")), // see src/client.js
+  ...(await bundle(["src/app.js", "src/client.js", ...workers("onnx")], "esm")),
+  ...(await bundle(workers("litert"), "iife")), // see src/client.js
 ];
 writeFileSync(join(OUT, "NOTICE.txt"), notice(packagesOf(inputs), "node_modules"));
-const shell = files(OUT).filter((file) => !Object.keys(RUNTIMES).includes(file.split("/")[0]));
+const later = new RegExp(`^(${Object.keys(RUNTIMES).join("|")})/|-webgpu\\.js$`);
+const shell = files(OUT).filter((file) => !later.test(file)); // see src/service-worker.js
 await bundle(["src/service-worker.js"], "iife", {
   SHELL: JSON.stringify(["./", ...shell]),
   VERSION: JSON.stringify(digest(files(OUT))),
 });
+
+/** The workers of a runtime, on the CPU and on WebGPU. */
+function workers(runtime) {
+  return [`src/worker-${runtime}.js`, `src/worker-${runtime}-webgpu.js`];
+}
 
 /** Write the bundles; the paths of all files in them. */
 async function bundle(entryPoints, format, define = {}) {

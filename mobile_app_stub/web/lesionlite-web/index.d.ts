@@ -37,7 +37,8 @@ export interface GoldenAnswers {
   probabilities: number[][];
 }
 
-/** What runs a model: the modules `lesionlite-web/litert` and `/onnx`, or one of yours. */
+/** What runs a model: the modules `lesionlite-web/litert`, `/onnx`, those two with `-webgpu`,
+ * or one of yours. */
 export interface Runtime {
   /** Of the model's file: ".tflite", ".onnx". */
   suffix: string;

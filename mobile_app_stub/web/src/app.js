@@ -2,7 +2,7 @@
 import { Problem } from "lesionlite-web";
 
 import { takePhoto } from "./camera.js";
-import { forgetChoice, recallChoice, rememberChoice } from "./choice.js";
+import { forgetChoice, offerRuntimes, recallChoice, rememberChoice } from "./choice.js";
 import { Client, RUNTIMES } from "./client.js";
 import { inform, number, percent } from "./information.js";
 import { problem, sentence, text, translatePage } from "./language.js";
@@ -11,20 +11,25 @@ import { recall, remember } from "./verdicts.js";
 
 const MEGAPIXELS = 100; // at 4 bytes per pixel, more exceeds the memory that phones give a page
 const SLOW = 12; // megapixels; for more, the page says why it takes a moment
+const GPU_FAULTS = ["gpu", "runtime", "notStarted", "testFailed"]; // of Problems that another runtime may not have
 const part = (id) => document.getElementById(id);
 let client; // of the chosen runtime
 let chosen; // the key of the runtime in RUNTIMES
 let model; // what the worker loaded: name, sha256, threads, contract
+let offered; // the keys of the runtimes that may run here
+const refused = {}; // why a runtime on WebGPU is not used during this visit, by its key
 
 async function start() {
   translatePage(document.documentElement);
   listen();
-  await keepOffline((renew) => {
+  const cached = keepOffline((renew) => {
     part("update").hidden = false;
     part("renew").onclick = renew;
   });
+  [offered] = await Promise.all([offerRuntimes(), cached]);
+  part("runtimes").append(...offered.map(button));
   const last = recallChoice();
-  if (last?.runtime in RUNTIMES) await choose(last.runtime);
+  if (last) await choose(last.runtime);
   else await compare();
 }
 
@@ -34,44 +39,61 @@ function listen() {
   });
   part("choose").onclick = () => part("file").click();
   part("file").onchange = ({ target }) => {
-    if (target.files.length) attempt(() => classify(target.files[0]));
+    const [photo] = target.files;
+    if (photo) attempt(() => classify(photo));
     target.value = ""; // so that the same photo can be chosen again
   };
-  part("take").onclick = () => attempt(classifyTaken);
+  part("take").onclick = async () => {
+    const photo = await attempt(take);
+    if (photo) attempt(() => classify(photo));
+  };
   part("again").onclick = () => attempt(selfTest);
-  for (const [key, { name }] of Object.entries(RUNTIMES)) {
-    const input = Object.assign(document.createElement("input"), { type: "radio", name: "runtime" });
-    input.value = key;
-    input.onchange = () => {
-      rememberChoice(key);
-      choose(key);
-    };
-    const label = document.createElement("label");
-    label.append(input, ` ${name}`);
-    part("runtimes").append(label);
-  }
 }
 
-/** Do what the user asked for; show the message of a Problem. */
-async function attempt(act) {
+/** What the user chooses a runtime with. */
+function button(key) {
+  const input = Object.assign(document.createElement("input"), { type: "radio", name: "runtime" });
+  input.value = key;
+  input.onchange = () => {
+    rememberChoice(key);
+    choose(key);
+  };
+  const label = document.createElement("label");
+  label.append(input, ` ${RUNTIMES[key].name}`);
+  return label;
+}
+
+/**
+ * Do what the user asked for; show the message of a Problem. Where WebGPU fails, another runtime
+ * takes over, and does `anew`.
+ */
+async function attempt(act, anew = act) {
   const asked = client;
   part("problem").textContent = "";
   allow(false);
   try {
-    await act();
+    return await act();
   } catch (error) {
     if (asked !== client) return; // another runtime was chosen meanwhile
     if (!(error instanceof Problem)) throw error;
     say("");
-    part("problem").textContent = sentence(error);
+    if (!RUNTIMES[chosen].gpu || !GPU_FAULTS.includes(error.code))
+      part("problem").textContent = sentence(error);
+    else {
+      refused[chosen] = sentence(error);
+      await compare();
+      if (isTrusted()) await attempt(anew);
+    }
   } finally {
     if (asked === client) allow(true);
   }
 }
 
+/** No photos on a device that failed the self-test. */
+const isTrusted = () => Boolean(model && recall(chosen, model));
+
 function allow(on) {
-  const trusted = model && recall(chosen, model); // no photos on a device that failed the test
-  part("choose").disabled = part("take").disabled = !(on && trusted);
+  part("choose").disabled = part("take").disabled = !(on && isTrusted());
   part("again").disabled = !(on && model);
   part("result").setAttribute("aria-busy", !on); // screen readers wait for the whole answer
 }
@@ -91,14 +113,16 @@ function use(key) {
 async function choose(key) {
   use(key);
   say(text("loading"));
-  await attempt(async () => {
+  const open = async () => {
     await load();
     const verdict = recall(key, model);
     if (!verdict && recallChoice()?.times) return compare(); // they are another model's
-    if (verdict) show(verdict);
+    // The GPU's driver may change while the browser does not.
+    if (verdict && !RUNTIMES[key].gpu) show(verdict);
     else await selfTest();
     say(text("ready"));
-  });
+  };
+  await attempt(open, () => {});
 }
 
 async function load() {
@@ -114,11 +138,30 @@ async function load() {
   model = loaded;
 }
 
-/** Use the faster one of the runtimes that pass the self-test in this browser. */
+/** Use the fastest one of the runtimes that pass the self-test in this browser. */
 async function compare() {
   forgetChoice();
+  part("comparison").textContent = "";
+  const measured = await measure(offered.filter((key) => !(key in refused)));
+  if (!measured) return;
+  const { times, reasons } = measured;
+  const [fastest, ...slower] = Object.keys(times).sort((a, b) => times[a] - times[b]);
+  // A GPU that failed once may be right at the next visit, which measures again.
+  if (fastest && !Object.keys(refused).length) rememberChoice(fastest, times);
+  await choose(fastest ?? offered[0]); // which says what is wrong with it
+  if (chosen !== fastest) return;
+  const timed = (key) => `${RUNTIMES[key].name} (${number(times[key])} ms)`;
+  const compared = text("fastest", { first: timed(fastest), others: slower.map(timed).join(", ") });
+  const unused = Object.entries({ ...refused, ...reasons }).map(([key, reason]) =>
+    text("without", { runtime: RUNTIMES[key].name, reason }),
+  );
+  part("comparison").textContent = [...(slower.length ? [compared] : []), ...unused].join(" ");
+}
+
+/** Test and time runtimes: milliseconds, or why it is not used, by key; null if the user chose one. */
+async function measure(keys) {
   const [times, reasons] = [{}, {}];
-  for (const key of Object.keys(RUNTIMES)) {
+  for (const key of keys) {
     use(key);
     const tried = client;
     say(text("comparing", { name: RUNTIMES[key].name }));
@@ -129,23 +172,12 @@ async function compare() {
       if (verdict.passed) times[key] = verdict.milliseconds;
       else reasons[key] = text("failed", numbers(verdict));
     } catch (error) {
-      if (tried !== client) return; // the user chose another one meanwhile
+      if (tried !== client) return null;
       if (!(error instanceof Problem)) throw error;
       reasons[key] = sentence(error);
     }
   }
-  const [fastest, slower] = Object.keys(times).sort((a, b) => times[a] - times[b]);
-  if (fastest) rememberChoice(fastest, times);
-  await choose(fastest ?? Object.keys(RUNTIMES)[0]); // which says what is wrong with it
-  part("comparison").textContent = slower
-    ? text("faster", {
-        ...{ runtime: RUNTIMES[fastest].name, milliseconds: number(times[fastest]) },
-        ...{ other: RUNTIMES[slower].name, more: number(times[slower]) },
-      })
-    : Object.entries(reasons)
-        .filter(([key]) => fastest && key !== chosen)
-        .map(([key, reason]) => text("without", { runtime: RUNTIMES[key].name, reason }))
-        .join(" ");
+  return { times, reasons };
 }
 
 async function selfTest() {
@@ -171,10 +203,9 @@ function show(verdict) {
   if (!verdict.passed) throw problem("testFailed", numbers(verdict));
 }
 
-async function classifyTaken() {
+function take() {
   const parts = { dialog: part("camera"), view: part("view") };
-  const photo = await takePhoto({ ...parts, shoot: part("shoot"), cancel: part("cancel") });
-  if (photo) await classify(photo);
+  return takePhoto({ ...parts, shoot: part("shoot"), cancel: part("cancel") });
 }
 
 async function classify(photo) {

@@ -2,9 +2,16 @@
 import { problem } from "./language.js";
 
 /** LiteRT.js loads its code with importScripts, which only classic workers have. */
+const LITERT = { name: "LiteRT.js", worker: "worker-litert.js", type: "classic" };
+const ONNX = { name: "ONNX Runtime Web", worker: "worker-onnx.js", type: "module" };
+const onGpu = ({ name, worker, type }) => ({
+  ...{ name: `${name} + WebGPU`, worker: worker.replace(".js", "-webgpu.js"), type, gpu: true },
+});
 export const RUNTIMES = {
-  litert: { name: "LiteRT.js", worker: "worker-litert.js", type: "classic" },
-  onnx: { name: "ONNX Runtime Web", worker: "worker-onnx.js", type: "module" },
+  litert: LITERT,
+  onnx: ONNX,
+  "litert-webgpu": onGpu(LITERT),
+  "onnx-webgpu": onGpu(ONNX),
 };
 
 export class Client {

@@ -4,7 +4,8 @@
 const CACHE = `lesionlite-${VERSION}`; // one cache per version, so versions never mix
 
 self.addEventListener("install", (event) => {
-  // Not the runtimes: a browser uses one of several builds of each, which is cached on first use.
+  // Not the runtimes, nor the workers on WebGPU: a browser uses one of several builds of each, and
+  // may have no WebGPU. They are cached on first use.
   const fresh = SHELL.map((file) => new Request(file, { cache: "no-cache" }));
   event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(fresh)));
 });

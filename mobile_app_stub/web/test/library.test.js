@@ -8,6 +8,7 @@ import { test } from "node:test";
 
 import { Classifier, MESSAGES, Problem, rank, shares } from "../lesionlite-web/index.js";
 import { notice, packagesOf } from "../lesionlite-web/src/notice.js";
+import { guarded } from "../lesionlite-web/src/webgpu.js";
 
 const SIDE = 32;
 const contract = {
@@ -80,6 +81,19 @@ function refused(code) {
     return true;
   };
 }
+
+test("a GPU that has failed gives no answer, whatever the runtime does", async () => {
+  const device = Object.assign(new EventTarget(), { lost: new Promise(() => {}) });
+  const answer = guarded(async () => [1], device);
+  assert.deepEqual(await answer(), [1]);
+  const event = Object.assign(new Event("uncapturederror"), { error: new Error("no memory") });
+  device.dispatchEvent(event);
+  await assert.rejects(answer(), refused("gpu"));
+  const lost = Promise.resolve({ reason: "unknown", message: "" });
+  const waiting = () => new Promise(() => {});
+  const never = guarded(waiting, Object.assign(new EventTarget(), { lost }));
+  await assert.rejects(never(), refused("gpu"));
+});
 
 test("an app brings its own digest where there is no crypto.subtle", async () => {
   const sha256 = () => golden.artifacts["small.toy"].sha256;

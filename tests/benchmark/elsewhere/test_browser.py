@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lesionlite.benchmark.elsewhere.browser import Browser, benchmark_in_browser, compare
+from lesionlite.benchmark.elsewhere.browser import Browser, benchmark_in_browser
 from lesionlite.benchmark.elsewhere.page import pages
+from lesionlite.benchmark.elsewhere.webgpu import compare
 from lesionlite.errors import LesionliteError
 from lesionlite.export.execute.predictor import load
 from tests.mobile_app_stub.app_sources import rebuild_web

@@ -15,7 +15,7 @@ from tests.paths import ROOT
 
 pytestmark = pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
 
-TESTS = 18  # in web/test
+TESTS = 19  # in web/test
 NEWER = cache_folder() / "node-22" / "node_modules" / ".bin"
 
 
@@ -86,6 +86,8 @@ FAULTS = {
         "  display: block;\n  inline-size: 100%;\n  max-block-size: 70vh",
         "  transition: all 1s",
     ),
+    "a lost GPU": (f"{CORE}/webgpu.js", "device.lost.then(", "device.lost.catch("),
+    "an error that nobody hears": (f"{CORE}/webgpu.js", '"uncapturederror"', '"error"'),
     "any licence": (f"{CORE}/notice.js", "throw new Error", "return String"),
     "any model": (f"{CORE}/classifier.js", "!== entry.sha256", "=== 0"),
     "any side": (f"{CORE}/contract.js", " || c.side < 32", ""),

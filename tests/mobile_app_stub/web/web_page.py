@@ -9,13 +9,13 @@ Visit = Callable[..., Any]
 """Opens an address as somebody who was never there; see the fixture `visit`."""
 
 
-def says(page: Any, part: str, text: str) -> str:
+def says(page: Any, part: str, text: str, seconds: float = 60) -> str:
     """Wait until a part of the page says this; all that it says."""
     try:
         page.wait_for_function(
             "([part, text]) => document.getElementById(part).textContent.includes(text)",
             arg=[part, text],
-            timeout=60_000,
+            timeout=1000 * seconds,
         )
     except Exception as error:  # playwright's, which says only that time is over
         raise AssertionError(f"{part} does not say {text!r}; {_state(page)}") from error

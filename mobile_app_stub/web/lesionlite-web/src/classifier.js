@@ -3,7 +3,7 @@
 import { checkContract } from "./contract.js";
 import { checkGolden, judge } from "./golden.js";
 import { Preprocessor } from "./preprocess.js";
-import { Problem } from "./problem.js";
+import { firstLine, Problem } from "./problem.js";
 import { rank } from "./ranking.js";
 
 export class Classifier {
@@ -75,8 +75,4 @@ async function webSha256(content) {
   if (!globalThis.crypto?.subtle) throw new Problem("insecure");
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
   return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function firstLine(error) {
-  return String(error?.message ?? error).split("\n")[0].slice(0, 200);
 }

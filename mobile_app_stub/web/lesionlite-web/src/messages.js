@@ -7,6 +7,7 @@ export const MESSAGES = {
   damaged:
     "The model {name} is damaged: its SHA-256 is not the one in golden.json; embed it again.",
   runtime: "This browser cannot run {name} ({reason}).",
+  gpu: "The GPU of this device failed ({reason}).",
   pixels: "An image of {width} x {height} pixels cannot have {found} bytes.",
   undecodable:
     "This file cannot be decoded as an image, or is too large for this device's memory; " +

@@ -15,6 +15,11 @@ export class Problem extends Error {
   }
 }
 
+/** An error of somebody else's, short enough for a sentence. */
+export function firstLine(error) {
+  return String(error?.message ?? error).split("\n")[0].slice(0, 200);
+}
+
 /** Put values into a sentence: {name} becomes the value of that name. */
 export function fill(sentence, values) {
   return sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);

@@ -1,26 +1,7 @@
 // The ONNX file, run by ONNX Runtime Web on the CPU.
-import { env, InferenceSession, Tensor } from "onnxruntime-web/wasm";
+import * as ort from "onnxruntime-web/wasm";
+
+import { opener } from "./onnx.js";
 
 export const suffix = ".onnx";
-
-/**
- * @param {Uint8Array} model the file
- * @param {import("./contract.js").Contract} contract
- * @param {number} threads 1 unless the page is cross-origin isolated
- * @param {string} [folder] of the files in onnxruntime-web/dist; else `onnx/` beside the script,
- *   and where there is no page (Node), the package itself
- * @returns {Promise<{run: (input: Uint8Array) => Promise<Float32Array>, threads: number}>} RGB
- *   [S, S, 3] to probabilities, and the threads that run
- */
-export async function open(model, contract, threads, folder = "onnx/") {
-  if (globalThis.location) env.wasm.wasmPaths = new URL(folder, location).href;
-  env.wasm.numThreads = threads;
-  const session = await InferenceSession.create(model);
-  const used = env.wasm.numThreads; // ONNX Runtime sets it to 1 where the browser has no threads
-  const shape = [1, contract.side, contract.side, 3];
-  const run = async (input) => {
-    const answers = await session.run({ [session.inputNames[0]]: new Tensor("uint8", input, shape) });
-    return answers[session.outputNames[0]].data;
-  };
-  return { run, threads: used };
-}
+export const open = opener(ort, "wasm");

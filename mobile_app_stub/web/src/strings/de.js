@@ -10,6 +10,7 @@ export default {
     "Das Modell {name} ist beschädigt: Seine SHA-256 steht nicht in golden.json; betten Sie es " +
     "neu ein.",
   runtime: "Dieser Browser kann {name} nicht ausführen ({reason}).",
+  gpu: "Die GPU dieses Geräts ist ausgefallen ({reason}).",
   pixels: "Ein Bild von {width} x {height} Bildpunkten kann nicht {found} Bytes haben.",
   undecodable:
     "Diese Datei ist kein lesbares Bild oder zu groß für den Speicher dieses Geräts; wählen Sie " +
@@ -56,8 +57,7 @@ export default {
   details: "{model}, {runtime}, {threads}.",
   oneThread: "1 Thread",
   manyThreads: "{threads} Threads",
-  faster:
-    "{runtime} war in diesem Browser schneller: {milliseconds} ms, {other} {more} ms.",
+  fastest: "Am schnellsten war in diesem Browser {first} vor {others}.",
   without: "{runtime} wird nicht verwendet: {reason}",
   testFailed:
     "Der Selbsttest ist gescheitert (größte Abweichung {found}, erlaubt {tolerance}); Antworten " +

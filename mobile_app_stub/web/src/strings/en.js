@@ -45,7 +45,7 @@ export default {
   details: "{model}, {runtime}, {threads}.",
   oneThread: "1 thread",
   manyThreads: "{threads} threads",
-  faster: "{runtime} was the faster one in this browser: {milliseconds} ms, {other} {more} ms.",
+  fastest: "The fastest one in this browser was {first}, before {others}.",
   without: "{runtime} is not used: {reason}",
   testFailed:
     "The self-test failed (largest difference {found}, tolerated {tolerance}), so answers here " +
