@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesionlite.benchmark.elsewhere.page import NotOpened, pages
+from lesionlite.errors import first_line
 from lesionlite.export.execute.predictor import load
 
 THREADS = 2
@@ -71,7 +72,7 @@ def answer_on_webgpu(
                 passed, largest = page.self_test()
                 compared = compare(page.classify(photos)[0], expected)
         except NotOpened as refusal:
-            rows.append(WebGpuRow(artifact.name, False, str(refusal)))
+            rows.append(WebGpuRow(artifact.name, False, first_line(refusal)))
         else:
             rows.append(WebGpuRow(artifact.name, passed, "", largest, *compared))
     return rows

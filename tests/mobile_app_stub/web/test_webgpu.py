@@ -57,6 +57,7 @@ def test_golden_vectors_on_webgpu(
     if (suffix, precision) == (".onnx", "fp16"):
         assert not row.passed and "requires f16 but the device does not support it" in row.refusal
         assert row.line().startswith(f"{artifact.name}  refused by WebGPU: ")
+        assert "\n" not in row.line()
     else:
         assert row.passed and row.largest is not None and row.median_abs_dp is not None
         assert 0 < row.largest < (0.1 if precision == "w8a8" else 1e-3)
