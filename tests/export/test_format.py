@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+SEEN = "import sys; {}; print('tensorflow' in sys.modules)"
+OURS = "from lesionlite.export.format import import_coremltools; import_coremltools()"
 WAYS = {
     "a toolchain": "from lesionlite.export.formats import FORMATS; FORMATS['coreml'].toolchain()",
     "a runtime": "from lesionlite.export.format import named_function; named_function('os:getcwd')",
-    "a package": "from lesionlite.export.mil.execute import _coremltools; _coremltools()",
 }
 
 
@@ -28,3 +29,17 @@ print("triton" in sys.modules)
         env={"PYTHONPATH": str(tmp_path)},
     )
     assert done.stdout == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        (OURS, "False"),
+        ("import coremltools", "True"),  # else `import_coremltools` can go
+        (f"import tensorflow; {OURS}", "True"),
+    ],
+)
+def test_coremltools_does_not_import_tensorflow(code: str, seen: str) -> None:
+    command = [sys.executable, "-c", SEEN.format(code)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.split()[-1] == seen
