@@ -176,12 +176,7 @@ def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
 def _refuse_to_export(
     plan: _Build, run: Path, labels: tuple[str, ...], untrained: bool
 ) -> Split | None:
-    """Refuse now what would fail after minutes; return the evaluation split of a trained run.
-
-    Raises:
-        LesionliteError: There are too few calibration images, a test image cannot be decoded, or a
-            format does not take the network.
-    """
+    """Refuse now what would fail after minutes; return the evaluation split of a trained run."""
     if plan.exporting.calibrates(has_data=True):
         calibration_files(plan.exporting, labels, plan.data)
     if not untrained:
