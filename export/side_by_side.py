@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from types import TracebackType
+from typing import Any
 
 from lesionlite.console import progress
 from lesionlite.errors import LesionliteError
@@ -73,16 +73,11 @@ class SideBySide:
     def __enter__(self) -> "SideBySide":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for worker in self._workers:
+    def __exit__(self, *details: Any) -> None:
+        for worker in self._workers:  # before the files that it writes are removed
             self._asked.put(None)
-            worker.__exit__(kind, error, trace)
-        self._stack.__exit__(kind, error, trace)
+            worker.__exit__()
+        self._stack.__exit__(*details)
 
     def start(self, pieces: Iterable[Conversion]) -> None:
         """Convert float files, beside this process if there may be others."""
