@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lesionlite.export.forms import units
 from lesionlite.export.forms.fold import as_linear, fold_affine, with_weights
 
 PATCH = 2
@@ -25,8 +24,6 @@ class Variant:
     Attributes:
         channels_last: attention's matrix products take pixels with channels last, so a runtime that
             stores images as NHWC needs no transpose.
-        stream_last: a block's residual stream is stored as [B, H, W, C], for a runtime that would
-            else transpose between norms and convolutions.
         grouping: how the pixels at equal positions of their patches are grouped inside a block,
             [B, C, 4, H*W/4]: by "permute" or by "slices"; "" for no grouping. Attention then needs
             no mask, and no matrix product of two activations, which GPU delegates refuse.
@@ -39,7 +36,6 @@ class Variant:
     """
 
     channels_last: bool = False
-    stream_last: bool = False
     grouping: str = ""
     norm: str = "at once"
     cast_first: bool = False
@@ -49,9 +45,10 @@ class Variant:
 
 NCHW = Variant()
 # ONNX Runtime has int8 kernels on Arm only. On other processors it converts int8 activations to
-# uint8 (QDQS8ToU8Transformer), but not those that two operations read. The convolution before them
-# would then run in float. Seen in 1.32.
-ORT = Variant(stream_last=True, norm="instance", signed=False)
+# uint8 (QDQS8ToU8Transformer), but not those that two operations read, such as the input of a SiLU,
+# which its sigmoid and its product read. The convolution before them would then run in float. Seen
+# in 1.32.
+ORT = Variant(channels_last=True, norm="instance", signed=False)
 # LiteRT's GPU delegate (2.3) fails with 8-bit weights of FULLY_CONNECTED: "Shape mismatch".
 NHWC = Variant(grouping="slices", pointwise_head=True)
 TORCH = Variant(channels_last=True, norm="group")
@@ -80,16 +77,15 @@ MEANS = {"at once": _mean_at_once, "in steps": _mean_in_steps}
 class Normalize(nn.Module):
     """GroupNorm(1) of the scaled residual stream, without learned scale and shift."""
 
-    def __init__(self, eps: float, size: int, variant: Variant = NCHW) -> None:
-        """Write the norm of `size` values of each image."""
+    def __init__(self, eps: float, variant: Variant = NCHW) -> None:
         super().__init__()
         self.eps = eps * STREAM_SCALE**2
-        self.size, self.norm = size, variant.norm
+        self.norm = variant.norm
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W], or as the variant stores it -> the same shape."""
+        """[B, C, H, W] -> the same shape."""
         if self.norm == "instance":  # of one channel that holds all values
-            return F.instance_norm(x.reshape(-1, 1, self.size), eps=self.eps).reshape(x.shape)
+            return F.instance_norm(x.flatten(1).unsqueeze(1), eps=self.eps).reshape(x.shape)
         if self.norm == "group":
             return F.group_norm(x, 1, eps=self.eps)
         mean = MEANS[self.norm]
@@ -97,30 +93,23 @@ class Normalize(nn.Module):
         return centred * torch.rsqrt(mean(centred * centred) + self.eps)
 
 
-def pointwise(conv: nn.Conv2d, variant: Variant) -> nn.Conv2d:
-    """A 1x1 convolution as a layer of a variant's residual stream."""
-    last = variant.stream_last
-    return with_weights(conv, conv.weight, conv.bias, units.Pointwise) if last else conv
-
-
 class Projections(nn.Module):
     """The layers of every variant of separable self-attention: norm and four 1x1 convolutions."""
 
-    def __init__(self, norm: nn.GroupNorm, attn: Any, pixels: int, variant: Variant) -> None:
+    def __init__(self, norm: nn.GroupNorm, attn: Any, variant: Variant) -> None:
         super().__init__()
         folded = fold_affine(norm, attn.qkv_proj)
         dim = attn.embed_dim
         assert folded.bias is not None
         query, key, value = folded.weight.split([1, dim, dim])
         _, key_bias, value_bias = folded.bias.split([1, dim, dim])
-        self.norm = Normalize(norm.eps, pixels * dim, variant)
-        self.query = pointwise(with_weights(folded, query, None), variant)
-        context = with_weights(folded, key, key_bias)
-        linear = variant.channels_last or variant.stream_last
-        self.key = as_linear(context) if linear else context
-        self.value = pointwise(with_weights(folded, value, value_bias), variant)
+        self.norm = Normalize(norm.eps, variant)
+        self.query = with_weights(folded, query, None)
+        pointwise = with_weights(folded, key, key_bias)
+        self.key = as_linear(pointwise) if variant.channels_last else pointwise
+        self.value = with_weights(folded, value, value_bias)
         self.act = nn.ReLU()
-        self.out_proj = pointwise(into_stream(attn.out_proj), variant)
+        self.out_proj = into_stream(attn.out_proj)
         self.dim = dim
 
 
@@ -141,27 +130,21 @@ class Attention(Projections):
     def __init__(
         self, norm: nn.GroupNorm, attn: Any, height: int, width: int, variant: Variant
     ) -> None:
-        super().__init__(norm, attn, height * width, variant)
-        self.height, self.width = height, width
-        self.channels_last, self.stream_last = variant.channels_last, variant.stream_last
+        super().__init__(norm, attn, variant)
+        self.height, self.width, self.channels_last = height, width, variant.channels_last
         rows, columns = torch.arange(height) % PATCH, torch.arange(width) % PATCH
         phi = (rows[:, None] * PATCH + columns[None, :]).flatten()
         place = F.one_hot(phi, PATCH**2).to(self.value.weight.dtype).T.contiguous()
         self.register_buffer("place", place)
         self.register_buffer("mask", (1 - place) * self.MASKED)
-        linear = self.channels_last or self.stream_last
-        self.register_buffer("place_of_pixel", place.T.contiguous() if linear else None)
+        self.register_buffer("place_of_pixel", place.T.contiguous() if self.channels_last else None)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W], or as the variant stores it -> the same shape."""
+        """[B, C, H, W] -> the same shape."""
         x = self.norm(x)
         pixels = self.height * self.width
         scores = (self.query(x).reshape(-1, 1, pixels) + self.mask).softmax(-1)
         value = self.act(self.value(x))
-        if self.stream_last:
-            sums = scores @ x.reshape(-1, pixels, self.dim)
-            context = self.key(sums.reshape(-1, self.dim)).reshape(-1, PATCH**2, self.dim)
-            return self.out_proj(value * (self.place_of_pixel @ context).reshape(x.shape))
         if self.channels_last:
             sums = scores @ x.permute(0, 2, 3, 1).reshape(-1, pixels, self.dim)
             context = self.key(sums)
@@ -186,7 +169,7 @@ class GroupedAttention(Projections):
     def __init__(
         self, norm: nn.GroupNorm, attn: Any, height: int, width: int, variant: Variant
     ) -> None:
-        super().__init__(norm, attn, height * width, variant)
+        super().__init__(norm, attn, variant)
         self.pixels = height * width // PATCH**2
         # The score of a pixel that is alone in its row is 1, whatever the query. LiteRT's converter
         # would write x / x, which GPU delegates refuse; without it, the query is in no file.

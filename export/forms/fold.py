@@ -50,11 +50,9 @@ def calibrated_layer(linear: nn.Linear, contract: Contract) -> nn.Linear:
     return new
 
 
-def with_weights(
-    conv: nn.Conv2d, weight: Tensor, bias: Tensor | None, kind: type[nn.Conv2d] = nn.Conv2d
-) -> nn.Conv2d:
-    """A convolution of a kind, with the settings of `conv` and the given weights."""
-    new = kind(
+def with_weights(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    """A convolution with the settings of `conv` and the given weights."""
+    new = nn.Conv2d(
         weight.shape[1] * conv.groups,
         weight.shape[0],
         conv.kernel_size,  # type: ignore[arg-type]

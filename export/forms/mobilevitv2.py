@@ -35,7 +35,6 @@ from lesionlite.export.forms.attention import (
     Normalize,
     Variant,
     into_stream,
-    pointwise,
 )
 from lesionlite.export.forms.base import FromPixels
 from lesionlite.export.forms.fold import as_pointwise, calibrated_layer, fold_affine, fold_batchnorm
@@ -59,15 +58,15 @@ def same_activation(act: nn.Module) -> nn.Module:
 class FeedForward(nn.Module):
     """Norm, 1x1 convolution, SiLU, 1x1 convolution."""
 
-    def __init__(self, norm: nn.GroupNorm, mlp: Any, pixels: int, variant: Variant) -> None:
+    def __init__(self, norm: nn.GroupNorm, mlp: Any, variant: Variant) -> None:
         super().__init__()
-        self.norm = Normalize(norm.eps, pixels * norm.num_channels, variant)
-        self.fc1 = pointwise(fold_affine(norm, mlp.fc1), variant)
+        self.norm = Normalize(norm.eps, variant)
+        self.fc1 = fold_affine(norm, mlp.fc1)
         self.act = same_activation(mlp.act)
-        self.fc2 = pointwise(into_stream(mlp.fc2), variant)
+        self.fc2 = into_stream(mlp.fc2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W], or as the variant stores it -> the same shape."""
+        """[B, C, H, W] -> the same shape."""
         return self.fc2(self.act(self.fc1(self.norm(x))))
 
 
@@ -78,10 +77,10 @@ class TransformerLayer(nn.Module):
         super().__init__()
         kind = GroupedAttention if variant.grouping else Attention
         self.attn = kind(layer.norm1, layer.attn, height, width, variant)
-        self.mlp = FeedForward(layer.norm2, layer.mlp, height * width, variant)
+        self.mlp = FeedForward(layer.norm2, layer.mlp, variant)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W], or as the variant stores it -> the same shape."""
+        """[B, C, H, W] -> the same shape."""
         x = x + self.attn(x)
         return x + self.mlp(x)
 
@@ -125,14 +124,13 @@ class MobileBlock(nn.Module):
         super().__init__()
         even = height + height % PATCH, width + width % PATCH
         self.size = even if even != (height, width) else None
-        self.even, self.grouping, self.last = even, variant.grouping, variant.stream_last
+        self.even, self.grouping = even, variant.grouping
         self.conv_kxk = ConvAct(block.conv_kxk)
         self.conv_1x1 = into_stream(block.conv_1x1)
         self.transformer = nn.Sequential(
             *[TransformerLayer(layer, even[0], even[1], variant) for layer in block.transformer]
         )
-        channels = block.norm.num_channels
-        self.norm = Normalize(block.norm.eps, even[0] * even[1] * channels, variant)
+        self.norm = Normalize(block.norm.eps, variant)
         projection = fold_batchnorm(block.conv_proj.conv, block.conv_proj.bn)
         self.conv_proj = fold_affine(block.norm, projection)
 
@@ -144,8 +142,6 @@ class MobileBlock(nn.Module):
         if self.grouping:
             group, ungroup = GROUPINGS[self.grouping]
             x = ungroup(self.norm(self.transformer(group(x, *self.even))), *self.even)
-        elif self.last:
-            x = self.norm(self.transformer(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         else:
             x = self.norm(self.transformer(x))
         return self.conv_proj(x)

@@ -5,14 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Pointwise(nn.Conv2d):
-    """A 1x1 convolution of images with their channels last."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """[B, H, W, C] -> [B, H, W, C']."""
-        return super().forward(input.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
 class Add(nn.Module):
     """The sum of two tensors."""
 

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.ao.quantization.fx import _decomposed  # noqa: F401 (registers the operations)
 
-from lesionlite.export.forms.units import Pointwise
 from lesionlite.export.quantize.plan import Plan
 from lesionlite.export.quantize.quant_params import (
     LEVELS,
@@ -80,7 +79,7 @@ class QuantizedLayer(nn.Module):
         self.register_buffer("zeros", torch.zeros(len(stored), dtype=torch.int64))
         # Dequantized once, for eager execution. Exported programs do not contain it.
         self.weight = stored * scales
-        self.window, self.channels_last = window_of(layer), isinstance(layer, Pointwise)
+        self.window = window_of(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shapes as the float layer."""
@@ -89,14 +88,11 @@ class QuantizedLayer(nn.Module):
             weight = torch.ops.quantized_decomposed.dequantize_per_channel.default(
                 self.stored, self.scales, self.zeros, 0, -127, 127, torch.int8
             )
-        x = self.source(x.permute(0, 3, 1, 2) if self.channels_last else x)
+        x = self.source(x)
         if self.window is None:
             return self.result(F.linear(x, weight, self.bias))
         stride, padding, dilation, groups = self.window
-        made: Tensor = self.result(
-            F.conv2d(x, weight, self.bias, stride, padding, dilation, groups)
-        )
-        return made.permute(0, 2, 3, 1) if self.channels_last else made
+        return self.result(F.conv2d(x, weight, self.bias, stride, padding, dilation, groups))
 
 
 def window_of(layer: nn.Module) -> Any:
@@ -107,15 +103,11 @@ def window_of(layer: nn.Module) -> Any:
 
 
 class QuantizedSiLU(nn.Module):
-    """x * sigmoid(x) in 8-bit integers: both the sigmoid and the product are quantized.
-
-    With uint8, only the product is: ONNX Runtime computes a float SiLU between integers faster than
-    an integer sigmoid, which looks each value up, and an integer product.
-    """
+    """x * sigmoid(x) in 8-bit integers: both the sigmoid and the product are quantized."""
 
     def __init__(self, result: QuantParams, signed: bool) -> None:
         super().__init__()
-        self.sigmoid = FakeQuantize(SIGMOID, signed) if signed else nn.Identity()
+        self.sigmoid = FakeQuantize(SIGMOID, signed)
         self.result = FakeQuantize(result, signed)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -126,7 +126,7 @@ def test_batchnorm_and_scale_fold_exactly() -> None:
     torch.testing.assert_close(fold_batchnorm(conv, norm)(x), norm(conv(x)), rtol=0, atol=1e-12)
     group, project = nn.GroupNorm(1, 8).double(), nn.Conv2d(8, 3, 1).double()
     group.weight.uniform_(0.5, 2), group.bias.normal_()
-    plain = Normalize(group.eps / STREAM_SCALE**2, 0)
+    plain = Normalize(group.eps / STREAM_SCALE**2)
     torch.testing.assert_close(
         fold_affine(group, project)(plain(x)), project(group(x)), rtol=0, atol=1e-12
     )
