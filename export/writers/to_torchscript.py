@@ -36,7 +36,8 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
                 model = _to_w8a8(model, source.plan, image)
             else:
                 model = _inplace_channels_last(source.form(TORCH))
-            script = torch.jit.trace(model, image)
+            # Twice: the first time in a process, PyTorch gives classes names without numbers.
+            script = [torch.jit.trace(model, image) for _ in range(2)][1]
             if precision == "fp32":  # freezing would write 8-bit weights twice
                 script = torch.jit.freeze(script)
             script = _renumber_classes(script)
@@ -67,7 +68,7 @@ def _renumber_classes(script: Any) -> Any:
     """The same module, with the numbers in its class names counted from 0.
 
     PyTorch continues to count with each trace in the process, so without this, two exports of one
-    network would differ.
+    network would differ. All classes must have numbers.
     """
     import torch
 

@@ -26,7 +26,7 @@ def test_the_files_are_the_same_in_one_process_and_in_several(
     run: Path, drawn: Path, tmp_path: Path
 ) -> None:
     made = {}
-    for jobs in (1, 3):
+    for jobs in (1, 3):  # which process converts what is chance
         rows = export(run, tmp_path / str(jobs), replace(FEW, jobs=jobs), drawn)
         made[jobs] = {row.artifact: row.sha256 for row in rows}
         for row in rows:
@@ -42,7 +42,7 @@ def _another_format(*given: object, line: Callable[..., str]) -> str:
     ("name", "planted", "why"),
     [
         ("to_line", partial(_another_format, line=side_by_side.to_line), "no format 'none'"),
-        ("Worker", lambda *_: Worker("this", "a conversion"), "a conversion ended with 0"),
+        ("Worker", lambda *_: Worker("lesionlite.errors", "planted"), "of planted ended with 0"),
     ],
 )
 def test_a_conversion_that_fails_is_a_sentence_and_leaves_nothing(
