@@ -129,8 +129,7 @@ class ExportConfig:
         Args:
             has_data: whether there is a data folder.
         """
-        asked = [PRECISIONS[precision] for _, precision in self.pairs()]
-        return any(one.needs_images or (has_data and one.improved) for one in asked)
+        return any(PRECISIONS[precision].calibrates(has_data) for _, precision in self.pairs())
 
     def plans(self) -> bool:
         """Whether any of the files follows a quantization plan."""

@@ -1,11 +1,10 @@
 """One piece of an export: the files of one format that are converted together."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 from lesionlite.documents import structure
 from lesionlite.export.format import Format
@@ -66,11 +65,8 @@ def conversions(paths: Iterable[tuple[Format, str, Path]]) -> list[Conversion]:
     groups: dict[tuple[bool, str], dict[str, Path]] = {}
     for row, precision, path in paths:
         groups.setdefault((PRECISIONS[precision].learned, row.name), {})[precision] = path
-    return [Conversion(name, group) for (_, name), group in sorted(groups.items(), key=_last)]
-
-
-def _last(group: tuple[tuple[bool, str], object]) -> bool:
-    return group[0][0]
+    palettes_last = sorted(groups.items(), key=lambda item: item[0][0])
+    return [Conversion(name, group) for (_, name), group in palettes_last]
 
 
 def to_line(conversion: Conversion, origin: Origin) -> str:
@@ -79,19 +75,16 @@ def to_line(conversion: Conversion, origin: Origin) -> str:
 
 
 @cache
-def _source(run: Path, metadata: Metadata) -> Source:
-    from lesionlite.train.model import load_run
-
-    network, contract = load_run(run)
-    return Source(network, contract, metadata)
-
-
-@cache
-def _calibrated(run: Path, metadata: Metadata, folder: Path) -> Source:
+def _source(origin: Origin) -> Source:
     from lesionlite.export.forms.attention import NCHW
     from lesionlite.export.quantize.weights.stored_weights import StoredWeights
+    from lesionlite.train.model import load_run
 
-    source = _source(run, metadata)
+    folder = origin.calibrated
+    if folder is None:
+        network, contract = load_run(origin.run)
+        return Source(network, contract, origin.metadata)
+    source = _source(replace(origin, calibrated=None))
     plan, integers = (
         Plan.read(folder / name) if (folder / name).exists() else None
         for name in (PLAN, INTEGER_PLAN)
@@ -101,23 +94,14 @@ def _calibrated(run: Path, metadata: Metadata, folder: Path) -> Source:
 
 
 def _answer(line: str) -> Answer:
-    asked, found = json.loads(line)
-    conversion, origin = structure(asked, Conversion), structure(found, Origin)
-    place = origin.run, origin.metadata
-    source = (
-        _source(*place) if origin.calibrated is None else _calibrated(*place, origin.calibrated)
-    )
-    conversion.convert(source)
+    asked, origin = json.loads(line)
+    structure(asked, Conversion).convert(_source(structure(origin, Origin)))
     return {}
 
 
 def main() -> None:
     """Convert what the parent process asks for, one after the other."""
-
-    def answer_with(progress: IO[str]) -> Callable[[str], Answer]:
-        return _answer
-
-    serve(answer_with)
+    serve(lambda progress: _answer)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,14 @@ class Precision:
         """Whether it needs calibration images."""
         return self.calibrated or self.learned
 
+    def calibrates(self, has_images: bool) -> bool:
+        """Whether calibration images shape its numbers; else they are the network's own.
+
+        Args:
+            has_images: whether there are any.
+        """
+        return self.needs_images or (self.improved and has_images)
+
     @property
     def tolerance(self) -> float:
         """The largest difference of a probability between two devices that execute the same file.

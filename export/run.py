@@ -142,9 +142,9 @@ def _convert(
 ) -> Source:
     """Write all files; return the source with its plans. Float files need not wait for these."""
     files = [(row, precision, _named(stem, row, precision)) for row, precision in config.pairs()]
-    learns = calibration is not None
-    floats = conversions(one for one in files if _is_float(one[1], learns))
-    others = conversions(one for one in files if not _is_float(one[1], learns))
+    has_images = calibration is not None
+    floats = conversions(one for one in files if not PRECISIONS[one[1]].calibrates(has_images))
+    others = conversions(one for one in files if PRECISIONS[one[1]].calibrates(has_images))
     jobs = most_jobs(config.jobs, len(floats) + len(others))
     with SideBySide(run, source, jobs) as conversion:
         conversion.start(floats)
@@ -153,12 +153,6 @@ def _convert(
             _say_plan(source.quantization)
         conversion.finish(source, others)
     return source
-
-
-def _is_float(precision: str, learns: bool) -> bool:
-    """Whether a precision has the network's own numbers."""
-    row = PRECISIONS[precision]
-    return not (row.needs_images or (row.improved and learns))
 
 
 def _say_plan(plan: Plan | None) -> None:

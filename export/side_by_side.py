@@ -127,16 +127,10 @@ class SideBySide:
                 plan.write(folder / name)
         for learned in (False, True):
             chosen = [piece for piece in pieces if piece.learned == learned]
-            precisions = {precision for piece in chosen for precision in piece.paths}
-            names = {
-                name
-                for one in precisions
-                for name in (
-                    (KERNELS, IN_PAIRS)
-                    if PRECISIONS[one].calibrated
-                    else (str(PRECISIONS[one].weight_bits),)
-                )
-            }
+            rows = {PRECISIONS[precision] for piece in chosen for precision in piece.paths}
+            names = {str(row.weight_bits) for row in rows if not row.calibrated}
+            if any(row.calibrated for row in rows):
+                names |= {KERNELS, IN_PAIRS}
             store(rounder, folder, sorted(names))
             self._add(chosen, source, origin)
 

@@ -98,8 +98,7 @@ class Source:
 
     def is_float(self, precision: str) -> bool:
         """Whether the form of a precision is the float form; see `form`."""
-        row = PRECISIONS[precision]
-        return not row.calibrated and not (row.improved and self.rounder is not None)
+        return not PRECISIONS[precision].calibrates(self.rounder is not None)
 
     def form(self, variant: "Variant", precision: str = "fp32") -> "nn.Module":
         """The mobile form in a runtime's variant, with the numbers of a precision.

@@ -140,8 +140,9 @@ def usual_runtime(row: Format | None, config: BenchmarkConfig) -> str:
 
 def is_reference(row: Format | None, config: BenchmarkConfig) -> bool:
     """Whether a reference executor executes files of a format here."""
-    named = usual_runtime(row, config) == REFERENCE
-    return bool(row and row.reference) and (named or not (row and row.is_native_here))
+    if row is None or not row.reference:
+        return False
+    return usual_runtime(row, config) == REFERENCE or not row.is_native_here
 
 
 def other_runtimes(row: Format, config: BenchmarkConfig) -> list[str]:
