@@ -4,6 +4,8 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,8 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
     from lesionlite.export.forms.attention import TORCH
 
     contract, image = source.contract, example(source.contract)
-    with quiet(), torch.no_grad():  # PyTorch calls TorchScript and FX deprecated on every use
+    # PyTorch calls TorchScript and FX deprecated on every use.
+    with quiet(), torch.no_grad(), _phones_engine():
         for precision, path in paths.items():
             if precision == "w8a8":
                 model = _inplace_channels_last(source.to_quantize(TORCH, source.plan.layers))
@@ -48,6 +51,22 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             # Not to a file, because the file's name would be written into it.
             written = script._save_to_buffer_for_lite_interpreter(_extra_files=extra)
             path.write_bytes(_strip_stack_traces(written))
+
+
+@contextmanager
+def _phones_engine() -> Iterator[None]:
+    """Pack 8-bit weights with the engine that every PyTorch has, and give the former one back.
+
+    A file's bytes depend on the engine, and whoever loads a file chooses another; see `load`.
+    """
+    import torch
+
+    before = torch.backends.quantized.engine
+    torch.backends.quantized.engine = "qnnpack"
+    try:
+        yield
+    finally:
+        torch.backends.quantized.engine = before
 
 
 def _inplace_channels_last(form: "nn.Module") -> "nn.Module":

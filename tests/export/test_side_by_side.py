@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from lesionlite.errors import LesionliteError
 from lesionlite.export import side_by_side
@@ -23,15 +24,18 @@ FLOATS = ExportConfig(("torchscript", "onnx"), ("fp32",), jobs=2)
 
 
 def test_the_files_are_the_same_in_one_process_and_in_several(
-    run: Path, drawn: Path, tmp_path: Path
+    run: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = {}
+    # Whoever opened a TorchScript file here chose an engine; other processes did not.
+    monkeypatch.setattr(torch.backends.quantized, "engine", "onednn")
     for jobs in (1, 3):  # which process converts what is chance
         rows = export(run, tmp_path / str(jobs), replace(FEW, jobs=jobs), drawn)
         made[jobs] = {row.artifact: row.sha256 for row in rows}
         for row in rows:
             assert sha256_file(tmp_path / str(jobs) / row.artifact) == row.sha256
     assert made[1] == made[3] and len(made[1]) == 7
+    assert torch.backends.quantized.engine == "onednn"  # the user's choice stays
 
 
 def _another_format(*given: object, line: Callable[..., str]) -> str:
