@@ -50,7 +50,7 @@ class Candidate(Worker):
         self.settled = True
 
     def open(self) -> None:
-        """Open the file.
+        """Open the file, again if it is open.
 
         Raises:
             CandidateFailed: It cannot be opened; the text says why.
@@ -58,7 +58,8 @@ class Candidate(Worker):
         found: Opened = self._ask(Open(self.path, self.threads, self.opener))
         self.load_ms, self.runtime, self.native = found.load_ms, found.runtime, found.native
         self.contract, self.multiply_adds = found.contract, found.multiply_adds
-        self.peak_memory_bytes = found.peak_memory_bytes
+        # Of the first time: later, the process has images in its memory.
+        self.peak_memory_bytes = self.peak_memory_bytes or found.peak_memory_bytes
 
     def call(self, function: str, **arguments: Any) -> None:
         """Call a function in the worker process, so that a crash there does not end this one.

@@ -72,6 +72,7 @@ class Worker:
             named_function(command.function)(**command.arguments)
             return Done()
         if isinstance(command, Open):
+            self._subject = None  # so that memory holds one file at a time
             if command.opener.emulated:
                 self._subject = open_once(command)
                 return _describe(self._subject)

@@ -38,7 +38,7 @@ class Worker:
             work: what it works on, for errors.
         """
         self._work = work
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in __exit__)
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
@@ -53,6 +53,10 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, if it has not ended."""
         self.process.kill()
         self.process.communicate()
         self.log.close()
