@@ -49,8 +49,12 @@ class Candidate(Worker):
         self.multiply_adds, self.peak_memory_bytes = 0, 0
         self.settled = True
 
+    def turn_to(self, path: Path) -> None:
+        """Let the process, whose file is done with, open another one; `open` does."""
+        self.path, self._work = path, path.name
+
     def open(self) -> None:
-        """Open the file, again if it is open.
+        """Open the file.
 
         Raises:
             CandidateFailed: It cannot be opened; the text says why.
@@ -58,8 +62,7 @@ class Candidate(Worker):
         found: Opened = self._ask(Open(self.path, self.threads, self.opener))
         self.load_ms, self.runtime, self.native = found.load_ms, found.runtime, found.native
         self.contract, self.multiply_adds = found.contract, found.multiply_adds
-        # Of the first time: later, the process has images in its memory.
-        self.peak_memory_bytes = self.peak_memory_bytes or found.peak_memory_bytes
+        self.peak_memory_bytes = found.peak_memory_bytes
 
     def call(self, function: str, **arguments: Any) -> None:
         """Call a function in the worker process, so that a crash there does not end this one.

@@ -112,7 +112,6 @@ class EvaluationSet:
         images: Path | None = None,
         rows: Sequence[int] | None = None,
         bar: "Progress | None" = None,
-        at_once: int = 1,
     ) -> NDArray[np.float32]:
         """Probabilities, with a progress bar.
 
@@ -121,8 +120,8 @@ class EvaluationSet:
             name: of the progress bar.
             images: a file of `write`; by default `self.images`.
             rows: indices of the images to classify; by default all.
-            bar: shows the progress of several candidates.
-            at_once: how many candidates are asked at the same time. They share the cores.
+            bar: shows the progress of several candidates that are asked at the same time; without
+                it, several processes answer for this one.
 
         Returns:
             float32 [N, C], or [R, C] for R rows.
@@ -139,7 +138,7 @@ class EvaluationSet:
             total = len(asked)
             task = shown.add_task(name, total=total, completed=total - len(left), note="")
             if len(left):
-                most = max(1, self._cores // (candidate.threads * at_once))
+                most = 1 if bar else max(1, self._cores // candidate.threads)
                 advance = partial(shown.advance, task)
                 self._divide(candidate, images, answers, left, most, advance)
         return np.array(np.load(answers)[asked])

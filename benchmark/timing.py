@@ -23,8 +23,8 @@ def time_results(
 
     Args:
         results: One for each artifact.
-        reference: The run.
-        timed: Candidates by artifact name; other results stay as they are.
+        reference: The run, already opened.
+        timed: Open candidates by artifact name; other results stay as they are.
         images: .npy file with uint8 [N, S, S, 3]; the first image is the query.
         config: Protocol.
 
@@ -44,7 +44,7 @@ def _time_all(
     images: Path,
     config: BenchmarkConfig,
 ) -> tuple[Latency, dict[str, Latency]]:
-    """Open the candidates while nothing else runs, warm them up, and time them in turns.
+    """Warm up the candidates and time them in turns.
 
     Returns:
         The latency of the reference, and of each artifact by name.
@@ -54,7 +54,6 @@ def _time_all(
         task = bar.add_task("warming up", total=len(candidates), note="")
         for candidate in candidates:
             bar.update(task, note=candidate.path.name)
-            candidate.open()
             candidate.warm_up(images)
             bar.advance(task)
         bar.update(task, note="")
@@ -69,8 +68,10 @@ def _time_with_threads(
     """Latencies of artifacts by name, in new processes with another number of threads."""
     with ExitStack() as stack:
         reference = stack.enter_context(Candidate(run, threads))
-        timed = {n: stack.enter_context(Candidate(path, threads)) for n, path in paths.items()}
-        return _time_all(threads, reference, timed, images, config)[1]
+        opened = {n: stack.enter_context(Candidate(path, threads)) for n, path in paths.items()}
+        for candidate in (reference, *opened.values()):
+            candidate.open()
+        return _time_all(threads, reference, opened, images, config)[1]
 
 
 def _with_times(
@@ -85,7 +86,6 @@ def _with_times(
     return replace(
         row,
         latency=latencies[row.artifact],
-        load_ms=timed[row.artifact].load_ms,
         peak_memory_bytes=timed[row.artifact].peak_memory_bytes,
         sweep={threads: found[row.artifact].p50 for threads, found in sweep.items()},
     )

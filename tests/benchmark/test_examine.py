@@ -18,18 +18,23 @@ LABELS, TRUTH = ("a", "b"), np.arange(20) % 2
 CONTRACT = Contract(labels=LABELS, side=32)
 ANSWERS = (0.1 + 0.8 * np.eye(2)[TRUTH]).astype(np.float32)
 ROWS = [
-    Artifact(f"net-fp32.{suffix}", name, "fp32", "", 0)
-    for name, suffix in (("tflite", "tflite"), ("coreml", "mlpackage"), ("onnx", "onnx"))
+    Artifact(f"net-{precision}.{suffix}", name, precision, "", 0)
+    for name, suffix, precision in (
+        ("tflite", "tflite", "fp32"),
+        *(("coreml", "mlpackage", precision) for precision in ("fp32", "fp16", "w8")),
+    )
 ]
 
 
 class Process:
-    """Stands in for a candidate; counts how often it was opened."""
+    """Stands in for a candidate."""
+
+    started: list["Process"]
 
     def __init__(self, path: Path, threads: int, _: object) -> None:
+        self.started.append(self)
         self.path, self.threads, self.ended = path, threads, Event()
-        self.native, self.runtime = path.suffix != ".mlpackage", "a runtime"
-        self.contract = CONTRACT.to_json()
+        self.runtime, self.contract, self.load_ms = "a runtime", CONTRACT.to_json(), 1.0
 
     def __enter__(self) -> "Process":
         return self
@@ -37,8 +42,11 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def turn_to(self, path: Path) -> None:
+        self.path = path
+
     def open(self) -> None:
-        pass
+        self.native = self.path.suffix != ".mlpackage"
 
     def close(self) -> None:
         self.ended.set()
@@ -55,11 +63,20 @@ class Images(SimpleNamespace):
         return ANSWERS
 
 
+class Broken(Images):
+    """One file cannot be executed."""
+
+    def ask(self, candidate: Process, *_: object, **__: object) -> np.ndarray:
+        if "fp16" in candidate.path.name:
+            raise ValueError("planted")
+        return ANSWERS
+
+
 class FullDisk(Images):
     """The disk is full for one file, while others are executed."""
 
     def ask(self, candidate: Process, *_: object, **__: object) -> np.ndarray:
-        if candidate.path.suffix == ".onnx":
+        if "fp16" in candidate.path.name:
             raise OSError("the disk is full")
         assert candidate.ended.wait(30), "nobody ended the process"
         raise OSError("its process has ended")
@@ -71,20 +88,35 @@ def examiner(images: Images, stack: ExitStack, **settings: bool) -> Examiner:
 
 
 @pytest.fixture(autouse=True)
-def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
     monkeypatch.setattr(examine, "Candidate", Process)
+    monkeypatch.setattr(Process, "started", [], raising=False)
+    monkeypatch.setattr(examine.os, "cpu_count", lambda: 1)
+    return Process.started
 
 
-@pytest.mark.parametrize("resize_drift", [False, True])
-def test_only_what_is_asked_again_stays_open(resize_drift: bool) -> None:
+def test_one_process_executes_one_file_after_the_other(started: list[Process]) -> None:
     with ExitStack() as stack:
-        judged = examiner(Images(), stack, resize_drift=resize_drift).examine_all(ROWS)
+        judged = examiner(Images(), stack).examine_all(ROWS)
         assert [one.result.artifact for one in judged] == [row.artifact for row in ROWS]
         assert all(one.result.status == "pass" and one.answers is not None for one in judged)
-        tflite, coreml, onnx = (one.candidate for one in judged)
-        assert (coreml is not None) == resize_drift
-        for kept in (tflite, onnx, coreml):
-            assert kept is None or not kept.ended.is_set()  # type: ignore[attr-defined]
+        shared, tflite = started
+        assert [one.candidate for one in judged] == [tflite, None, None, None]
+        assert shared.ended.is_set() and not tflite.ended.is_set()
+
+
+def test_what_failed_leaves_its_process_to_nobody(started: list[Process]) -> None:
+    with ExitStack() as stack:
+        judged = examiner(Broken(), stack).examine_all(ROWS)
+    assert [one.result.status for one in judged] == ["pass", "pass", "unverified", "pass"]
+    assert len(started) == 3
+
+
+def test_what_is_asked_again_keeps_a_process_of_its_own(started: list[Process]) -> None:
+    with ExitStack() as stack:
+        judged = examiner(Images(), stack, resize_drift=True).examine_all(ROWS)
+        assert {id(one.candidate) for one in judged} == {id(one) for one in started}
+        assert len(started) == 4 and not any(one.ended.is_set() for one in started)
 
 
 def test_an_error_ends_what_others_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
