@@ -77,8 +77,10 @@ def quantize(
 ) -> Tensor:
     """Round input / scale half to even, add zero_point, and clip; per channel along `axis`."""
     kind, low, high = STORED[output_dtype]
-    steps = (input / _along(scale, input, axis)).round() + _along(zero_point or 0, input, axis)
-    return steps.clamp(low, high).to(kind)
+    steps = (input / _along(scale, input, axis)).round_()
+    if zero_point is not None:
+        steps += _along(zero_point, input, axis)
+    return steps.clamp_(low, high).to(kind)
 
 
 def dequantize(
@@ -88,8 +90,11 @@ def dequantize(
     axis: int | None = None,
 ) -> Tensor:
     """(input - zero_point) * scale, per channel along `axis` if it is given."""
-    shifted = input.float() - _along(zero_point or 0, input, axis)
-    return shifted * _along(scale, input, axis)
+    values = input.to(torch.float32, copy=True)
+    if zero_point is not None:
+        values -= _along(zero_point, input, axis)
+    values *= _along(scale, input, axis)
+    return values
 
 
 def _along(value: Any, x: Tensor, axis: int | None) -> Any:
