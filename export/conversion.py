@@ -49,15 +49,22 @@ class Conversion:
         return any(PRECISIONS[name].learned for name in self.paths)
 
     def convert(self, source: Source) -> None:
-        """Write the files, in this process."""
-        find_format(self.format).toolchain().convert(source, self.paths)
+        """Write the files, in this process.
+
+        On one thread, because other processes use the other cores at the same time: with two
+        threads, which wait for each other, it took up to four times as long.
+        """
+        from lesionlite.export.quantize.threads import pinned_threads
+
+        with pinned_threads():
+            find_format(self.format).toolchain().convert(source, self.paths)
 
 
 def conversions(paths: Iterable[tuple[Format, str, Path]]) -> list[Conversion]:
-    """What is converted together: files of one format; those with palettes come last.
+    """What is converted together: files of one format, palettes apart, because they need no plan.
 
-    Converters share work among the float files of a format. Palettes take long to make, so that
-    other files should not wait for them.
+    Converters share work among the files of a format. In `FORMATS`, those that take long come last,
+    and here they come first, so that no process is left with one of them at the end.
 
     Args:
         paths: format, precision and path of each file; either of float files or of others.
@@ -65,8 +72,7 @@ def conversions(paths: Iterable[tuple[Format, str, Path]]) -> list[Conversion]:
     groups: dict[tuple[bool, str], dict[str, Path]] = {}
     for row, precision, path in paths:
         groups.setdefault((PRECISIONS[precision].learned, row.name), {})[precision] = path
-    palettes_last = sorted(groups.items(), key=lambda item: item[0][0])
-    return [Conversion(name, group) for (_, name), group in palettes_last]
+    return [Conversion(name, group) for (_, name), group in reversed(groups.items())]
 
 
 def to_line(conversion: Conversion, origin: Origin) -> str:
@@ -101,7 +107,10 @@ def _answer(line: str) -> Answer:
 
 def main() -> None:
     """Convert what the parent process asks for, one after the other."""
-    serve(lambda progress: _answer)
+    from lesionlite.export.quantize.threads import pinned_threads
+
+    with pinned_threads():
+        serve(lambda progress: _answer)
 
 
 if __name__ == "__main__":

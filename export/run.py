@@ -140,18 +140,18 @@ def _probes(contract: Contract) -> "Tensor":
 def _convert(
     source: Source, run: Path, calibration: "Pixels | None", config: ExportConfig, stem: Path
 ) -> Source:
-    """Write all files; return the source with its plans. Float files need not wait for these."""
+    """Write all files; return the source with its plans, which not all files need wait for."""
     files = [(row, precision, _named(stem, row, precision)) for row, precision in config.pairs()]
     has_images = calibration is not None
     floats = conversions(one for one in files if not PRECISIONS[one[1]].calibrates(has_images))
     others = conversions(one for one in files if PRECISIONS[one[1]].calibrates(has_images))
     jobs = most_jobs(config.jobs, len(floats) + len(others))
-    with SideBySide(run, source, jobs) as conversion:
-        conversion.start(floats)
+    with SideBySide(run, source, jobs, calibration) as conversion:
+        conversion.start(floats, [one for one in others if one.learned])
         if calibration is not None:
             source = with_plans(source, calibration, config, {name for _, name, _ in files})
             _say_plan(source.quantization)
-        conversion.finish(source, others)
+        conversion.finish(source, [one for one in others if not one.learned])
     return source
 
 

@@ -3,13 +3,13 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lesionlite.console import progress
 from lesionlite.errors import LesionliteError
@@ -19,6 +19,9 @@ from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN
 from lesionlite.export.source import RoundedWeights, Source
 from lesionlite.files import replacing
 from lesionlite.workers import Worker, WorkerFailed
+
+if TYPE_CHECKING:
+    from lesionlite.train.data.images import Pixels
 
 GIGABYTES = 3  # of memory for each process; a MobileViTv2 with 4.4 M parameters needs 2.3
 
@@ -54,15 +57,19 @@ class SideBySide:
     The files are moved into place at the end of the context, if no conversion failed.
     """
 
-    def __init__(self, run: Path, source: Source, jobs: int) -> None:
+    def __init__(
+        self, run: Path, source: Source, jobs: int, calibration: "Pixels | None" = None
+    ) -> None:
         """Convert nothing yet.
 
         Args:
             run: run folder, of which `source` is made.
             source: without plans.
             jobs: number of processes; one is this process, which starts no other.
+            calibration: images, uint8 [N, S, S, 3], or None.
         """
-        self._source, self._jobs, self._total = source, jobs, 0
+        self._source, self._jobs, self._calibration, self._total = source, jobs, calibration, 0
+        self._palettes: list[Conversion] = []
         self._origin = Origin(run.resolve(), source.metadata)
         self._here: list[tuple[Conversion, Source]] = []
         self._asked: SimpleQueue[tuple[Conversion, Origin] | None] = SimpleQueue()
@@ -79,9 +86,22 @@ class SideBySide:
             worker.__exit__()
         self._stack.__exit__(*details)
 
-    def start(self, pieces: Iterable[Conversion]) -> None:
-        """Convert float files, beside this process if there may be others."""
-        self._add(pieces, self._source, self._origin)
+    def start(self, floats: Iterable[Conversion], palettes: Sequence[Conversion] = ()) -> None:
+        """Convert what needs no plan, beside this process if there may be others.
+
+        Args:
+            floats: need no calibration images.
+            palettes: learn from them; this process, which needs them too, does it later.
+        """
+        self._add(floats, self._source, self._origin)
+        if self._jobs == 1:
+            self._palettes = list(palettes)
+        elif palettes and self._calibration is not None:
+            from lesionlite.export.quantize.weights.stored_weights import store_images
+
+            folder = self._folder()
+            store_images(self._calibration, folder)
+            self._add(palettes, self._source, replace(self._origin, calibrated=folder))
         for _ in range(self._jobs - 1):
             self._hire()
 
@@ -96,11 +116,11 @@ class SideBySide:
             LesionliteError: a toolchain refuses the network; the error says which and why.
         """
         if self._jobs == 1:
-            self._add(pieces, source, self._origin)
-        elif source.rounder is not None:
-            self._calibrate(source, source.rounder, list(pieces))
-        if self._jobs > 1:
+            self._add([*pieces, *self._palettes], source, self._origin)
+        else:
             self._hire()
+            if source.rounder is not None:
+                self._calibrate(source, source.rounder, list(pieces))
         self._wait()
 
     def _add(self, pieces: Iterable[Conversion], source: Source, origin: Origin) -> None:
@@ -116,23 +136,23 @@ class SideBySide:
             else:
                 self._asked.put((piece, origin))
 
+    def _folder(self) -> Path:
+        return Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+
     def _calibrate(self, source: Source, rounder: RoundedWeights, pieces: list[Conversion]) -> None:
-        """Write for the other processes what calibration gave; palettes, which take long, last."""
+        """Write for the other processes what calibration gave."""
         from lesionlite.export.quantize.weights.stored_weights import IN_PAIRS, KERNELS, store
 
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-        origin = replace(self._origin, calibrated=folder)
+        folder = self._folder()
         for plan, name in ((source.quantization, PLAN), (source.integers, INTEGER_PLAN)):
             if plan is not None:
                 plan.write(folder / name)
-        for learned in (False, True):
-            chosen = [piece for piece in pieces if piece.learned == learned]
-            rows = {PRECISIONS[precision] for piece in chosen for precision in piece.paths}
-            names = {str(row.weight_bits) for row in rows if not row.calibrated}
-            if any(row.calibrated for row in rows):
-                names |= {KERNELS, IN_PAIRS}
-            store(rounder, folder, sorted(names))
-            self._add(chosen, source, origin)
+        rows = {PRECISIONS[precision] for piece in pieces for precision in piece.paths}
+        names = {str(row.weight_bits) for row in rows if not row.calibrated}
+        if any(row.calibrated for row in rows):
+            names |= {KERNELS, IN_PAIRS}
+        store(rounder, folder, sorted(names))
+        self._add(pieces, source, replace(self._origin, calibrated=folder))
 
     def _hire(self) -> None:
         worker = Worker("lesionlite.export.conversion", "a conversion")

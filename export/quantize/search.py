@@ -50,6 +50,10 @@ TUNING_GAIN = 2  # tuning may divide the divergence by so much; measured on real
 # one, and three times the steps.
 USUAL_SHARE, LONGER = 0.9, 3
 RATES = 0.3, 0.1  # factors on the learning rates of tuning: the first try's, and the second's
+# A try is given up if it has multiplied the divergence by so much after half of its steps. Of ten
+# tries on five networks, the seven that helped in the end stood at 1.02 or less there, and the
+# other three at 2.7, 3.4 and 23.
+HOPELESS = 2
 
 
 @pinned_threads()
@@ -165,9 +169,13 @@ def _tuned(judge: PlanEvaluator, tuner: PlanEvaluator, plan: Plan, steps: int) -
     does little harm to begin with, such steps can do more. The second try takes shorter ones.
     """
     plan = judge.evaluate(plan)
+
+    def is_hopeless(halfway: Plan) -> bool:
+        return judge.evaluate(halfway).divergence > HOPELESS * plan.divergence
+
     for rate in RATES if steps else ():
-        form = tuner.form(plan)
-        tuned = tune(form, tuner.wiring, plan, tuner.images, tuner.reference, steps, rate)
+        given = tuner.form(plan), tuner.wiring, plan, tuner.images, tuner.reference
+        tuned = tune(*given, steps, rate, is_hopeless)
         tuned = judge.evaluate(tuned)
         if tuned.divergence < plan.divergence:
             return tuned

@@ -6,7 +6,7 @@ Gradients pass through the rounding as in learned step size quantization (Esser 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +64,7 @@ def tune(
     reference: Tensor,
     steps: int,
     rate: float = 1.0,
+    is_hopeless: Callable[[Plan], bool] = lambda halfway: False,
 ) -> Plan:
     """The plan with tuned grids and bias corrections.
 
@@ -75,6 +76,7 @@ def tune(
         reference: logits [N, C] of the float form for the images.
         steps: number of steps of gradient descent, each on one batch.
         rate: factor on both learning rates.
+        is_hopeless: whether to end with the plan that is reached after half of the steps.
     """
     model: Any = quantize(form, plan, wiring)
     grids = _connect(model, form, wiring, plan)
@@ -89,7 +91,17 @@ def tune(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     target = reference.log_softmax(1)
     batches = _batches(len(images), plan.seed)
-    for _ in track(range(steps), "tuning grids and biases", steps):
+
+    def tuned() -> Plan:
+        return replace(
+            plan,
+            grids={**plan.grids, **{name: grid.learned() for name, grid in grids.items()}},
+            corrections={name: _correction(form, model, name) for name in plan.layers},
+        )
+
+    for step in track(range(steps), "tuning grids and biases", steps):
+        if step == steps // 2 and is_hopeless(tuned()):
+            break
         batch = next(batches)
         answer = model.scores(images[batch]).log_softmax(1)
         loss = F.kl_div(answer, target[batch], reduction="batchmean", log_target=True)
@@ -99,11 +111,7 @@ def tune(
         for grid in grids.values():
             grid.cap()
         schedule.step()
-    return replace(
-        plan,
-        grids={**plan.grids, **{name: grid.learned() for name, grid in grids.items()}},
-        corrections={name: _correction(form, model, name) for name in plan.layers},
-    )
+    return tuned()
 
 
 def _batches(images: int, seed: int) -> Iterator[Tensor]:

@@ -67,18 +67,18 @@ def test_a_conversion_that_fails_is_a_sentence_and_leaves_nothing(
     assert (tmp_path / MANIFEST).exists()
 
 
-def test_files_of_one_format_go_together_and_palettes_last() -> None:
+def test_files_of_one_format_go_together_and_the_slow_ones_first() -> None:
     rows = [
         (FORMATS[name], precision, Path(f"{name}-{precision}"))
         for name, precision in (
-            ("coreml", "w4"),
-            ("coreml", "w8"),
             ("onnx", "w8"),
             ("onnx", "w8a8"),
+            ("coreml", "w8"),
+            ("coreml", "w4"),
         )
     ]
     found = [(one.format, [*one.paths]) for one in conversions(rows)]
-    assert found == [("coreml", ["w8"]), ("onnx", ["w8", "w8a8"]), ("coreml", ["w4"])]
+    assert found == [("coreml", ["w4"]), ("coreml", ["w8"]), ("onnx", ["w8", "w8a8"])]
 
 
 def test_jobs_fit_the_cores_and_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:

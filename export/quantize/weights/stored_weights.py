@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import LAYERS
 from lesionlite.export.source import RoundedWeights
+from lesionlite.train.data.images import Pixels
 
 KERNELS, IN_PAIRS = "kernels", "pairs"  # the names of `round_for_kernels`; numbers name `round`
 IMAGES = "images.npy"
+
+
+def store_images(images: Pixels, folder: Path) -> None:
+    """Write the calibration images, uint8 [N, S, S, 3]; `StoredWeights` rounds by them."""
+    np.save(folder / IMAGES, images)
 
 
 def store(rounder: RoundedWeights, folder: Path, names: Iterable[str]) -> None:
@@ -25,8 +33,7 @@ def store(rounder: RoundedWeights, folder: Path, names: Iterable[str]) -> None:
         folder: exists.
         names: KERNELS, IN_PAIRS, or a number of bits such as "4".
     """
-    if not (folder / IMAGES).exists():
-        np.save(folder / IMAGES, rounder.images.numpy())
+    store_images(rounder.images.numpy(), folder)
     for name in names:
         if name in (KERNELS, IN_PAIRS):
             rounded = rounder.round_for_kernels(name == IN_PAIRS)
@@ -46,7 +53,7 @@ def _values(form: nn.Module) -> dict[str, torch.Tensor]:
 
 
 class StoredWeights:
-    """What `store` wrote; it stands in for the `WeightRounder`."""
+    """What `store` wrote; it stands in for the `WeightRounder`, and makes one for the rest."""
 
     def __init__(self, form: nn.Module, folder: Path) -> None:
         """Read the images; the weights are read when they are asked for.
@@ -60,14 +67,23 @@ class StoredWeights:
 
     def round(self, bits: int) -> nn.Module:
         """As `WeightRounder.round`."""
+        if not self._file(str(bits)).exists():
+            return self._rounder.round(bits)
         return self._read(str(bits))
 
     def round_for_kernels(self, in_pairs: bool = False) -> nn.Module:
-        """As `WeightRounder.round_for_kernels`."""
+        """As `WeightRounder.round_for_kernels`, which `store` has called."""
         return self._read(IN_PAIRS if in_pairs else KERNELS)
 
+    @cached_property
+    def _rounder(self) -> WeightRounder:
+        return WeightRounder(self._form, self.images.numpy())
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name}.safetensors"
+
     def _read(self, name: str) -> nn.Module:
-        values = load_file(self._folder / f"{name}.safetensors")
+        values = load_file(self._file(name))
         rounded = deepcopy(self._form)
         for place, layer in rounded.named_modules():
             if isinstance(layer, LAYERS):

@@ -66,6 +66,22 @@ def test_the_same_seed_gives_the_same_plan(
     assert tuned != tune(form, wiring, replace(plan, seed=1), pixels, reference, 3)
 
 
+def test_a_hopeless_try_ends_after_half_of_its_steps(
+    form: MobileForm, wiring: Wiring, plan: Plan, images: np.ndarray
+) -> None:
+    pixels, halfway = torch.from_numpy(images), []
+
+    def tuned(hopeless: bool) -> Plan:
+        def is_hopeless(plan: Plan) -> bool:
+            halfway.append(plan)
+            return hopeless
+
+        return tune(form, wiring, plan, pixels, logits(form, pixels), 4, 1.0, is_hopeless)
+
+    whole = tuned(False)
+    assert tuned(True) == halfway[0] == halfway[1] and plan != halfway[0] != whole
+
+
 def test_tuning_that_does_harm_is_not_kept(
     rounder: WeightRounder,
     wiring: Wiring,
@@ -76,10 +92,12 @@ def test_tuning_that_does_harm_is_not_kept(
     pixels, rates = torch.from_numpy(images), []
 
     def harmful(*given: Any) -> Plan:
-        rates.append(given[-1])
+        *_, start, _, _, _, rate, is_hopeless = given
+        rates.append(rate)
         grids = {
             name: QuantParams(9 * grid.scale, grid.zero_point) for name, grid in plan.grids.items()
         }
+        assert is_hopeless(replace(plan, grids=grids)) and not is_hopeless(start)
         return replace(plan, grids=grids)
 
     monkeypatch.setattr(search, "tune", harmful)
