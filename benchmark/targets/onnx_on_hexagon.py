@@ -7,7 +7,7 @@ from lesionlite.benchmark.targets.hexagon import NO_FALLBACK, open_session, refu
 from lesionlite.benchmark.targets.snapdragon import find_snapdragon
 from lesionlite.benchmark.targets.verdict import Left, Verdict, from_pieces
 from lesionlite.errors import LesionliteError, first_line
-from lesionlite.export.writers.to_onnx import casts_of_pixels
+from lesionlite.export.writers.onnx_pixels import casts_of_pixels
 
 RECORD = "session.record_ep_graph_assignment_info"
 SUFFIX = re.compile(r"_token_\d+$")  # of nodes that the runtime has changed

@@ -8,7 +8,7 @@ import pytest
 from lesionlite.benchmark.targets import hexagon
 from lesionlite.benchmark.targets.snapdragon import SNAPDRAGONS, find_snapdragon
 from lesionlite.errors import LesionliteError
-from lesionlite.export.writers.to_onnx import dequantize_pixels
+from lesionlite.export.writers.onnx_pixels import dequantize_pixels
 from tests.export.writers.test_to_onnx import cast_pixels
 
 HERE = (platform.system(), platform.machine()) == ("Linux", "x86_64")
