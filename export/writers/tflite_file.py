@@ -1,6 +1,7 @@
 """Read and write the tree of objects inside a `.tflite` file, and how its pixels become numbers."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,18 +98,23 @@ def layer_of(name: str) -> str:
 def name_by_layer(model: Any, layers: Sequence[str]) -> None:
     """Name the results of operators by layer and operation, like stem.conv/CONV_2D.
 
+    Names are unique, with numbers where needed: ai-edge-quantizer refuses other files.
+
     Args:
         model: a tree of `parse`, which is changed.
         layers: of each tensor of the float file; the tensor with the number 7 may be t7 here.
     """
     names, graph = operator_names(model), model.subgraphs[0]
+    count: Counter[str] = Counter()
     for operator in graph.operators:
         for index in operator.outputs:
             tensor = graph.tensors[index]
             old = tensor.name.decode()
             number = re.match(r"t(\d+)(?=_|;|$)", old)
             layer = layers[int(number[1])] if number else layer_of(old)
-            tensor.name = f"{layer}/{names[operator.opcodeIndex]}".encode()
+            name = f"{layer}/{names[operator.opcodeIndex]}"
+            tensor.name = (f"{name}_{count[name]}" if count[name] else name).encode()
+            count[name] += 1
     graph.tensors[graph.inputs[0]].name = b"image"
 
 

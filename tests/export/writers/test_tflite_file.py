@@ -44,6 +44,13 @@ def test_no_file_casts_pixels_and_layers_have_names(precision: str, artifacts: P
     assert parse(pack(model)).subgraphs[0].tensors[0].name == graph.tensors[0].name
 
 
+@pytest.mark.parametrize("precision", ["fp32", "w8", "w8a8"])
+def test_names_are_unique(precision: str, artifacts: Path) -> None:
+    graph = parse((artifacts / f"mobilevitv2_050-{precision}.tflite").read_bytes()).subgraphs[0]
+    names = [tensor.name for tensor in graph.tensors]
+    assert len({*names}) == len(names) and b"network/SOFTMAX" in names
+
+
 def test_a_second_pass_changes_nothing(artifacts: Path) -> None:
     model = parse((artifacts / "mobilevitv2_050-fp32.tflite").read_bytes())
     dequantize_pixels(model)
