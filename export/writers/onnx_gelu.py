@@ -1,5 +1,6 @@
 """GELU in ONNX files, as ONNX Runtime knows it."""
 
+from collections import Counter
 from typing import Any
 
 
@@ -13,6 +14,7 @@ def spell_gelus(model: Any) -> None:
     """
     graph = model.graph
     made_by = {name: node for node in graph.node for name in node.output}
+    uses = Counter(name for node in graph.node for name in node.input)
     constants = {one.name for one in graph.initializer}
 
     def source(name: str, kind: str) -> Any:
@@ -20,15 +22,10 @@ def spell_gelus(model: Any) -> None:
         return node if node is not None and node.op_type == kind else None
 
     for last in graph.node:
-        if last.op_type != "Mul":
+        half = source(last.input[1], "Mul") if last.op_type == "Mul" else None
+        if half is None or uses[half.output[0]] > 1:
             continue
-        x, scaled = last.input
-        half = source(scaled, "Mul")
-        if half is None or not constants.intersection(half.input):
-            continue
-        (constant,) = constants.intersection(half.input)
-        (rest,) = set(half.input) - {constant}
-        add = source(rest, "Add")
-        if add is not None and any(source(name, "Erf") for name in add.input):
-            half.input[:] = [x, rest]
-            last.input[:] = [scaled, constant]
+        factors = [name for name in half.input if name in constants]
+        sums = [name for name in half.input if source(name, "Add")]
+        if factors and sums and any(source(name, "Erf") for name in made_by[sums[0]].input):
+            last.input[:], half.input[:] = [half.output[0], *factors], [last.input[0], *sums]

@@ -87,9 +87,10 @@ def float_multipliers(model: Any) -> None:
     graph = model.graph
     constants = {one.name: one for one in graph.initializer}
     made_by = {name: node for node in graph.node for name in node.output}
-    for node in graph.node:
+    uses = Counter(name for node in graph.node for name in node.input)
+    for node in list(graph.node):
         weight = made_by.get(node.input[1]) if node.op_type == "Conv" else None
-        if weight is None or weight.op_type != "DequantizeLinear":
+        if weight is None or weight.op_type != "DequantizeLinear" or uses[node.input[1]] > 1:
             continue
         stored, scale = (numpy_helper.to_array(constants[name]) for name in weight.input[:2])
         groups = next((one.i for one in node.attribute if one.name == "group"), 1)
