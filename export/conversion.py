@@ -49,15 +49,8 @@ class Conversion:
         return any(PRECISIONS[name].learned for name in self.paths)
 
     def convert(self, source: Source) -> None:
-        """Write the files, in this process.
-
-        On one thread, because other processes use the other cores at the same time: with two
-        threads, which wait for each other, it took up to four times as long.
-        """
-        from lesionlite.export.quantize.threads import pinned_threads
-
-        with pinned_threads():
-            find_format(self.format).toolchain().convert(source, self.paths)
+        """Write the files, in this process."""
+        find_format(self.format).toolchain().convert(source, self.paths)
 
 
 def conversions(paths: Iterable[tuple[Format, str, Path]]) -> list[Conversion]:
@@ -106,7 +99,11 @@ def _answer(line: str) -> Answer:
 
 
 def main() -> None:
-    """Convert what the parent process asks for, one after the other."""
+    """Convert what the parent process asks for, one after the other, on one thread.
+
+    Two threads, which wait for each other while the parent uses a core, took up to four times as
+    long.
+    """
     from lesionlite.export.quantize.threads import pinned_threads
 
     with pinned_threads():

@@ -146,8 +146,8 @@ def _convert(
     floats = conversions(one for one in files if not PRECISIONS[one[1]].calibrates(has_images))
     others = conversions(one for one in files if PRECISIONS[one[1]].calibrates(has_images))
     jobs = most_jobs(config.jobs, len(floats) + len(others))
-    with SideBySide(run, source, jobs, calibration) as conversion:
-        conversion.start(floats, [one for one in others if one.learned])
+    with SideBySide(run, source, jobs) as conversion:
+        conversion.start(floats, [one for one in others if one.learned], calibration)
         if calibration is not None:
             source = with_plans(source, calibration, config, {name for _, name, _ in files})
             _say_plan(source.quantization)

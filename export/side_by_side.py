@@ -57,18 +57,15 @@ class SideBySide:
     The files are moved into place at the end of the context, if no conversion failed.
     """
 
-    def __init__(
-        self, run: Path, source: Source, jobs: int, calibration: "Pixels | None" = None
-    ) -> None:
+    def __init__(self, run: Path, source: Source, jobs: int) -> None:
         """Convert nothing yet.
 
         Args:
             run: run folder, of which `source` is made.
             source: without plans.
             jobs: number of processes; one is this process, which starts no other.
-            calibration: images, uint8 [N, S, S, 3], or None.
         """
-        self._source, self._jobs, self._calibration, self._total = source, jobs, calibration, 0
+        self._source, self._jobs, self._total = source, jobs, 0
         self._palettes: list[Conversion] = []
         self._origin = Origin(run.resolve(), source.metadata)
         self._here: list[tuple[Conversion, Source]] = []
@@ -83,24 +80,30 @@ class SideBySide:
     def __exit__(self, *details: Any) -> None:
         for worker in self._workers:  # before the files that it writes are removed
             self._asked.put(None)
-            worker.__exit__()
+            worker.close()
         self._stack.__exit__(*details)
 
-    def start(self, floats: Iterable[Conversion], palettes: Sequence[Conversion] = ()) -> None:
+    def start(
+        self,
+        floats: Iterable[Conversion],
+        palettes: Sequence[Conversion],
+        calibration: "Pixels | None",
+    ) -> None:
         """Convert what needs no plan, beside this process if there may be others.
 
         Args:
             floats: need no calibration images.
             palettes: learn from them; this process, which needs them too, does it later.
+            calibration: these images, uint8 [N, S, S, 3], or None.
         """
         self._add(floats, self._source, self._origin)
         if self._jobs == 1:
             self._palettes = list(palettes)
-        elif palettes and self._calibration is not None:
+        elif palettes and calibration is not None:
             from lesionlite.export.quantize.weights.stored_weights import store_images
 
             folder = self._folder()
-            store_images(self._calibration, folder)
+            store_images(calibration, folder)
             self._add(palettes, self._source, replace(self._origin, calibrated=folder))
         for _ in range(self._jobs - 1):
             self._hire()
@@ -171,11 +174,14 @@ class SideBySide:
             self._done.put(piece)
 
     def _wait(self) -> None:
+        from lesionlite.export.quantize.threads import pinned_threads
+
         with progress() as bar:
             task = bar.add_task("converting", total=self._total, note="")
             for piece, source in self._here:
                 bar.update(task, note=piece.format)
-                piece.convert(source)
+                with pinned_threads():  # as other processes do
+                    piece.convert(source)
                 bar.advance(task, len(piece.paths))
             done = 0
             while self._jobs > 1 and done < self._total:

@@ -1,6 +1,5 @@
 """How ONNX files turn pixels into normalized floats."""
 
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,7 @@ def subtract_in_rows(model: Any) -> None:
     from onnx import helper, numpy_helper
 
     graph = model.graph
-    turn, floats, minus, *rest = graph.node
+    turn, floats, minus, *_ = graph.node
     if [turn.op_type, floats.op_type, minus.op_type] != ["Transpose", "DequantizeLinear", "Sub"]:
         return
     (image,) = graph.input
@@ -72,6 +71,6 @@ def subtract_in_rows(model: Any) -> None:
     ]
     for node in chain:
         node.metadata_props.extend(minus.metadata_props)
-    rest = deepcopy(rest)
-    del graph.node[:]
-    graph.node.extend([*chain, *rest])
+    del graph.node[:3]
+    for node in reversed(chain):
+        graph.node.insert(0, node)

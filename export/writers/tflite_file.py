@@ -1,12 +1,14 @@
 """Read and write the tree of objects inside a `.tflite` file, and how its pixels become numbers."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
+from itertools import starmap
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lesionlite.export.writers.names import numbered
 
 
 def parse(content: bytes) -> Any:
@@ -105,16 +107,16 @@ def name_by_layer(model: Any, layers: Sequence[str]) -> None:
         layers: of each tensor of the float file; the tensor with the number 7 may be t7 here.
     """
     names, graph = operator_names(model), model.subgraphs[0]
-    count: Counter[str] = Counter()
-    for operator in graph.operators:
-        for index in operator.outputs:
-            tensor = graph.tensors[index]
-            old = tensor.name.decode()
-            number = re.match(r"t(\d+)(?=_|;|$)", old)
-            layer = layers[int(number[1])] if number else layer_of(old)
-            name = f"{layer}/{names[operator.opcodeIndex]}"
-            tensor.name = (f"{name}_{count[name]}" if count[name] else name).encode()
-            count[name] += 1
+
+    def name(operator: Any, tensor: Any) -> str:
+        old = tensor.name.decode()
+        number = re.match(r"t(\d+)(?=_|;|$)", old)
+        layer = layers[int(number[1])] if number else layer_of(old)
+        return f"{layer}/{names[operator.opcodeIndex]}"
+
+    made = [(one, graph.tensors[index]) for one in graph.operators for index in one.outputs]
+    for (_, tensor), unique in zip(made, numbered(starmap(name, made)), strict=True):
+        tensor.name = unique.encode()
     graph.tensors[graph.inputs[0]].name = b"image"
 
 

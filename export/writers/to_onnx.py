@@ -17,6 +17,7 @@ from lesionlite.export.quantize.quant_params import FEW_WEIGHTS, to_int8
 from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
 from lesionlite.export.toolchains import versions
+from lesionlite.export.writers.names import numbered
 from lesionlite.export.writers.onnx_gelu import spell_gelus
 from lesionlite.export.writers.onnx_pixels import dequantize_pixels, subtract_in_rows
 from lesionlite.train.data.images import Pixels
@@ -203,13 +204,14 @@ def _name_nodes(model: Any) -> None:
     The exporter notes the layers: a list of modules, from the network to the node's own, and then
     the operation.
     """
-    count: Counter[str] = Counter()
-    for node in model.graph.node:
+
+    def name(node: Any) -> str:
         notes = {note.key: note.value for note in node.metadata_props}
         layers = literal_eval(notes.get("pkg.torch.onnx.name_scopes", "[]"))[:-1] or [""]
-        name = f"{layers[-1] or INPUT_AND_OUTPUT}/{node.op_type}"
-        node.name = f"{name}_{count[name]}" if count[name] else name
-        count[name] += 1
+        return f"{layers[-1] or INPUT_AND_OUTPUT}/{node.op_type}"
+
+    for node, unique in zip(model.graph.node, numbered(map(name, model.graph.node)), strict=True):
+        node.name = unique
 
 
 def read_contract(path: Path) -> tuple[str, None]:
