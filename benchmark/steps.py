@@ -1,5 +1,6 @@
 """What a build does: its stages, and the steps that are finished in its folder."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.files import fingerprint, write_json
 from lesionlite.layout import DATASET
 from lesionlite.train.data.folders import find_images
-from lesionlite.usage import Usage, measured
+from lesionlite.usage import Usage, in_minutes, measured
 
 
 class FinishedSteps:
@@ -37,7 +38,7 @@ class FinishedSteps:
 
 
 class Stages:
-    """The stages of one build: says which of how many begins, and what each needed."""
+    """The stages of one build: says which of how many begins, what is left, what each needed."""
 
     def __init__(self, steps: FinishedSteps, plan: Mapping[str, bool]) -> None:
         """Plan the stages.
@@ -54,11 +55,19 @@ class Stages:
         """Announce and measure a stage."""
         number = self._names.index(name) + 1
         last = self._steps.record.get(f"{name} took")
-        say(f"step {number} of {len(self._names)}: {name}" + (f" (last time {last})" * bool(last)))
+        shown = f" (last time {last}{self._left(number)})" if last else ""
+        say(f"step {number} of {len(self._names)}: {name}{shown}")
         with measured() as usage:
             yield
         self._used[name] = usage
         self._steps.done(f"{name} took", str(usage))
+
+    def _left(self, number: int) -> str:
+        """How long this stage and those after it took the last time, if there are several."""
+        last = [self._steps.record.get(f"{name} took", "") for name in self._names[number - 1 :]]
+        times = [re.match(r"(\d+):(\d+) min", text) for text in last]
+        known = [60 * int(time[1]) + int(time[2]) for time in times if time]
+        return f"; all that is left took {in_minutes(sum(known))}" * (1 < len(known) == len(last))
 
     def say_what_they_took(self) -> None:
         """Print the duration and the peak memory of each stage."""

@@ -27,8 +27,13 @@ class Usage:
 
     def __str__(self) -> str:
         """Such as "2:05 min, 1.9 GB"."""
-        minutes, seconds = divmod(round(self.seconds), 60)
-        return f"{minutes}:{seconds:02} min, {self.peak_memory_bytes / 1e9:.1f} GB"
+        return f"{in_minutes(self.seconds)}, {self.peak_memory_bytes / 1e9:.1f} GB"
+
+
+def in_minutes(seconds: float) -> str:
+    """A duration, such as "2:05 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02} min"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.files import write_text
 from lesionlite.layout import METRICS
 from lesionlite.metrics import Metric, in_words
+from lesionlite.usage import in_minutes
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,20 @@ def write_history(run: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_text(run / METRICS, "".join(to_json(row, indent=None) + "\n" for row in rows))
 
 
-def epoch_line(row: Mapping[str, Any], select: Metric) -> str:
-    """A row for people, with the score that chooses the epoch."""
+def epoch_line(row: Mapping[str, Any], select: Metric, best: bool, left: float) -> str:
+    """A row for people, with the score that chooses the epoch.
+
+    Args:
+        row: of an epoch.
+        select: name of that score.
+        best: no epoch before it has a better one.
+        left: seconds that the epochs after it need, if none ends the training early.
+    """
     scores = dict.fromkeys(("weighted_f1", select))
     shown = "".join(f"  {in_words(name)} {row[name]:.4f}" for name in scores)
     losses = f"loss {row['train_loss']:.3f}  val loss {row['val_loss']:.3f}"
-    return f"epoch {row['epoch']:3d}  {losses}{shown}"
+    rest = "  best" * best + f"  at most {in_minutes(left)} left" * (left > 0)
+    return f"epoch {row['epoch']:3d}  {losses}{shown}{rest}"
 
 
 def read_history(run: Path) -> list[dict[str, Any]]:

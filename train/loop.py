@@ -38,12 +38,7 @@ from lesionlite.train.devices.ranks import (
 from lesionlite.train.figures import draw_curves
 from lesionlite.train.finish import finish
 from lesionlite.train.history import epoch_line, write_history
-from lesionlite.train.model import (
-    moving_average,
-    predict_logits,
-    save_run,
-    start_weights,
-)
+from lesionlite.train.model import moving_average, predict_logits, save_run, start_weights
 from lesionlite.train.networks import build_network
 from lesionlite.train.objective.distill import Teacher, load_teacher
 from lesionlite.train.objective.imbalance import MODES, effective_prior
@@ -174,7 +169,7 @@ class Trainer:
         on_first_rank(self.ranks, begin)
         if self.config.epochs == 0:
             on_first_rank(self.ranks, self._save)
-        patience = self.config.patience
+        patience, first, began = self.config.patience, self.epoch, time.perf_counter()
         while self.epoch < self.config.epochs and self.epoch - self.best_epoch < patience:
             row = self._epoch()
             score = row[self.config.select]  # the same in all processes
@@ -182,7 +177,9 @@ class Trainer:
             if better:
                 self.best_score, self.best_epoch = score, row["epoch"]
                 self.best_val_weighted_f1 = row["weighted_f1"]
-            on_first_rank(self.ranks, partial(self._record, row, better))
+            each = (time.perf_counter() - began) / (self.epoch - first)
+            left = each * (self.config.epochs - self.epoch)
+            on_first_rank(self.ranks, partial(self._record, row, better, left))
         on_first_rank(self.ranks, self._finish)
 
     def _save(self) -> None:
@@ -279,7 +276,7 @@ class Trainer:
             self.ranks,
         )
 
-    def _record(self, row: dict[str, Any], better: bool) -> None:
+    def _record(self, row: dict[str, Any], better: bool, left: float) -> None:
         """Save the checkpoint, then the network if it is the best so far, then the metrics.
 
         The checkpoint comes first and contains the data of all other files. If a later write fails
@@ -290,7 +287,7 @@ class Trainer:
         if better:
             self._save()
         self._write_metrics()
-        say(epoch_line(row, self.config.select) + ("  best" if better else ""))
+        say(epoch_line(row, self.config.select, better, left))
 
     def _write_metrics(self) -> None:
         """Write the metrics of all epochs so far, and draw their curves."""

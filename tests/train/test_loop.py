@@ -162,7 +162,9 @@ def test_the_chosen_score_chooses_the_epoch(
     monkeypatch.setattr(loop, "validate", scripted)
     fit(drawn, tmp_path / "run", replace(SHORT, select="balanced_accuracy"))
     assert json.loads((tmp_path / "run" / SETTINGS).read_text())["best_epoch"] == 2
-    assert "balanced accuracy 0.3000  best" in capsys.readouterr().out
+    epochs = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    assert "balanced accuracy 0.3000  best  at most 0:" in epochs[1]
+    assert ["left" in line for line in epochs] == [True, True, False]
 
 
 def test_early_layers_learn_more_slowly_and_biases_do_not_decay(
