@@ -1,4 +1,4 @@
-"""`lesionlite benchmark`, `peers`, `targets`, `compile`, `armroot` and `build`."""
+"""`lesionlite benchmark`, `layers`, `peers`, `targets`, `compile`, `armroot` and `build`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from lesionlite.command import Json, Outcome
 from lesionlite.console import say
 from lesionlite.export.config import RARE_FLAGS as RARE_EXPORT_FLAGS
 from lesionlite.export.config import ExportConfig
-from lesionlite.settings import refuse_settings, refuse_types
+from lesionlite.settings import THREADS, are_threads, refuse_settings, refuse_types
 from lesionlite.train.commands import TrainingFlags, no_flags, training_of
 from lesionlite.train.config import RARE_FLAGS as RARE_TRAINING_FLAGS
 from lesionlite.train.config import TrainConfig
@@ -92,6 +92,38 @@ class Peers:
         data = self.data or "DATA"
         say(f"next: lesionlite benchmark {self.artifacts} --run {self.run_folder} --data {data}")
         return document, 0
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Say which layers of a TFLite or ONNX file take the time, and how fast they are."""
+
+    artifact: Positional[Path]
+    """The file."""
+    threads: int = 1
+    """Threads that its runtime may use."""
+    most: int = 20
+    """How many layers to show; --json has all."""
+    json: Json = False
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot work.
+
+        Raises:
+            LesionliteError: It names the flag, its value, and the values allowed.
+        """
+        refuse_types(self)
+        rules = [("threads", are_threads(self.threads), THREADS), ("most", self.most > 0, "over 0")]
+        refuse_settings(self, rules)
+
+    def run(self) -> Outcome:
+        """Time each operation, and show what they take."""
+        from lesionlite.benchmark.layers.run import layers, show
+
+        found = layers(self.artifact, self.threads)
+        show(found, self.most)
+        say("next: lesionlite benchmark ARTIFACTS --run RUN --data DATA --instructions")
+        return found.document(), 0
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,10 @@ COMMANDS = {  # name: module, and the first line of the command's docstring (a t
         "lesionlite.benchmark.commands",
         "Time artifacts beside each toolchain's default export of the same network, in one run.",
     ),
+    "layers": (
+        "lesionlite.benchmark.commands",
+        "Say which layers of a TFLite or ONNX file take the time, and how fast they are.",
+    ),
     "targets": (
         "lesionlite.benchmark.commands",
         "Compile artifacts for the processors of phones: which take a file wholly, and what not.",

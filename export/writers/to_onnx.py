@@ -237,10 +237,13 @@ def runner(session: Any, runtime: str) -> Runner:
     return Runner(classify, runtime)
 
 
-def open_session(model: Path | bytes, threads: int, fuse: bool = True) -> tuple[Any, str]:
+def open_session(
+    model: Path | bytes, threads: int, fuse: bool = True, profile: str = ""
+) -> tuple[Any, str]:
     """A session of ONNX Runtime's CPU provider for any model, and the runtime's version.
 
-    Without `fuse` every node is executed as the file has it.
+    Without `fuse` every node is executed as the file has it. With `profile`, the beginning of a
+    file's name, the time of each node is written there.
     """
     import onnxruntime
 
@@ -249,6 +252,8 @@ def open_session(model: Path | bytes, threads: int, fuse: bool = True) -> tuple[
     options.log_severity_level = 4  # what fails is raised, too
     if not fuse:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     given = model if isinstance(model, bytes) else str(model)
     session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     return session, f"onnxruntime {onnxruntime.__version__}"

@@ -1,0 +1,1 @@
+"""Which layers of a file take the time."""

@@ -1,0 +1,129 @@
+"""The nodes of an ONNX file, as ONNX Runtime's own profile times them.
+
+The profile is of the graph that ONNX Runtime executes: it fuses nodes, and adds others where it
+changes how tensors lie in memory.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from lesionlite.benchmark.layers.cost import Cost, Costs, typical
+from lesionlite.benchmark.targets.onnx_on_hexagon import SUFFIX, layer_of
+from lesionlite.console import track
+
+WARM_UP, QUERIES = 20, 100
+OF_FILES = {"Conv", "Gemm", "MatMul"}
+PRODUCTS = OF_FILES | {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat"}
+PRODUCTS |= {"FusedConv", "FusedGemm", "FusedMatMul"}
+END, REORDERED = "_kernel_time", "_nchwc"  # of names: in a profile, and of convolutions in blocks
+
+
+def costs(path: Path, threads: int) -> Costs:
+    """Time each node of a file; the profile itself adds about 2 µs to each.
+
+    Args:
+        path: an ONNX file.
+        threads: that ONNX Runtime may use.
+    """
+    import onnx
+
+    from lesionlite.export.writers.to_onnx import open_session
+
+    session, runtime = open_session(path, threads)
+    whole = _run(session, "timing the file")
+    with TemporaryDirectory() as folder:
+        session, _ = open_session(path, threads, profile=str(Path(folder) / "profile"))
+        _run(session, "profiling")
+        events = json.loads(Path(session.end_profiling()).read_text())
+    return Costs(_costs_of(events, _Names(onnx.load(path).graph)), runtime, whole)
+
+
+def _run(session: Any, description: str) -> float:
+    """Execute a session's file repeatedly; the milliseconds of one execution."""
+    given = session.get_inputs()[0]
+    image = np.random.default_rng(0).integers(0, 256, given.shape).astype(np.uint8)
+    times = []
+    for _ in track(range(WARM_UP + QUERIES), description, WARM_UP + QUERIES):
+        started = time.perf_counter()
+        session.run(None, {given.name: image})
+        times.append(1000 * (time.perf_counter() - started))
+    return typical(times[WARM_UP:])
+
+
+class _Names:
+    """Finds the node of a file that an executed one was made of."""
+
+    def __init__(self, graph: Any) -> None:
+        stored = {tensor.name: list[int](tensor.dims) for tensor in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "DequantizeLinear" and node.input[0] in stored:
+                stored[node.output[0]] = stored[node.input[0]]
+        self.nodes = {node.name: node for node in graph.node}
+        self.makers = {tensor: node for node in graph.node for tensor in node.output}
+        self.stored = stored
+
+    def node(self, executed: str, operation: str) -> Any:
+        """The node; None for one that only moves tensors.
+
+        A product that an addition or an activation was fused with has the name of that one.
+        """
+        node = self._named(SUFFIX.sub("", executed))
+        while operation in PRODUCTS and node is not None and node.op_type not in OF_FILES:
+            before = [self.makers.get(tensor) for tensor in node.input]
+            products = [one for one in before if one is not None and one.op_type in OF_FILES]
+            node = products[-1] if products else before[0] if before else None
+        return node
+
+    def _named(self, name: str) -> Any:
+        if made := self.makers.get(name.removesuffix(REORDERED)):
+            return made
+        while name and name not in self.nodes:  # "a/Mul/QuickGeluFusion/" is made of "a/Mul"
+            name = name.rpartition("/")[0]
+        return self.nodes.get(name)
+
+    def multiply_adds(self, node: Any, read: Sequence[int], made: Sequence[int]) -> int:
+        """Multiply-adds of a convolution or product of a file.
+
+        Args:
+            node: of the file.
+            read: shape of its first input, where it is executed.
+            made: shape of its result there, where channels may be last, or filled up to 16.
+        """
+        shape = self.stored.get(node.input[1], [])
+        if node.op_type == "Conv":
+            last = made[-1] == shape[0] != made[1]
+            return prod(shape) * prod(made) // made[-1 if last else 1]
+        return prod(made) * read[-1]
+
+
+def _costs_of(events: Sequence[Any], names: _Names) -> tuple[Cost, ...]:
+    """The cost of each node of a profile, in the order in which they are executed."""
+    times: dict[str, list[float]] = {}
+    told: dict[str, Any] = {}
+    for event in events:
+        if event["cat"] == "Node" and event["name"].endswith(END):
+            number = event["args"]["node_index"]  # some nodes have no name
+            times.setdefault(number, []).append(event["dur"] / 1000)
+            told[number] = event
+    return tuple(_cost(told[number], ms, names) for number, ms in times.items())
+
+
+def _cost(event: Mapping[str, Any], times: Sequence[float], names: _Names) -> Cost:
+    arguments = event["args"]
+    node = names.node(event["name"].removesuffix(END), arguments["op_name"])
+    read, made = (
+        [next(iter(tensor.values())) for tensor in arguments[key]]
+        for key in ("input_type_shape", "output_type_shape")
+    )
+    products = 0
+    if arguments["op_name"] in PRODUCTS and node is not None:
+        products = names.multiply_adds(node, read[0], made[0])
+    layer = "" if node is None else layer_of(node.name)
+    return Cost(arguments["op_name"], layer, typical(times[WARM_UP:]), products)
