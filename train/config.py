@@ -11,14 +11,14 @@ from lesionlite.train.objective.imbalance import Imbalance
 
 # Far above any useful value. They stop a mistyped number from filling the memory.
 MOST_EPOCHS, MOST_BATCH, MOST_DRAWS = 100_000, 65_536, 1000
-MOST_TEMPERATURE = 100
+MOST_TEMPERATURE, MOST_MIXUP = 100, 100
 
 RARE_FLAGS = {  # `--help` shows these after the common flags, in groups
     "image size": ("side", "resize", "resize_side", "interpolation", "mean", "std"),
     "optimizer": ("weight_decay", "warmup", "clip", "patience", "select", "layer_decay", "ema"),
     "class balance": ("imbalance", "beta", "draws"),
     "augmentation and regularization": (
-        *("crop", "rotation", "jitter", "label_smoothing", "drop_path"),
+        *("crop", "rotation", "jitter", "mixup", "label_smoothing", "drop_path"),
     ),
     "distillation": ("teacher", "teacher_share", "teacher_temperature"),
     "machine and files": (
@@ -96,6 +96,9 @@ class TrainConfig:
     jitter: float = 0.1
     """Largest random change of brightness, contrast and saturation: each is scaled by a factor
     between 1 - JITTER and 1 + JITTER."""
+    mixup: float = 0.0
+    """Mix the images of a batch in pairs, and their labels: the share of each comes from a beta
+    distribution that has this number as both parameters, such as 0.2. 0 mixes nothing."""
     teacher: str = ""
     """A run of the same classes, such as one of a larger network, whose answers are learned, too
     (distillation)."""
@@ -188,6 +191,7 @@ class TrainConfig:
             ("crop", 0 < self.crop <= 1, "above 0, at most 1"),
             ("rotation", 0 <= self.rotation <= 180, "from 0 to 180"),
             ("jitter", 0 <= self.jitter < 1, "from 0 up to, not including, 1"),
+            ("mixup", 0 <= self.mixup <= MOST_MIXUP, f"from 0 to {MOST_MIXUP}"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "from 0 up to, not including, 1"),
             ("teacher_share", 0 < self.teacher_share <= 1, "above 0, at most 1"),
             (

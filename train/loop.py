@@ -43,6 +43,7 @@ from lesionlite.train.networks import build_network
 from lesionlite.train.objective.distill import Teacher, load_teacher
 from lesionlite.train.objective.imbalance import MODES, effective_prior
 from lesionlite.train.objective.loss import Loss
+from lesionlite.train.objective.mixup import draw_mixture
 from lesionlite.train.objective.optimize import optimizer_of
 from lesionlite.train.objective.refit import head_of
 from lesionlite.train.validate import read_validation, validate
@@ -231,9 +232,11 @@ class Trainer:
         Raises:
             LesionliteError: if the loss or the gradient is not finite; it names step and files.
         """
+        mixture = draw_mixture(len(targets), self.config.mixup)
+        pixels = mixture.images(pixels)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             logits = predict_logits(self.parallel, pixels, self.contract, self.layout)
-        loss, value = self.loss(logits, targets, pixels)
+        loss, value = self.loss(logits, mixture.targets(targets), pixels)
         self._refuse_infinite("loss", value, indices)
         self.optimizer.zero_grad()
         loss.backward()

@@ -47,18 +47,23 @@ class Loss:
         )
         self.config, self.teacher, self.ranks = config, teacher, ranks
 
-    def __call__(self, logits: Tensor, targets: Tensor, pixels: Tensor) -> tuple[Tensor, float]:
+    def __call__(
+        self, logits: Tensor, targets: Sequence[tuple[float, Tensor]], pixels: Tensor
+    ) -> tuple[Tensor, float]:
         """A scalar to call `backward` on, and the loss of the whole batch.
 
         Args:
             logits: [B, C] of this process's part of the batch.
-            targets: class indices, int64 [B].
+            targets: class indices, int64 [B], each with its share of the loss; see `Mixture`.
             pixels: uint8 [B, 3, S, S], which the teacher sees.
         """
         logits = logits.float()
         shifted = logits if self.log_prior is None else logits + self.log_prior
         smoothing, share = self.config.label_smoothing, self.config.teacher_share
-        loss, value = cross_entropy(shifted, targets, self.weights, smoothing, self.ranks)
+        loss, value = torch.zeros((), device=logits.device), 0.0
+        for part, labels in targets:
+            one, of_all = cross_entropy(shifted, labels, self.weights, smoothing, self.ranks)
+            loss, value = loss + part * one, value + part * of_all
         if self.teacher is None:
             return loss, value
         apart = self.teacher.divergence(logits, pixels, self.config.teacher_temperature)

@@ -62,7 +62,8 @@ def test_the_loss_is_that_of_labels_and_teacher(monkeypatch: pytest.MonkeyPatch)
         torch.tensor([0, 1, 2, 0]),
         pixels(),
     )
-    loss, value = Loss(config, [1, 1, 1], torch.device("cpu"), teacher)(logits, targets, given)
+    of = Loss(config, [1, 1, 1], torch.device("cpu"), teacher)
+    loss, value = of(logits, [(1.0, targets)], given)
     hard = -torch.log_softmax(logits, 1)[torch.arange(4), targets].mean()
     p, q = (torch.softmax(each / 2, 1) for each in (teacher.logits(given), logits))
     soft = 4 * (p * (p / q).log()).sum(1).mean()
