@@ -18,7 +18,7 @@ from lesionlite.export.quiet import quiet
 from lesionlite.export.source import Source, example
 from lesionlite.export.toolchains import versions
 from lesionlite.export.writers.names import numbered
-from lesionlite.export.writers.onnx_gelu import spell_gelus
+from lesionlite.export.writers.onnx_gelu import join_gelus, spell_gelus
 from lesionlite.export.writers.onnx_pixels import dequantize_pixels, subtract_in_rows
 from lesionlite.train.data.images import Pixels
 
@@ -48,6 +48,7 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             subtract_in_rows(model)
             spell_gelus(model)
             if PRECISIONS[precision].calibrated:
+                join_gelus(model)
                 float_multipliers(model)
                 keep_floats(model)
             if precision == "fp16":
