@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
-from lesionlite.benchmark.layers.cost import Costs, by_layer, by_operation
+from lesionlite.benchmark.layers.cost import Costs, Sum, by_layer, by_operation
 from lesionlite.benchmark.peers.limit import KERNEL, KERNELS, limit
 from lesionlite.console import say, track
 from lesionlite.errors import LesionliteError
@@ -95,7 +95,7 @@ def show(found: Layers, most: int) -> None:
     costs = found.costs
     total = sum(cost.milliseconds for cost in costs.operations)
 
-    def cells(one: Any) -> list[str]:
+    def cells(one: Sum) -> list[str]:
         rate = "" if one.rate is None else f"{one.rate / 1e9:.1f}"
         return [f"{one.milliseconds:.3f}", f"{one.milliseconds / total:.1%}", rate]
 
