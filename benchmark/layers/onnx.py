@@ -23,6 +23,7 @@ OF_FILES = {"Conv", "Gemm", "MatMul"}
 PRODUCTS = OF_FILES | {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat"}
 PRODUCTS |= {"FusedConv", "FusedGemm", "FusedMatMul"}
 END, REORDERED = "_kernel_time", "_nchwc"  # of names: in a profile, and of convolutions in blocks
+CAST = "InsertedPrecisionFreeCast_"  # where ONNX Runtime computes fp16 in float
 
 
 def costs(path: Path, threads: int) -> Costs:
@@ -82,25 +83,29 @@ class _Names:
         return node
 
     def _named(self, name: str) -> Any:
-        if made := self.makers.get(name.removesuffix(REORDERED)):
+        if made := self.makers.get(name.removeprefix(CAST).removesuffix(REORDERED)):
             return made
         while name and name not in self.nodes:  # "a/Mul/QuickGeluFusion/" is made of "a/Mul"
             name = name.rpartition("/")[0]
         return self.nodes.get(name)
 
-    def multiply_adds(self, node: Any, read: Sequence[int], made: Sequence[int]) -> int:
-        """Multiply-adds of a convolution or product of a file.
+    def multiply_adds(
+        self, node: Any, operation: str, read: Sequence[Sequence[int]], made: Sequence[int]
+    ) -> int:
+        """Multiply-adds of a convolution or product.
 
         Args:
-            node: of the file.
-            read: shape of its first input, where it is executed.
+            node: of the file, or None.
+            operation: that is executed.
+            read: shapes of its inputs there; packed weights are missing.
             made: shape of its result there, where channels may be last, or filled up to 16.
         """
-        shape = self.stored.get(node.input[1], [])
-        if node.op_type == "Conv":
-            last = made[-1] == shape[0] != made[1]
-            return prod(shape) * prod(made) // made[-1 if last else 1]
-        return prod(made) * read[-1]
+        if "Conv" not in operation:
+            return prod(made) * read[0][-1]
+        stored = self.stored.get(node.input[1], []) if node is not None else []
+        shape = stored or list(read[1])  # fp16 and w8 files compute their weights
+        last = made[-1] == shape[0] != made[1]
+        return prod(shape) * prod(made) // made[-1 if last else 1]
 
 
 def _costs_of(events: Sequence[Any], names: _Names) -> tuple[Cost, ...]:
@@ -119,11 +124,11 @@ def _cost(event: Mapping[str, Any], times: Sequence[float], names: _Names) -> Co
     arguments = event["args"]
     node = names.node(event["name"].removesuffix(END), arguments["op_name"])
     read, made = (
-        [next(iter(tensor.values())) for tensor in arguments[key]]
+        [shape for tensor in arguments[key] for shape in tensor.values()]
         for key in ("input_type_shape", "output_type_shape")
     )
     products = 0
-    if arguments["op_name"] in PRODUCTS and node is not None:
-        products = names.multiply_adds(node, read[0], made[0])
+    if arguments["op_name"] in PRODUCTS:
+        products = names.multiply_adds(node, arguments["op_name"], read, made[0])
     layer = "" if node is None else layer_of(node.name)
     return Cost(arguments["op_name"], layer, typical(times[WARM_UP:]), products)

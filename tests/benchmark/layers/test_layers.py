@@ -62,7 +62,7 @@ def test_the_operations_one_after_the_other_are_the_file(artifacts: Path, precis
 
 
 @pytest.mark.parametrize("suffix", ["tflite", "onnx"])
-@pytest.mark.parametrize("precision", ["fp32", "w8a8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "w8", "w8a8"])
 def test_every_layer_is_timed_and_every_product_counted(
     artifacts: Path, run: Path, precision: str, suffix: str
 ) -> None:
