@@ -119,7 +119,7 @@ def limit(products: int, kernels: Sequence[tuple[str, int, Sequence[float]]]) ->
             found.append(Limit(1000 * products / rate, rate, name, middle / fast))
     if not found:
         raise LesionliteError("no matrix product could be measured, so there is no limit to name")
-    return min(found, key=lambda row: row.milliseconds)
+    return max(found, key=lambda row: row.rate)
 
 
 @dataclass(frozen=True)

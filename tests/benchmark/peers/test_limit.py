@@ -41,6 +41,7 @@ def test_the_limit_is_the_fastest_kernels() -> None:
     found = limit(8000, [slow, fast])
     assert found.kernel == "fast" and found.milliseconds == pytest.approx(4.0)
     assert found.rate == pytest.approx(2e6)
+    assert limit(0, [slow, fast]).kernel == "fast"  # for who asks for the rate alone
     assert found.unrest == 1 and limit(8000, [("busy", 1, [1.0, 3.0, 3.0])]).unrest > 2
     assert limit(8000, [slow, ("died", 4000, [])]).kernel == "slow"
     with pytest.raises(LesionliteError, match="no matrix product"):
