@@ -84,7 +84,7 @@ class Worker:
             return classify(self._subject, command, self._progress)
         query = query_of(self._subject, command.images)
         if isinstance(command, Burst):
-            return Times(tuple(_burst(query, command.seconds)))
+            return Times(tuple(burst(query, command.seconds)))
         return _warm_up(query)
 
 
@@ -167,7 +167,7 @@ def query_of(subject: Subject, images: Path) -> Callable[[], object]:
     return lambda: runner.classify(image)
 
 
-def _burst(query: Callable[[], object], seconds: float) -> list[float]:
+def burst(query: Callable[[], object], seconds: float) -> list[float]:
     """Query for about `seconds`, at least once; the times in milliseconds."""
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -194,7 +194,7 @@ def _window(query: Callable[[], object]) -> float:
     """Median time of one window of queries, in milliseconds."""
     times: list[float] = []
     while len(times) < WINDOW_RUNS or sum(times) < 1000 * WINDOW_SECONDS:
-        times += _burst(query, 0)
+        times += burst(query, 0)
     return median(times)
 
 

@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from lesionlite.benchmark.worker import burst
+
+WARM_UP, LEAST_QUERIES, SECONDS = 20, 50, 0.03  # the last is the least duration of a burst
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -22,21 +26,6 @@ class Cost:
     layer: str
     milliseconds: float
     multiply_adds: int = 0
-
-
-@dataclass(frozen=True)
-class Costs:
-    """The operations of a file, in their order.
-
-    Attributes:
-        operations: each with its time.
-        runtime: what executed them, with its version.
-        milliseconds: of the whole file.
-    """
-
-    operations: tuple[Cost, ...]
-    runtime: str
-    milliseconds: float
 
 
 @dataclass(frozen=True)
@@ -92,6 +81,16 @@ def _sums(costs: Iterable[Cost], key: Callable[[Cost], str]) -> list[Sum]:
         for name, group in groups.items()
     ]
     return sorted(sums, key=lambda one: -one.milliseconds)
+
+
+def time_of(query: Callable[[], object]) -> float:
+    """Milliseconds of one call, after some to warm up."""
+    for _ in range(WARM_UP):
+        query()
+    times: list[float] = []
+    while len(times) < LEAST_QUERIES:
+        times += burst(query, SECONDS)
+    return typical(times)
 
 
 def typical(times: Sequence[float]) -> float:

@@ -5,7 +5,6 @@ changes how tensors lie in memory.
 """
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -14,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from lesionlite.benchmark.layers.cost import Cost, Costs, typical
+from lesionlite.benchmark.layers.cost import WARM_UP, Cost, typical
+from lesionlite.benchmark.peers.foreign import noise
 from lesionlite.benchmark.targets.onnx_on_hexagon import SUFFIX, layer_of
 from lesionlite.console import track
 
-WARM_UP, QUERIES = 20, 100
+QUERIES = 100
 OF_FILES = {"Conv", "Gemm", "MatMul"}
 PRODUCTS = OF_FILES | {"QLinearConv", "QGemm", "QLinearMatMul", "MatMulIntegerToFloat"}
 PRODUCTS |= {"FusedConv", "FusedGemm", "FusedMatMul"}
@@ -26,7 +26,7 @@ END, REORDERED = "_kernel_time", "_nchwc"  # of names: in a profile, and of conv
 CAST = "InsertedPrecisionFreeCast_"  # where ONNX Runtime computes fp16 in float
 
 
-def costs(path: Path, threads: int) -> Costs:
+def costs(path: Path, threads: int) -> list[Cost]:
     """Time each node of a file; the profile itself adds about 2 µs to each.
 
     Args:
@@ -37,25 +37,14 @@ def costs(path: Path, threads: int) -> Costs:
 
     from lesionlite.export.writers.to_onnx import open_session
 
-    session, runtime = open_session(path, threads)
-    whole = _run(session, "timing the file")
     with TemporaryDirectory() as folder:
         session, _ = open_session(path, threads, profile=str(Path(folder) / "profile"))
-        _run(session, "profiling")
+        (given,) = session.get_inputs()
+        image = {given.name: noise(tuple(given.shape), np.uint8)}
+        for _ in track(range(WARM_UP + QUERIES), "profiling", WARM_UP + QUERIES):
+            session.run(None, image)
         events = json.loads(Path(session.end_profiling()).read_text())
-    return Costs(_costs_of(events, _Names(onnx.load(path).graph)), runtime, whole)
-
-
-def _run(session: Any, description: str) -> float:
-    """Execute a session's file repeatedly; the milliseconds of one execution."""
-    given = session.get_inputs()[0]
-    image = np.random.default_rng(0).integers(0, 256, given.shape).astype(np.uint8)
-    times = []
-    for _ in track(range(WARM_UP + QUERIES), description, WARM_UP + QUERIES):
-        started = time.perf_counter()
-        session.run(None, {given.name: image})
-        times.append(1000 * (time.perf_counter() - started))
-    return typical(times[WARM_UP:])
+    return _costs_of(events, _Names(onnx.load(path).graph))
 
 
 class _Names:
@@ -108,7 +97,7 @@ class _Names:
         return prod(shape) * prod(made) // made[-1 if last else 1]
 
 
-def _costs_of(events: Sequence[Any], names: _Names) -> tuple[Cost, ...]:
+def _costs_of(events: Sequence[Any], names: _Names) -> list[Cost]:
     """The cost of each node of a profile, in the order in which they are executed."""
     times: dict[str, list[float]] = {}
     told: dict[str, Any] = {}
@@ -117,7 +106,7 @@ def _costs_of(events: Sequence[Any], names: _Names) -> tuple[Cost, ...]:
             number = event["args"]["node_index"]  # some nodes have no name
             times.setdefault(number, []).append(event["dur"] / 1000)
             told[number] = event
-    return tuple(_cost(told[number], ms, names) for number, ms in times.items())
+    return [_cost(told[number], ms, names) for number, ms in times.items()]
 
 
 def _cost(event: Mapping[str, Any], times: Sequence[float], names: _Names) -> Cost:

@@ -7,45 +7,39 @@ whatever depends on constants alone.
 """
 
 import copy
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lesionlite.benchmark.layers.cost import Cost, Costs, typical
-from lesionlite.benchmark.targets.tflite_layers import layer_of_operator
+from lesionlite.benchmark.layers.cost import Cost, time_of
+from lesionlite.benchmark.peers.foreign import noise
+from lesionlite.benchmark.targets.tflite_layers import operators
 from lesionlite.console import track
 from lesionlite.export.quiet import quiet
 from lesionlite.export.writers.tflite_file import operator_names, pack, parse
 
-WARM_UP, LEAST_QUERIES, SECONDS = 10, 50, 0.03
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 
 
-def costs(path: Path, threads: int) -> Costs:
+def costs(path: Path, threads: int) -> list[Cost]:
     """Time each operation of a file.
 
     Args:
         path: a TFLite file.
         threads: that LiteRT may use.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
-    from lesionlite.export.writers.to_tflite import open_interpreter
-
     model = parse(path.read_bytes())
+    written = model.subgraphs[0].operators
+    named = {id(one): name for one, name in zip(written, operators(model), strict=True)}
+    units, found = _units(model), []
     with quiet():
-        interpreter, runtime = open_interpreter(path, threads)
-        whole = _time(interpreter)
-        found = []
-        units = _units(model)
         for unit in track(units, "timing operations", len(units)):
-            alone = Interpreter(model_content=_file_of(model, unit), num_threads=threads)
-            alone.allocate_tensors()
-            found.append(_cost(model, unit[-1], _time(alone)))
-    return Costs(tuple(found), runtime, whole)
+            name, layer = named[id(unit[-1])]
+            milliseconds = time_of(_query(_file_of(model, unit), threads))
+            found.append(Cost(name, layer, milliseconds, multiply_adds(model, unit[-1], name)))
+    return found
 
 
 def _units(model: Any) -> list[list[Any]]:
@@ -63,10 +57,10 @@ def _units(model: Any) -> list[list[Any]]:
         unit = [*before, operator]
         after = [names[reader.opcodeIndex] for reader in readers.get(operator.outputs[0], [])]
         pads = names[operator.opcodeIndex] == "PAD" and len(after) == 1 and after[0] in CONVOLUTIONS
-        if all(i in constants or _has_values(model, i) for i in operator.inputs):
+        constant = all(i in constants or _has_values(model, i) for i in operator.inputs)
+        if constant:
             constants.update(operator.outputs)
-            parts[operator.outputs[0]] = unit
-        elif pads:
+        if constant or pads:
             parts[operator.outputs[0]] = unit
         else:
             units.append(unit)
@@ -112,31 +106,15 @@ def _file_of(model: Any, operators: Sequence[Any]) -> bytes:
     return pack(alone)
 
 
-def _time(interpreter: Any) -> float:
-    """Milliseconds of one execution, on random numbers."""
-    random = np.random.default_rng(0)
+def _query(content: bytes, threads: int) -> Callable[[], object]:
+    """A function that executes the content of a file once, on random numbers."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=threads)
+    interpreter.allocate_tensors()
     for given in interpreter.get_input_details():
-        shape, dtype = given["shape"], given["dtype"]
-        if np.issubdtype(dtype, np.floating):
-            values = random.random(shape).astype(dtype)
-        else:
-            values = random.integers(0, 100, shape).astype(dtype)
-        interpreter.set_tensor(given["index"], values)
-    for _ in range(WARM_UP):
-        interpreter.invoke()
-    times: list[float] = []
-    end = time.perf_counter() + SECONDS
-    while len(times) < LEAST_QUERIES or time.perf_counter() < end:
-        started = time.perf_counter()
-        interpreter.invoke()
-        times.append(1000 * (time.perf_counter() - started))
-    return typical(times)
-
-
-def _cost(model: Any, operator: Any, milliseconds: float) -> Cost:
-    name = operator_names(model)[operator.opcodeIndex]
-    layer = layer_of_operator(model, operator)
-    return Cost(name, layer, milliseconds, multiply_adds(model, operator, name))
+        interpreter.set_tensor(given["index"], noise(tuple(given["shape"]), given["dtype"]))
+    return lambda: interpreter.invoke()
 
 
 def multiply_adds(model: Any, operator: Any, name: str) -> int:

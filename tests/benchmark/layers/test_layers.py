@@ -68,11 +68,10 @@ def test_every_layer_is_timed_and_every_product_counted(
 ) -> None:
     module = {"tflite": tflite_layers, "onnx": onnx_layers}[suffix]
     found = module.costs(artifacts / f"mobilevitv2_050-{precision}.{suffix}", 1)
-    assert 0 < found.milliseconds < 1000
-    assert all(cost.milliseconds > 0 for cost in found.operations)
-    layers = {cost.layer for cost in found.operations}
+    assert all(cost.milliseconds > 0 for cost in found)
+    layers = {cost.layer for cost in found}
     assert {"stem.conv", "blocks.4.transformer.0.attn.key", "head"} <= layers
-    products = sum(c.multiply_adds for c in found.operations if c.operation != "MatMul")
+    products = sum(c.multiply_adds for c in found if c.operation != "MatMul")
     # litert-torch spells queries of one pixel as a product and a sum of elements. In ONNX files a
     # MatMul is of two activations, which is no layer.
     assert 0.9999 < products / network_multiply_adds(*load_run(run)) <= 1
@@ -85,6 +84,7 @@ def test_the_command_names_the_slowest_layers(
     assert cli.main(["layers", str(path), "--most", "2", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["by_operation"][0]["name"] == "CONV_2D"
+    assert 0 < document["whole_ms"] < 1000
     assert set(document["fastest_product_multiply_adds_per_second"]) == {"fp32", "int8"}
     assert cli.main(["layers", str(artifacts / "mobilevitv2_050-fp32.ptl")]) == 2
     assert "give a file of: tflite, onnx" in capsys.readouterr().err
