@@ -232,7 +232,7 @@ class Trainer:
         Raises:
             LesionliteError: if the loss or the gradient is not finite; it names step and files.
         """
-        mixture = draw_mixture(len(targets), self.config.mixup)
+        mixture = draw_mixture(len(targets), self.config.mixup, self.ranks)
         pixels = mixture.images(pixels)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             logits = predict_logits(self.parallel, pixels, self.contract, self.layout)

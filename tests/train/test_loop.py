@@ -67,7 +67,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
 @pytest.fixture(scope="module")
 def undisturbed(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("undisturbed") / "run"
-    fit(drawn, run, replace(SHORT, drop_path=0.1, workers=0))
+    fit(drawn, run, replace(SHORT, drop_path=0.1, mixup=0.2, workers=0))
     return run
 
 
@@ -76,7 +76,7 @@ def undisturbed(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_killed_in_an_epoch_it_resumes_to_the_same_weights_with_any_workers(
     workers: int, undisturbed: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(SHORT, drop_path=0.1, workers=workers)
+    config = replace(SHORT, drop_path=0.1, mixup=0.2, workers=workers)
     step = Trainer.step
 
     def interrupt(trainer: Trainer, *batch: torch.Tensor) -> float:

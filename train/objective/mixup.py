@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lesionlite.train.devices.ranks import SINGLE, Ranks, gather
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -32,14 +34,16 @@ class Mixture:
         return [(self.share, targets), (1 - self.share, targets[self.partners])]
 
 
-def draw_mixture(images: int, alpha: float) -> Mixture:
+def draw_mixture(images: int, alpha: float, ranks: Ranks = SINGLE) -> Mixture:
     """Draw a mixture from torch's generator of the CPU; none is drawn if `alpha` is 0.
 
     Args:
         images: B.
         alpha: both parameters of the beta distribution of the share (section 2 of the paper).
+        ranks: the processes that share each batch. All get the first one's share, because the loss
+            of the batch has one; each mixes its own images.
     """
     if not alpha:
         return Mixture()
-    share = float(torch.distributions.Beta(alpha, alpha).sample())
+    share = gather(ranks, float(torch.distributions.Beta(alpha, alpha).sample()))[0]
     return Mixture(share, torch.randperm(images))

@@ -31,6 +31,7 @@ from tests.test_readme import ROOT, TEXT
 
 FLAGS = ("--weights", "none", "--model", "mobilevitv2_050", "--side", "32", "--batch", "32")
 FLAGS += ("--epochs", "2", "--lr", "2e-3", "--ema", "0.9", "--bf16", "off", "--device", "cpu")
+FLAGS += ("--mixup", "0.2")
 STOP = """
 import sys
 from lesionlite import cli

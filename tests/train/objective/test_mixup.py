@@ -7,7 +7,9 @@ import torch.nn.functional as F
 
 from lesionlite.errors import LesionliteError
 from lesionlite.layout import WEIGHTS
+from lesionlite.train.devices.ranks import Ranks
 from lesionlite.train.fit import fit
+from lesionlite.train.objective import mixup
 from lesionlite.train.objective.loss import Loss
 from lesionlite.train.objective.mixup import Mixture, draw_mixture
 from lesionlite.train.recipes import recipe
@@ -39,6 +41,11 @@ def test_shares_come_from_the_beta_distribution() -> None:
     assert all(sorted(order.tolist()) == list(range(5)) for order in partners)
 
 
+def test_all_processes_have_the_first_ones_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mixup, "gather", lambda ranks, own: [0.25, own])
+    assert draw_mixture(5, 0.2, Ranks(1, 2)).share == 0.25
+
+
 def test_without_it_nothing_is_drawn() -> None:
     before = torch.get_rng_state()
     assert draw_mixture(5, 0.0) == Mixture()
@@ -49,8 +56,8 @@ def test_without_it_nothing_is_drawn() -> None:
 def test_it_changes_a_training_and_repeats(drawn: Path, tmp_path: Path) -> None:
     short = replace(TINY, side=32, batch=32, epochs=1)
     weights = []
-    for name, mixup in (("none", 0.0), ("one", 0.2), ("two", 0.2)):
-        fit(drawn, tmp_path / name, replace(short, mixup=mixup))
+    for name, alpha in (("none", 0.0), ("one", 0.2), ("two", 0.2)):
+        fit(drawn, tmp_path / name, replace(short, mixup=alpha))
         weights.append((tmp_path / name / WEIGHTS).read_bytes())
     assert weights[0] != weights[1] == weights[2]
 
