@@ -14,6 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+# What coremltools imports if it is there, and needs for networks of these packages alone.
+SOUGHT = ("tensorflow", "executorch", "transformers", "torchao", "sklearn")
+
 if TYPE_CHECKING:  # the command line reads the table, and should not wait for numpy and torch
     import numpy as np
     from numpy.typing import NDArray
@@ -139,11 +142,11 @@ def import_triton() -> None:
 
 
 def import_coremltools(module: str = "") -> Any:
-    """A module of coremltools, imported without TensorFlow.
+    """A module of coremltools, imported without what it only looks for.
 
-    coremltools (9.0) imports a TensorFlow that is installed, which takes seconds in each process
-    and is used for TensorFlow's own networks alone. This function can go when coremltools waits
-    until it needs it.
+    coremltools (9.0) imports each installed package of `SOUGHT`, which takes five seconds in each
+    process, to know whether it could convert that package's own networks. This function can go when
+    coremltools waits until it needs them.
 
     Args:
         module: its name after "coremltools", such as ".proto".
@@ -152,11 +155,10 @@ def import_coremltools(module: str = "") -> Any:
         ModuleNotFoundError: it is not installed.
     """
     logging.getLogger("coremltools").setLevel(logging.ERROR)  # untested versions of other packages
-    hidden = "tensorflow" not in sys.modules
-    if hidden:
-        sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    hidden = [name for name in SOUGHT if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         return import_module("coremltools" + module)
     finally:
-        if hidden:
-            del sys.modules["tensorflow"]
+        for name in hidden:
+            del sys.modules[name]

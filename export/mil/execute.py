@@ -132,7 +132,8 @@ class Program:
     def __init__(self, spec: Any, function: Any) -> None:
         """Compile the function that coremltools read from `spec`, and run it once on zeros.
 
-        This first run compares the shape and type of every result with the file's.
+        This first run compares the shape and type of every result with the file's. Then the
+        operations are traced.
 
         Raises:
             UnknownOp: a result has another shape or type than the file declares.
@@ -157,13 +158,14 @@ class Program:
                 self._outputs.append((var.name, self._graph.slot(var), type_of(var)))
         if any(out.type.WhichOneof("Type") == "imageType" for out in spec.description.output):
             raise LesionliteError("the program's output is an image")
-        kept = {slot for _, slot, _ in self._outputs}
+        self._kept = [slot for _, slot, _ in self._outputs]
         if self._classifier is not None:
-            kept.add(self._classifier[2])
-        self._graph.free_all_but(kept)
+            self._kept.append(self._classifier[2])
+        self._graph.free_all_but(set(self._kept))
         zeros = {x.slot: torch.zeros(x.shape, dtype=TYPES[x.type][0]) for x in self._inputs}
         with torch.inference_mode():
             self._graph.execute(zeros, check=True)
+            self._function = self._graph.traced(zeros, self._kept)
 
     def _classify(self, op: Any) -> None:
         self.labels = tuple(op.classes.val)
@@ -174,13 +176,15 @@ class Program:
         label, probabilities = (var.name for var in op.outputs)
         self._classifier = label, probabilities, self._graph.slot(op.probabilities)
 
-    def _run(self, values: Mapping[str, Value]) -> list[Any]:
+    def _run(self, values: Mapping[str, Value]) -> dict[int, Tensor]:
+        """The outputs, by slot."""
         if values.keys() != self.inputs.keys():
             raise LesionliteError(
                 f"the program takes the inputs {', '.join(self.inputs)}; got {', '.join(values)}"
             )
         with torch.inference_mode():
-            return self._graph.execute({x.slot: x.tensor(values[x.name]) for x in self._inputs})
+            results = self._function(*(x.tensor(values[x.name]) for x in self._inputs))
+        return dict(zip(self._kept, results, strict=True))
 
     def predict(self, inputs: Mapping[str, Value]) -> dict[str, Prediction]:
         """Run the program as coremltools' `MLModel.predict` does.

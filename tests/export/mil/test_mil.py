@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lesionlite.errors import LesionliteError
 from lesionlite.export.mil import execute as mil
+from lesionlite.export.mil.ops import OPS
 
 LABELS = ("pox", "mole", "rash", "healthy skin")
 SIDE = 24
@@ -116,6 +117,28 @@ def test_classifier_agrees_with_pytorch(form: str, packages: dict[str, Path]) ->
     assert error <= TOLERANCE[form]
     if form != "fp32":  # the file's own precision shows
         assert error > TOLERANCE["fp32"]
+
+
+def last_results(program: mil.Program, images: np.ndarray[Any, Any]) -> list[Any]:
+    """Of each image, as the operations compute it one by one."""
+    return [[value for _, value in program.tensors(image)][-1].flatten() for image in images]
+
+
+@pytest.mark.parametrize("form", TOLERANCE)
+def test_traced_operations_give_the_same_bits(form: str, packages: dict[str, Path]) -> None:
+    program = mil.load(packages[form])
+    images = np.random.default_rng(2).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
+    found = [program.probabilities(image) for image in images]  # torch optimizes after some calls
+    assert np.array_equal(found, last_results(program, images))
+
+
+def test_an_operation_that_decides_in_python_is_not_traced(
+    packages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OPS, "relu", lambda x: x.relu() if float(x.sum()) > 5 else -x)
+    program = mil.load(packages["fp32"])
+    image = np.full_like(IMAGE, 255)
+    assert np.array_equal([program.probabilities(image)], last_results(program, image[None]))
 
 
 def test_predict_answers_as_core_ml_does(packages: dict[str, Path]) -> None:
