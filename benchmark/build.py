@@ -90,7 +90,7 @@ def build(
     training: TrainConfig | None = None,
     exporting: ExportConfig | None = None,
     benchmarking: BenchmarkConfig | None = None,
-    images: int = 2800,
+    images: int = 2400,
 ) -> dict[str, Any]:
     """Train (unless a run is given), export and benchmark, all in one folder.
 

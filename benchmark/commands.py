@@ -237,7 +237,7 @@ class Build:
     """Folder to write: run/, artifacts/, report.html (and .md, .csv, .json)."""
     run_folder: Annotated[Path | None, arg(name="run")] = None
     """An existing run to use, instead of training."""
-    images: int = 2800
+    images: int = 2400
     """How many images to draw if there is no DATA."""
     training_flags: TrainingFlags = field(default_factory=no_flags)
     exporting: OmitArgPrefixes[ExportConfig] = field(default_factory=ExportConfig)

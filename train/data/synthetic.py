@@ -6,6 +6,7 @@ in one of them only, so that a network must look at fine differences, and quanti
 
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -262,12 +263,17 @@ def draw_dataset(folder: Path, images: int, seed: int = 0) -> Path:
         for split, number in _divide(total).items()
         for index in range(number)
     ]
-    with replacing(folder) as temporary:
-        for split, label, index in track(jobs, "drawing images", len(jobs)):
+    with replacing(folder) as temporary, ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def save(job: tuple[str, int, int]) -> None:
+            split, label, index = job
             rng = np.random.default_rng([seed, label, list(SHARES).index(split), index])
             target = temporary / split / CLASSES[label]
             target.mkdir(parents=True, exist_ok=True)
             draw(label, rng).save(target / f"drawn_{label:02d}_{split}_{index:04d}.png")
+
+        for _ in track(pool.map(save, jobs), "drawing images", len(jobs)):
+            pass
         write_json(temporary / DATASET, record)
     return folder
 
