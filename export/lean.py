@@ -16,13 +16,14 @@ def lean() -> Iterator[None]:
     """
     from torch.fx.traceback import NodeSource
 
-    collects = gc.isenabled()
+    collects, copies = gc.isenabled(), not hasattr(NodeSource, "__deepcopy__")
     gc.disable()
     NodeSource.__deepcopy__ = lambda self, _: self  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        del NodeSource.__deepcopy__  # type: ignore[attr-defined]
+        if copies:
+            del NodeSource.__deepcopy__  # type: ignore[attr-defined]
         if collects:
             gc.enable()
         gc.collect()

@@ -10,6 +10,8 @@ from lesionlite.export.lean import lean
 def test_histories_are_shared_and_garbage_stays_inside_only() -> None:
     source = NodeSource(None)
     with pytest.raises(KeyError), lean():
+        with lean():
+            pass
         assert deepcopy(source) is source and not gc.isenabled()
         raise KeyError
     assert gc.isenabled()

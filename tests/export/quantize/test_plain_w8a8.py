@@ -33,6 +33,7 @@ from lesionlite.export.writers import to_tflite
 from lesionlite.export.writers.tflite_file import operator_names, parse
 from lesionlite.export.writers.to_tflite import _float_model
 
+pytestmark = pytest.mark.usefixtures("leanly")
 SIDE = 64
 
 

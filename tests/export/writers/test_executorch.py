@@ -24,6 +24,7 @@ from lesionlite.export.writers.to_executorch import KEY, to_pte
 from lesionlite.train.networks import build_network
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.usefixtures("leanly")
 CONTRACT = Contract(labels=("Läsion", "b", "c"), side=64, mean=(0.5, 0.5, 0.5))
 
 
