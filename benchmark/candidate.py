@@ -28,6 +28,9 @@ OURS = Opener("lesionlite.export.execute.predictor:open_unchecked")
 """Opens a run or an artifact with its usual runtime. The worker checks its hash first."""
 
 
+LONGEST_WARM_UP = 10.0  # seconds
+
+
 class CandidateFailed(LesionliteError):
     """The candidate could not be loaded or executed; the text says why."""
 
@@ -92,9 +95,14 @@ class Candidate(Worker):
         """
         self._ask(Classify(images, out, tuple(rows.tolist())), advance)
 
-    def warm_up(self, images: Path) -> None:
-        """Query until the times are steady; `settled` says whether they became so."""
-        found: Settled = self._ask(WarmUp(images))
+    def warm_up(self, images: Path, seconds: float = LONGEST_WARM_UP) -> None:
+        """Query until the times are steady; `settled` says whether they became so.
+
+        Args:
+            images: .npy file with uint8 [N, S, S, 3]; the first image is the query.
+            seconds: that the timing lasts; the warm-up does not last longer.
+        """
+        found: Settled = self._ask(WarmUp(images, min(seconds, LONGEST_WARM_UP)))
         self.settled = found.settled
 
     def burst(self, images: Path, seconds: float) -> list[float]:

@@ -101,9 +101,10 @@ class Classify:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Query the first of `images` until the times are steady."""
+    """Query the first of `images` until the times are steady, for at most `seconds`."""
 
     images: Path
+    seconds: float
     Answer: ClassVar = Settled
 
 

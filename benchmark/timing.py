@@ -54,7 +54,7 @@ def _time_all(
         task = bar.add_task("warming up", total=len(candidates), note="")
         for candidate in candidates:
             bar.update(task, note=candidate.path.name)
-            candidate.warm_up(images)
+            candidate.warm_up(images, config.protocol()[1])
             bar.advance(task)
         bar.update(task, note="")
     name = f"latency, {threads} thread{'s' if threads > 1 else ''}"

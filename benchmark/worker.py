@@ -39,8 +39,7 @@ from lesionlite.export.manifest import refuse_changed
 from lesionlite.train.data.folders import refuse_unreadable_name
 from lesionlite.workers import Answer, serve
 
-# Warm-up: the least runs and seconds of a window, and the most seconds of all windows.
-WINDOW_RUNS, WINDOW_SECONDS, MAX_SECONDS = 10, 0.4, 10.0
+WINDOW_RUNS, WINDOW_SECONDS = 10, 0.4  # the least of a window of the warm-up
 
 
 def main() -> None:
@@ -85,7 +84,7 @@ class Worker:
         query = query_of(self._subject, command.images)
         if isinstance(command, Burst):
             return Times(tuple(burst(query, command.seconds)))
-        return _warm_up(query)
+        return _warm_up(query, command.seconds)
 
 
 def open_twice(command: Open) -> tuple[Subject, float]:
@@ -178,16 +177,15 @@ def burst(query: Callable[[], object], seconds: float) -> list[float]:
     return times
 
 
-def _warm_up(query: Callable[[], object]) -> Settled:
-    """Query until the medians of two consecutive windows agree, or `MAX_SECONDS` have passed."""
-    end = time.perf_counter() + MAX_SECONDS
-    before = _window(query)
-    while time.perf_counter() < end:
-        now = _window(query)
-        if abs(now / before - 1) <= STEADY:
-            return Settled(True)
-        before = now
-    return Settled(False)
+def _warm_up(query: Callable[[], object], seconds: float) -> Settled:
+    """Query until the medians of two consecutive windows agree, or `seconds` have passed."""
+    end = time.perf_counter() + seconds
+    before, now = _window(query), _window(query)
+    while abs(now / before - 1) > STEADY:
+        if time.perf_counter() >= end:
+            return Settled(False)
+        before, now = now, _window(query)
+    return Settled(True)
 
 
 def _window(query: Callable[[], object]) -> float:

@@ -90,7 +90,7 @@ def _take_turns(files: list[tuple[str, Path]], config: CompareConfig, name: str)
             candidate = stack.enter_context(Candidate(file, config.threads))
             candidate.open()
             image = _image(Contract.from_json(candidate.contract), Path(folder))
-            candidate.warm_up(image)
+            candidate.warm_up(image, config.seconds)
             timed.append(_Timed(candidate, image))
         return measure(timed, timed[0].image, 1, config.seconds, f"latency, {name}")
 

@@ -138,7 +138,7 @@ def _time(opened: Sequence[Page], side: int, seconds: float) -> list[tuple[Laten
         natives = [stack.enter_context(Candidate(page.path, THREADS)) for page in opened]
         for native in natives:
             native.open()
-            native.warm_up(images)
+            native.warm_up(images, seconds)
         times = measure([*opened, *natives], images, 1, seconds, "latency")
     return list(zip(times[: len(opened)], times[len(opened) :], strict=True))
 

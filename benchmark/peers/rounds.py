@@ -76,7 +76,7 @@ def time_round(
             path: stack.enter_context(Candidate(path, threads, opener))
             for path, opener in openers.items()
         }
-        errors = _open_all(candidates, query.images, threads)
+        errors = _open_all(candidates, query.images, config.seconds)
         able = [c for path, c in candidates.items() if path not in errors]
         pause = config.seconds / config.bursts
         name = f"{threads} thread{'s' if threads > 1 else ''}"
@@ -108,7 +108,9 @@ class Query:
     multiply_adds: int
 
 
-def _open_all(candidates: Mapping[Path, Candidate], images: Path, threads: int) -> dict[Path, str]:
+def _open_all(
+    candidates: Mapping[Path, Candidate], images: Path, seconds: float
+) -> dict[Path, str]:
     """Open and warm up all candidates; the errors of those that failed."""
     errors = {}
     with progress() as bar:
@@ -117,7 +119,7 @@ def _open_all(candidates: Mapping[Path, Candidate], images: Path, threads: int) 
             bar.update(task, note=path.name)
             try:
                 candidate.open()
-                candidate.warm_up(images)
+                candidate.warm_up(images, seconds)
             except CandidateFailed as error:
                 errors[path] = str(error)
             bar.advance(task)

@@ -12,7 +12,7 @@ import pytest
 
 from lesionlite.benchmark import worker
 from lesionlite.benchmark.candidate import Candidate, CandidateFailed
-from lesionlite.benchmark.protocol import Classify, Open, Opener, from_line, to_line
+from lesionlite.benchmark.protocol import Classify, Open, Opener, Settled, from_line, to_line
 from lesionlite.contract import Contract
 from lesionlite.documents import Mismatch
 from lesionlite.errors import LesionliteError
@@ -96,7 +96,7 @@ def test_a_command_survives_its_line() -> None:
     [
         '{"command": "Classify", "images": "a", "out": "b", "rows": ["1"]}',
         '{"command": "Burst", "images": "a"}',
-        '{"command": "WarmUp", "images": "a", "more": 1}',
+        '{"command": "WarmUp", "images": "a", "seconds": 1, "more": 1}',
     ],
 )
 def test_a_command_of_other_types_is_refused(line: str) -> None:
@@ -107,3 +107,21 @@ def test_a_command_of_other_types_is_refused(line: str) -> None:
 def test_the_worker_knows_no_room_above_it() -> None:
     source = Path(worker.__file__).read_text()
     assert not re.search(r"benchmark\.(elsewhere|peers|report|run)\b", source)
+
+
+@pytest.mark.parametrize(
+    ("windows", "seconds", "settled", "used"),
+    [((9, 8, 8.1, 1), 4, True, 3), ((9, 8, 7, 6, 5, 4), 4, False, 5), ((9, 9.1), 0, True, 2)],
+)
+def test_a_warm_up_ends_when_times_are_steady_or_time_is_up(
+    windows: tuple[float, ...],
+    seconds: float,
+    settled: bool,
+    used: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left, clock = list(windows), iter(range(9))  # a second passes between two looks
+    monkeypatch.setattr(worker, "_window", lambda query: left.pop(0))
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: next(clock))
+    assert worker._warm_up(lambda: None, seconds) == Settled(settled)
+    assert len(windows) - len(left) == used
