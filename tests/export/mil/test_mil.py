@@ -126,7 +126,9 @@ def last_results(program: mil.Program, images: np.ndarray[Any, Any]) -> list[Any
 
 @pytest.mark.parametrize("form", TOLERANCE)
 def test_traced_operations_give_the_same_bits(form: str, packages: dict[str, Path]) -> None:
+    before = torch.get_rng_state()
     program = mil.load(packages[form])
+    assert torch.equal(torch.get_rng_state(), before)
     images = np.random.default_rng(2).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
     found = [program.probabilities(image) for image in images]  # torch optimizes after some calls
     assert np.array_equal(found, last_results(program, images))
