@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Thread
-from time import perf_counter
+from time import perf_counter, time
 
 import psutil
 
 # Seconds between two looks at the memory. A look takes 2 ms of a core that others are timed on.
 INTERVAL = 0.5
+# A process younger than so many seconds may still be a copy of its parent, with all its memory.
+YOUNG = 0.2
 
 
 @dataclass
@@ -57,7 +59,8 @@ def _watch(usage: Usage, end: Event) -> None:
         held = 0
         for process in (own, *own.children(recursive=True)):
             with suppress(psutil.Error):  # it has ended
-                held += process.memory_info().rss
+                if process == own or time() - process.create_time() > YOUNG:
+                    held += process.memory_info().rss
         usage.peak_memory_bytes = max(usage.peak_memory_bytes, held)
         if end.wait(INTERVAL):
             return

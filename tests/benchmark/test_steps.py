@@ -1,8 +1,10 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lesionlite.benchmark.steps import FinishedSteps, Stages
@@ -20,6 +22,22 @@ def test_the_memory_of_other_processes_counts() -> None:
     assert 0 < alone.seconds < 1 < both.seconds
     assert 250e6 < both.peak_memory_bytes - alone.peak_memory_bytes < 500e6
     assert str(Usage(125.2, 1_940_000_000)) == "2:05 min, 1.9 GB"
+
+
+def test_a_copy_of_this_process_does_not_count_before_it_is_another_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD.replace("(1)", "(60)")]) as child:
+        while psutil.Process(child.pid).memory_info().rss < 300e6:
+            time.sleep(0.1)
+        peaks = []
+        for young in (3600.0, 0.0):
+            monkeypatch.setattr("lesionlite.usage.YOUNG", young)
+            with measured() as usage:
+                pass
+            peaks.append(usage.peak_memory_bytes)
+        child.kill()
+    assert peaks[1] - peaks[0] > 250e6
 
 
 def test_stages_are_counted_and_remembered(
