@@ -9,7 +9,6 @@ from pathlib import Path
 from lesionlite.documents import structure
 from lesionlite.export.format import Format
 from lesionlite.export.formats import find_format
-from lesionlite.export.lean import lean
 from lesionlite.export.metadata import Metadata
 from lesionlite.export.precision import PRECISIONS
 from lesionlite.export.quantize.plan import INTEGER_PLAN, PLAN, Plan
@@ -51,8 +50,7 @@ class Conversion:
 
     def convert(self, source: Source) -> None:
         """Write the files, in this process."""
-        with lean():
-            find_format(self.format).toolchain().convert(source, self.paths)
+        find_format(self.format).convert(source, self.paths)
 
 
 def conversions(paths: Iterable[tuple[Format, str, Path]]) -> list[Conversion]:

@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from lesionlite.export.lean import lean
+
 # What coremltools imports if it is there, and needs for networks of these packages alone.
 SOUGHT = ("tensorflow", "executorch", "transformers", "torchao", "sklearn")
 
@@ -115,6 +117,11 @@ class Format:
         return cast(
             Toolchain, import_module(self.module or f"lesionlite.export.writers.to_{self.name}")
         )
+
+    def convert(self, source: "Source", paths: dict[str, Path]) -> None:
+        """Write files; see `Toolchain.convert`."""
+        with lean():
+            self.toolchain().convert(source, paths)
 
     @property
     def is_native_here(self) -> bool:

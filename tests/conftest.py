@@ -26,7 +26,6 @@ from lesionlite.export.config import ExportConfig
 from lesionlite.export.execute.golden import export_with_golden
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.forms.mobilevitv2 import MobileForm
-from lesionlite.export.lean import lean
 from lesionlite.export.manifest import MANIFEST
 from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import Wiring, trace
@@ -97,13 +96,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
         return base / name
 
     return folder
-
-
-@pytest.fixture(scope="module")
-def leanly() -> Iterator[None]:
-    """Lets tests that call a converter themselves leave out what an export leaves out."""
-    with lean():
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def attempt(row: Format, task: Task, precisions: Sequence[str]) -> list[Converte
         paths = {name: Path(folder, f"network-{name}{row.suffix}") for name in precisions}
         try:
             with redirect_stderr(io.StringIO()):  # what toolchains print is in the exception, too
-                row.toolchain().convert(task.source, paths)
+                row.convert(task.source, paths)
         except Exception as error:  # toolchains raise all kinds
             if len(precisions) > 1:
                 return [one for name in precisions for one in attempt(row, task, [name])]

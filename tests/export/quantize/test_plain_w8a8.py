@@ -33,7 +33,6 @@ from lesionlite.export.writers import to_tflite
 from lesionlite.export.writers.tflite_file import operator_names, parse
 from lesionlite.export.writers.to_tflite import _float_model
 
-pytestmark = pytest.mark.usefixtures("leanly")
 SIDE = 64
 
 
@@ -62,9 +61,7 @@ def in_integers(source: Source, plan: Plan, images: Any) -> Source:
 def apart(source: Source, wiring: Wiring, plan: Plan, images: Any, name: str, path: Path) -> float:
     """The largest |difference of probability| between a file and the plan's simulation."""
     row = FORMATS[name]
-    row.toolchain().convert(
-        Source(source.network, source.contract, source.metadata, plan), {"w8a8": path}
-    )
+    row.convert(Source(source.network, source.contract, source.metadata, plan), {"w8a8": path})
     runner = row.toolchain().load(path, 2)
     form = mobile_form(source.network, source.contract)
     with torch.no_grad():
@@ -134,7 +131,7 @@ def test_units_that_16_bits_lack_are_spelled_in_others(
     source, _, plan, images = planned(model)
     path = tmp_path / "int.tflite"
     row, whole = FORMATS["tflite"], in_integers(source, plan, images)
-    row.toolchain().convert(whole, {"w8a8-int": path})
+    row.convert(whole, {"w8a8-int": path})
     runner = row.toolchain().load(path, 2)
     answers = np.stack([runner.classify(image) for image in images])
     with torch.no_grad():
@@ -143,7 +140,7 @@ def test_units_that_16_bits_lack_are_spelled_in_others(
     assert (answers.argmax(1) == expected.argmax(1)).mean() > 0.5
     monkeypatch.setattr(to_tflite, "_spell_for_sixteen_bits", lambda _: None)
     with pytest.raises(ValueError, match=lacking):
-        row.toolchain().convert(whole, {"w8a8-int": path})
+        row.convert(whole, {"w8a8-int": path})
 
 
 def largest_window(path: Path) -> int:
@@ -162,7 +159,7 @@ def test_large_windows_are_in_pieces_for_cpus(tmp_path: Path) -> None:
     path, whole = tmp_path / "file.tflite", in_integers(source, plan, images)
     row = FORMATS["tflite"]
     for precision, taps in {"fp32": 25, "fp16": 25, "w8": 25, "w8a8-int": 81}.items():
-        row.toolchain().convert(whole, {precision: path})
+        row.convert(whole, {precision: path})
         assert largest_window(path) == taps, precision
     for name in ("tflite", "executorch"):
         path = tmp_path / f"file{FORMATS[name].suffix}"
