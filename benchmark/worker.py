@@ -8,8 +8,6 @@ The worker imports no toolchain itself: a command names the function that opens 
 """
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -37,6 +35,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.export.format import named_function
 from lesionlite.export.manifest import refuse_changed
 from lesionlite.train.data.folders import refuse_unreadable_name
+from lesionlite.usage import peak_memory
 from lesionlite.workers import Answer, serve
 
 WINDOW_RUNS, WINDOW_SECONDS = 10, 0.4  # the least of a window of the warm-up
@@ -127,7 +126,7 @@ def _describe_executed(subject: Subject, load_ms: float) -> Opened:
         return described
     side = subject.contract.side
     subject.runner.classify(np.zeros((side, side, 3), np.uint8))  # some allocate here
-    return replace(described, peak_memory_bytes=_peak_memory())
+    return replace(described, peak_memory_bytes=peak_memory())
 
 
 def classify(subject: Subject, command: Classify, progress: IO[str]) -> Done:
@@ -194,12 +193,6 @@ def _window(query: Callable[[], object]) -> float:
     while len(times) < WINDOW_RUNS or sum(times) < 1000 * WINDOW_SECONDS:
         times += burst(query, 0)
     return median(times)
-
-
-def _peak_memory() -> int:
-    """Largest resident set so far, in bytes. Linux reports kibibytes, macOS bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """How long work takes, and how much memory it needs."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 from time import perf_counter, time
 
@@ -64,3 +66,18 @@ def _watch(usage: Usage, end: Event) -> None:
         usage.peak_memory_bytes = max(usage.peak_memory_bytes, held)
         if end.wait(INTERVAL):
             return
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held so far, in bytes.
+
+    On Linux, getrusage's peak of a new process begins with that of its parent (`exec_mmap` in
+    fs/exec.c), so a worker of a large process would report a gigabyte or more of its parent's.
+    """
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    import resource  # Windows has none
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS reports bytes

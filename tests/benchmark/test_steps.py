@@ -40,6 +40,18 @@ def test_a_copy_of_this_process_does_not_count_before_it_is_another_program(
     assert peaks[1] - peaks[0] > 250e6
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process inherits no peak")
+def test_the_peak_of_a_process_is_its_own() -> None:
+    ask = "from resource import *; from lesionlite.usage import peak_memory; "
+    ask += "print(peak_memory(), getrusage(RUSAGE_SELF).ru_maxrss * 1024)"
+    parent = f"import subprocess, sys; held = bytearray(b'1') * 400_000_000; ask = {ask!r}; "
+    parent += "subprocess.run([sys.executable, '-c', ask], check=True)"
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, check=True)
+    own, inherited = map(int, done.stdout.split())
+    assert 1e6 < own < 200e6
+    assert inherited > 400e6  # or else `peak_memory` could ask getrusage
+
+
 def test_stages_are_counted_and_remembered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
