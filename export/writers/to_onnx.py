@@ -1,7 +1,6 @@
 """ONNX, for ONNX Runtime on phones, desktops and in browsers."""
 
 from ast import literal_eval
-from collections import Counter
 from copy import deepcopy
 from math import prod
 from pathlib import Path
@@ -19,6 +18,12 @@ from lesionlite.export.source import Source, example
 from lesionlite.export.toolchains import versions
 from lesionlite.export.writers.names import numbered
 from lesionlite.export.writers.onnx_gelu import join_gelus, spell_gelus
+from lesionlite.export.writers.onnx_layers import (
+    float_multipliers,
+    float_stem,
+    keep_floats,
+    pool_means,
+)
 from lesionlite.export.writers.onnx_pixels import dequantize_pixels, subtract_in_rows
 from lesionlite.train.data.images import Pixels
 
@@ -47,8 +52,10 @@ def convert(source: Source, paths: dict[str, Path]) -> None:
             dequantize_pixels(model)
             subtract_in_rows(model)
             spell_gelus(model)
+            pool_means(model)
             if PRECISIONS[precision].calibrated:
                 join_gelus(model)
+                float_stem(model)
                 float_multipliers(model)
                 keep_floats(model)
             if precision == "fp16":
@@ -73,71 +80,6 @@ def _export(form: "nn.Module", image: "Tensor") -> Any:
     )
     assert program is not None
     return program.model_proto
-
-
-def float_multipliers(model: Any) -> None:
-    """Compute depthwise convolutions that give several channels for each one in float.
-
-    ONNX Runtime 1.32 has an integer kernel for one channel each. For others it multiplies a small
-    matrix for each channel: a fastvit_t8 took 1.46 of its fp32's time, because of three such layers
-    of 7 x 7. What goes in and what comes out stays on the plan's grids, and weights keep their
-    values. This function can go when MLAS has such a kernel (`QLinearConv::Compute`,
-    `is_depthwise_conv`).
-    """
-    from onnx import numpy_helper
-
-    graph = model.graph
-    constants = {one.name: one for one in graph.initializer}
-    made_by = {name: node for node in graph.node for name in node.output}
-    uses = Counter(name for node in graph.node for name in node.input)
-    for node in list(graph.node):
-        weight = made_by.get(node.input[1]) if node.op_type == "Conv" else None
-        if weight is None or weight.op_type != "DequantizeLinear" or uses[node.input[1]] > 1:
-            continue
-        stored, scale = (numpy_helper.to_array(constants[name]) for name in weight.input[:2])
-        groups = next((one.i for one in node.attribute if one.name == "group"), 1)
-        if stored.shape[1] == 1 and stored.shape[0] > groups:
-            real = stored.astype(np.float32) * scale.reshape(-1, *[1] * (stored.ndim - 1))
-            graph.initializer.append(numpy_helper.from_array(real, f"{weight.output[0]}.in_float"))
-            node.input[1] = f"{weight.output[0]}.in_float"
-            graph.node.remove(weight)
-            graph.initializer.remove(constants[weight.input[0]])
-
-
-def keep_floats(model: Any) -> None:
-    """Keep ONNX Runtime from quantizing layers that the plan leaves in float.
-
-    Its optimizer WeightBiasQuantization (version 1.21 and later; see its pull requests 22969 and
-    25673) quantizes the weights of a float Conv or Gemm between DequantizeLinear and QuantizeLinear
-    to 8 bits with one scale, and no session option turns that off. It moved the probabilities of an
-    EfficientNet-Lite0 by 0.042 on average, where 0.020 was due. A Clip to the range that the
-    integers have anyway stands between, and changes no value. This function can go when the
-    optimizer leaves such layers alone.
-    """
-    from onnx import helper, numpy_helper
-
-    graph, nodes = model.graph, []
-    constants = {one.name: one for one in graph.initializer}
-    made_by = {name: node for node in graph.node for name in node.output}
-    for node in graph.node:
-        source = made_by.get(node.input[0]) if node.input else None
-        in_float = node.op_type in ("Conv", "Gemm") and node.input[1] in constants
-        if in_float and source is not None and source.op_type == "DequantizeLinear":
-            scale, zero = (numpy_helper.to_array(constants[name]) for name in source.input[1:])
-            limits = np.iinfo(zero.dtype)
-            name = f"{node.input[0]}.in_float.{node.output[0]}"
-            bounds = {f"{name}.min": limits.min, f"{name}.max": limits.max}
-            for bound, value in bounds.items():
-                real = np.float32(scale * (float(value) - float(zero)))
-                graph.initializer.append(numpy_helper.from_array(np.array(real), bound))
-            clip = helper.make_node("Clip", [node.input[0], *bounds], [name])
-            clip.metadata_props.extend(node.metadata_props)
-            nodes.append(clip)
-            node.input[0] = name
-        nodes.append(node)
-    nodes = deepcopy(nodes)
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def _to_fp16(model: Any) -> Any:

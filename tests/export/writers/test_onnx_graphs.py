@@ -14,8 +14,14 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from lesionlite.export.writers.onnx_gelu import join_gelus, spell_gelus
+from lesionlite.export.writers.onnx_layers import (
+    float_multipliers,
+    float_stem,
+    keep_floats,
+    pool_means,
+)
 from lesionlite.export.writers.onnx_pixels import dequantize_pixels, subtract_in_rows
-from lesionlite.export.writers.to_onnx import OPSET, _export, float_multipliers, keep_floats
+from lesionlite.export.writers.to_onnx import OPSET, _export
 
 SIDE = 8
 IMAGE = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8)
@@ -169,3 +175,87 @@ def test_several_channels_for_each_one_are_computed_in_float(
     floats, kinds = executed(after, tmp_path)
     assert kinds[kind] == 1 and kinds["QLinearConv"] + kinds["Conv"] == 1
     assert np.mean(integers != floats) < 0.01 and np.ptp(integers) > 100
+
+
+def stem(activation: str, mean: str) -> Any:
+    """Pixels, a convolution in 8 bits, an activation, and the mean of the pixels in 8 bits."""
+    rng = np.random.default_rng(0)
+    constants = {
+        "stored": rng.integers(-127, 128, (16, 3, 3, 3), dtype=np.int8),
+        "scales": rng.uniform(0.001, 0.002, 16).astype(np.float32),
+        "zeros": np.zeros(16, np.int8),
+        "scale": np.array(1 / 32, np.float32),
+        "middle": np.array(128, np.uint8),
+        "unit": np.array(1 / 64, np.float32),
+        "axes": np.array([2, 3]),
+    }
+
+    def rounded(name: str) -> list[Any]:
+        grid = ["scale", "middle"]
+        return [
+            helper.make_node("QuantizeLinear", [name, *grid], [f"{name}.stored"]),
+            helper.make_node("DequantizeLinear", [f"{name}.stored", *grid], [f"{name}.real"]),
+        ]
+
+    averaged = ["activated.real", "axes"] if mean == "ReduceMean" else ["activated.real"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["pixels"], ["counts"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["counts", "unit"], ["floats"]),
+            *rounded("floats"),
+            helper.make_node("DequantizeLinear", ["stored", "scales", "zeros"], ["weight"], axis=0),
+            helper.make_node("Conv", ["floats.real", "weight"], ["sums"], pads=[1, 1, 1, 1]),
+            *rounded("sums"),
+            helper.make_node(activation, ["sums.real"], ["activated"]),
+            *rounded("activated"),
+            helper.make_node(mean, averaged, ["mean"]),
+            *rounded("mean"),
+        ],
+        "stem",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, (1, 3, 8, 8))],
+        [helper.make_tensor_value_info("mean.real", TensorProto.FLOAT, (1, 16, 1, 1))],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+@pytest.mark.parametrize(("activation", "floats"), [("HardSwish", 1), ("Relu", 0)])
+def test_the_first_convolution_is_in_float_before_a_hard_swish(
+    activation: str, floats: int, tmp_path: Path
+) -> None:
+    before = stem(activation, "ReduceMean")
+    after = deepcopy(before)
+    float_stem(after)
+    integers, kinds = executed(before, tmp_path)
+    assert kinds["QLinearConv"] == 1
+    answer, kinds = executed(after, tmp_path)
+    assert [kinds["QLinearConv"], kinds["Conv"] + kinds["FusedConv"]] == [1 - floats, floats]
+    assert np.abs(answer - integers).max() <= 2 / 32 and np.ptp(integers) > 0.1
+    assert (after == before) == (not floats)
+
+
+def test_a_mean_of_integers_is_one_operation(tmp_path: Path) -> None:
+    before = stem("Relu", "ReduceMean")
+    after = deepcopy(before)
+    pool_means(after)
+    # ONNX Runtime's own doing; `pool_means` can go when this line fails.
+    given, kinds = executed(before, tmp_path)
+    assert kinds["ReduceMean"] == 1 and kinds["QLinearReduceMean"] == 0
+    answer, kinds = executed(after, tmp_path)
+    assert kinds["QLinearGlobalAveragePool"] == 1
+    assert np.abs(answer - given).max() <= 1 / 32 and np.ptp(given) > 0.1
+
+
+@pytest.mark.parametrize("change", [{"axes": [1, 2]}, {"keepdims": 0}])
+def test_other_means_stay(change: dict[str, Any]) -> None:
+    model = stem("Relu", "ReduceMean")
+    if "axes" in change:
+        (axes,) = [one for one in model.graph.initializer if one.name == "axes"]
+        axes.CopyFrom(numpy_helper.from_array(np.array(change["axes"]), "axes"))
+    else:
+        (mean,) = [node for node in model.graph.node if node.op_type == "ReduceMean"]
+        mean.attribute.append(helper.make_attribute("keepdims", 0))
+    before = deepcopy(model)
+    pool_means(model)
+    assert model == before

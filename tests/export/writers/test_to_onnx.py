@@ -10,8 +10,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from lesionlite.export.quantize.quant_params import to_int8, to_int8_in_pairs
+from lesionlite.export.writers.onnx_layers import keep_floats
 from lesionlite.export.writers.onnx_pixels import dequantize_pixels
-from lesionlite.export.writers.to_onnx import OPSET, keep_floats, open_session
+from lesionlite.export.writers.to_onnx import OPSET, open_session
 
 
 def cast_pixels(side: int = 8) -> Any:
