@@ -13,6 +13,7 @@ from typing import Any
 from lesionlite.benchmark.beforehand import refuse_beforehand, refuse_images
 from lesionlite.benchmark.config import BenchmarkConfig
 from lesionlite.benchmark.evaluation_set import EvaluationSet
+from lesionlite.benchmark.expected import expected_stages
 from lesionlite.benchmark.places import (
     ARTIFACTS,
     RUN,
@@ -147,19 +148,22 @@ def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
     run, training = given or plan.out / RUN, plan.training
     dataset = read_dataset(plan.data) if training else None
     if training and dataset:
-        labels, model, memory = dataset.labels, training.model, _remember(run, plan, dataset)
+        model, contract = training.model, training.contract(dataset.labels)
+        memory = _remember(run, plan, dataset)
         untrained = is_finished_with(run, training, memory)
     else:
-        labels, model = Contract.read(run / CONTRACT).labels, str(read_settings(run)["model"])
+        model, contract = str(read_settings(run)["model"]), Contract.read(run / CONTRACT)
         untrained = ""
-    names = plan.names(model)
+    labels = contract.labels
+    names, judged = plan.names(model), judging_split(plan.data, labels)
     refuse_beforehand(plan.benchmarking, names)
-    refuse_images(plan.benchmarking, names, judging_split(plan.data, labels))
+    refuse_images(plan.benchmarking, names, judged)
     exported = not untrained and _is_exported(plan, run)
     split = None if exported else _refuse_to_export(plan, run, labels, bool(untrained))
-    stages = Stages(
-        plan.steps, {"train": bool(untrained), "export": not exported, "benchmark": True}
-    )
+    settings = plan.exporting, plan.benchmarking
+    expected = {} if exported else expected_stages(*settings, model, contract, len(judged))
+    run_now = {"train": bool(untrained), "export": not exported, "benchmark": True}
+    stages = Stages(plan.steps, run_now, expected)
     if training and untrained:
         with stages.stage("train"):
             split = _train(plan, run, training, memory, untrained)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lesionlite.benchmark.expected import in_about
 from lesionlite.benchmark.places import STEPS
 from lesionlite.console import say
 from lesionlite.documents import read_json, read_record
@@ -40,14 +41,21 @@ class FinishedSteps:
 class Stages:
     """The stages of one build: says which of how many begins, what is left, what each needed."""
 
-    def __init__(self, steps: FinishedSteps, plan: Mapping[str, bool]) -> None:
+    def __init__(
+        self,
+        steps: FinishedSteps,
+        plan: Mapping[str, bool],
+        expected: Mapping[str, float] | None = None,
+    ) -> None:
         """Plan the stages.
 
         Args:
             steps: has what each stage needed the last time in this folder.
             plan: whether each stage will run, by name, in order.
+            expected: how many seconds a stage may take, for those where it is known.
         """
         self._steps, self._names = steps, [name for name, runs in plan.items() if runs]
+        self._expected = dict(expected or {})
         self._used: dict[str, Usage] = {}
 
     @contextmanager
@@ -55,12 +63,15 @@ class Stages:
         """Announce and measure a stage."""
         number = self._names.index(name) + 1
         last = self._steps.record.get(f"{name} took")
-        shown = f" (last time {last}{self._left(number)})" if last else ""
-        say(f"step {number} of {len(self._names)}: {name}{shown}")
+        shown = f"last time {last}{self._left(number)}" if last else self._outlook(number)
+        say(f"step {number} of {len(self._names)}: {name}" + f" ({shown})" * bool(shown))
         with measured() as usage:
             yield
         self._used[name] = usage
         self._steps.done(f"{name} took", str(usage))
+        if name in self._expected:  # this machine may be faster, or slower
+            pace = usage.seconds / self._expected[name]
+            self._expected = {one: pace * seconds for one, seconds in self._expected.items()}
 
     def _left(self, number: int) -> str:
         """How long this stage and those after it took the last time, if there are several."""
@@ -68,6 +79,14 @@ class Stages:
         times = [re.match(r"(\d+):(\d+) min", text) for text in last]
         known = [60 * int(time[1]) + int(time[2]) for time in times if time]
         return f"; all that is left took {in_minutes(sum(known))}" * (1 < len(known) == len(last))
+
+    def _outlook(self, number: int) -> str:
+        """How long a stage and those after it may take, where that is known."""
+        own, *others = [self._expected.get(name) for name in self._names[number - 1 :]]
+        later = sum(filter(None, others))
+        if own is None:
+            return f"{' and '.join(self._names[number:])} after it: {in_about(later)}" * (later > 0)
+        return in_about(own) + f"; all that is left: {in_about(own + later)}" * (later > 0)
 
     def say_what_they_took(self) -> None:
         """Print the duration and the peak memory of each stage."""

@@ -69,6 +69,21 @@ def test_stages_are_counted_and_remembered(
     assert "export took" in json.loads((tmp_path / "steps.json").read_text())
 
 
+def test_a_first_build_says_how_long_it_may_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = {"train": True, "export": True, "benchmark": True}
+    stages = Stages(FinishedSteps(tmp_path), plan, {"export": 130, "benchmark": 170})
+    for name in plan:
+        with writing_into(tmp_path), stages.stage(name):
+            time.sleep(0.1 * (name == "export"))
+    assert capsys.readouterr().out.splitlines() == [
+        "step 1 of 3: train (export and benchmark after it: about 5 min)",
+        "step 2 of 3: export (about 2 min; all that is left: about 5 min)",
+        "step 3 of 3: benchmark (less than a minute)",  # for this machine is fast
+    ]
+
+
 def test_a_stage_that_fails_is_not_remembered(tmp_path: Path) -> None:
     stages = Stages(FinishedSteps(tmp_path), {"export": True})
     with pytest.raises(ValueError), stages.stage("export"):
