@@ -28,6 +28,7 @@ SCALE_RATE, BIAS_RATE = 0.03, 0.003
 # Images of a step. With 25, a step took three times as long, for its tensors are larger than a
 # processor's cache; and 240 steps of a MobileViTv2 ended at 0.00162 nats, 120 of these at 0.00131.
 BATCH = 12
+CHECKS = 1 / 8, 1 / 2  # shares of the steps after which a try may be given up
 
 
 class LearnedFakeQuantize(nn.Module):
@@ -64,7 +65,7 @@ def tune(
     reference: Tensor,
     steps: int,
     rate: float = 1.0,
-    is_hopeless: Callable[[Plan], bool] = lambda halfway: False,
+    is_hopeless: Callable[[Plan, float], bool] = lambda so_far, share: False,
 ) -> Plan:
     """The plan with tuned grids and bias corrections.
 
@@ -76,7 +77,8 @@ def tune(
         reference: logits [N, C] of the float form for the images.
         steps: number of steps of gradient descent, each on one batch.
         rate: factor on both learning rates.
-        is_hopeless: whether to end with the plan that is reached after half of the steps.
+        is_hopeless: whether to end with the plan that is reached so far, given that and the share
+            of the steps that are done. It is asked at each share of `CHECKS`.
     """
     model: Any = quantize(form, plan, wiring)
     grids = _connect(model, form, wiring, plan)
@@ -99,8 +101,9 @@ def tune(
             corrections={name: _correction(form, model, name) for name in plan.layers},
         )
 
+    checks = {math.ceil(share * steps): share for share in CHECKS}
     for step in track(range(steps), "tuning grids and biases", steps):
-        if step == steps // 2 and is_hopeless(tuned()):
+        if step in checks and is_hopeless(tuned(), checks[step]):
             break
         batch = next(batches)
         answer = model.scores(images[batch]).log_softmax(1)

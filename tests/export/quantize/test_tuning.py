@@ -19,7 +19,7 @@ from lesionlite.export.quantize.ranges import choose_grids, observe
 from lesionlite.export.quantize.rounding import rounded
 from lesionlite.export.quantize.search import logits
 from lesionlite.export.quantize.sensitivity import bias_corrections
-from lesionlite.export.quantize.tuning import LearnedFakeQuantize, _thin, tune
+from lesionlite.export.quantize.tuning import CHECKS, LearnedFakeQuantize, _thin, tune
 from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import Wiring, trace
 
@@ -66,20 +66,22 @@ def test_the_same_seed_gives_the_same_plan(
     assert tuned != tune(form, wiring, replace(plan, seed=1), pixels, reference, 3)
 
 
-def test_a_hopeless_try_ends_after_half_of_its_steps(
-    form: MobileForm, wiring: Wiring, plan: Plan, images: np.ndarray
+@pytest.mark.parametrize("share", CHECKS)
+def test_a_hopeless_try_ends_early(
+    share: float, form: MobileForm, wiring: Wiring, plan: Plan, images: np.ndarray
 ) -> None:
-    pixels, halfway = torch.from_numpy(images), []
+    pixels, early = torch.from_numpy(images), []
 
     def tuned(hopeless: bool) -> Plan:
-        def is_hopeless(plan: Plan) -> bool:
-            halfway.append(plan)
-            return hopeless
+        def is_hopeless(plan: Plan, done: float) -> bool:
+            if done == share:
+                early.append(plan)
+            return hopeless and done == share
 
         return tune(form, wiring, plan, pixels, logits(form, pixels), 4, 1.0, is_hopeless)
 
     whole = tuned(False)
-    assert tuned(True) == halfway[0] == halfway[1] and plan != halfway[0] != whole
+    assert tuned(True) == early[0] == early[1] and plan != early[0] != whole
 
 
 def test_tuning_that_does_harm_is_not_kept(
@@ -97,7 +99,8 @@ def test_tuning_that_does_harm_is_not_kept(
         grids = {
             name: QuantParams(9 * grid.scale, grid.zero_point) for name, grid in plan.grids.items()
         }
-        assert is_hopeless(replace(plan, grids=grids)) and not is_hopeless(start)
+        for share in CHECKS:
+            assert is_hopeless(replace(plan, grids=grids), share) and not is_hopeless(start, share)
         return replace(plan, grids=grids)
 
     monkeypatch.setattr(search, "tune", harmful)
@@ -105,8 +108,10 @@ def test_tuning_that_does_harm_is_not_kept(
     fine = {
         name: QuantParams(grid.scale / 10, grid.zero_point) for name, grid in plan.grids.items()
     }
-    kept = search._tuned(evaluator, evaluator, replace(plan, grids=fine), 2)
+    kept = search._tuned(evaluator, evaluator, replace(plan, grids=fine), 2, 0.0)
     assert kept.grids == fine and kept.divergence > 0 and rates == [0.3, 0.1]
+    search._tuned(evaluator, evaluator, replace(plan, grids=fine), 2, kept.divergence)
+    assert rates[2:] == [0.1]  # a plan that diverges little is not moved far
 
 
 def test_images_that_tune_a_plan_do_not_judge_it(
@@ -123,8 +128,8 @@ def test_images_that_tune_a_plan_do_not_judge_it(
 
     monkeypatch.setattr(search, "tune", lambda *_: replace(plan, seed=9))
     monkeypatch.setattr(search.PlanEvaluator, "evaluate", evaluate)
-    assert search._tuned(judge, tuner, plan, 2).seed == plan.seed
-    assert search._tuned(tuner, judge, plan, 2).seed == 9
+    assert search._tuned(judge, tuner, plan, 2, 0.0).seed == plan.seed
+    assert search._tuned(tuner, judge, plan, 2, 0.0).seed == 9
 
 
 @pytest.mark.parametrize(
@@ -148,7 +153,7 @@ def test_what_diverges_too_much_gets_a_smaller_share_and_more_steps(
         shares.append(share)
         return plan
 
-    def tuned(judge: Any, tuner: Any, plan: Plan, count: int) -> Plan:
+    def tuned(judge: Any, tuner: Any, plan: Plan, count: int, allowed: float) -> Plan:
         steps.append(count)
         return replace(plan, divergence=next(found))
 
