@@ -1,7 +1,7 @@
 """How long the stages of a first build will take, roughly.
 
-The figures are fitted to builds on two cores of an AMD EPYC that computes AVX-512 in halves, of
-networks with 1.1 to 17 M parameters at 64 and 128 pixels, and come within a fifth of each.
+The figures are seconds, fitted to builds on two cores of an AMD EPYC that computes AVX-512 in
+halves, of networks with 1.1 to 17 M parameters at 64 and 128 pixels. Each comes within a fifth.
 """
 
 from lesionlite.benchmark.config import RARE_FLAGS, BenchmarkConfig
@@ -11,12 +11,12 @@ from lesionlite.export.config import ExportConfig
 from lesionlite.export.formats import FORMATS
 from lesionlite.export.side_by_side import most_jobs
 
-SIZE = 0.9  # exponent of the multiply-adds: larger matrix products are faster
-CONVERSION = 9.4  # seconds for each file, in one process
-PLAN, STEP, IMAGE = 40, 2, 0.4  # for 10^9 multiply-adds: at least, each step, calibration image
-OPENING = 2.3  # seconds for each file
-ANSWER = 0.02  # for each file and image, for 10^9 multiply-adds
-WARM_UP = 1.3  # and timing, in seconds of timing
+CONVERSION = 9.4  # for each file, in one process
+OPENING = 2.3  # for each file
+TIMING = 1.3  # for each second that a file is timed, with its warm-up
+# For 10^9 multiply-adds: a plan at least, each step of tuning, each calibration image; and each
+# test image for each file. Networks of k times as many take k ** SIZE times as long.
+PLAN, STEP, IMAGE, ANSWER, SIZE = 40, 2, 0.4, 0.02, 0.9
 # What takes longer than this module knows, if it is asked for.
 MORE_WORK = (
     *RARE_FLAGS["other runtimes and devices"],
@@ -66,7 +66,7 @@ def expected_seconds(
     if any(getattr(benchmarking, name) != getattr(plain, name) for name in MORE_WORK):
         return {"export": export}
     timed = 1 + sum(FORMATS[row.name].is_native_here for row, _ in exporting.pairs())
-    benchmark = OPENING * files + WARM_UP * timed * benchmarking.protocol()[1]
+    benchmark = OPENING * files + TIMING * timed * benchmarking.protocol()[1]
     return {"export": export, "benchmark": benchmark + ANSWER * files * images * billions}
 
 

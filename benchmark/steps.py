@@ -83,10 +83,14 @@ class Stages:
     def _outlook(self, number: int) -> str:
         """How long a stage and those after it may take, where that is known."""
         own, *others = [self._expected.get(name) for name in self._names[number - 1 :]]
-        later = sum(filter(None, others))
+        later = [seconds for seconds in others if seconds]
+        if len(later) < len(others):
+            return in_about(own) if own else ""
         if own is None:
-            return f"{' and '.join(self._names[number:])} after it: {in_about(later)}" * (later > 0)
-        return in_about(own) + f"; all that is left: {in_about(own + later)}" * (later > 0)
+            after = " and ".join(self._names[number:])
+            return f"{after} after it: {in_about(sum(later))}" * bool(later)
+        left = in_about(own + sum(later))
+        return in_about(own) + f"; all that is left: {left}" * bool(later)
 
     def say_what_they_took(self) -> None:
         """Print the duration and the peak memory of each stage."""

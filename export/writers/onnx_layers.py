@@ -36,17 +36,23 @@ def float_stem(model: Any) -> None:
     """
     graph = model.graph
     made_by = {name: node for node in graph.node for name in node.output}
+
+    def steps(name: str) -> list[Any]:
+        """The QuantizeLinear and DequantizeLinear that make a tensor; nothing else."""
+        last = made_by.get(name)
+        if last is None or last.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            return []
+        return [*steps(last.input[0]), last]
+
     stem = next((node for node in graph.node if node.op_type == "Conv"), None)
-    weight = made_by.get(stem.input[1]) if stem else None
-    if stem is None or weight is None:
+    if stem is None or not steps(stem.input[0]) or not steps(stem.input[1]):
         return
     behind = _behind(graph, stem)
-    if weight.op_type == "DequantizeLinear" and {one.op_type for one in behind} == {"HardSwish"}:
-        dequantize = made_by[stem.input[0]]
-        stem.input[0] = made_by[dequantize.input[0]].input[0]
+    if {one.op_type for one in behind} == {"HardSwish"}:
+        stem.input[0] = steps(stem.input[0])[0].input[0]
         for node in behind:
             node.input[0] = stem.output[0]
-        _weigh_in_float(graph, stem, weight)
+        _weigh_in_float(graph, stem, made_by[stem.input[1]])
         _drop_unread(graph)
 
 

@@ -69,18 +69,35 @@ def test_stages_are_counted_and_remembered(
     assert "export took" in json.loads((tmp_path / "steps.json").read_text())
 
 
+@pytest.mark.parametrize(
+    ("expected", "shown"),
+    [
+        (
+            {"export": 130, "benchmark": 170},
+            [
+                " (export and benchmark after it: about 5 min)",
+                " (about 2 min; all that is left: about 5 min)",
+                " (less than a minute)",  # for this machine is fast
+            ],
+        ),
+        ({"export": 130}, ["", " (about 2 min)", ""]),
+        ({}, ["", "", ""]),
+    ],
+)
 def test_a_first_build_says_how_long_it_may_take(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    expected: dict[str, float],
+    shown: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     plan = {"train": True, "export": True, "benchmark": True}
-    stages = Stages(FinishedSteps(tmp_path), plan, {"export": 130, "benchmark": 170})
+    stages = Stages(FinishedSteps(tmp_path), plan, expected)
     for name in plan:
         with writing_into(tmp_path), stages.stage(name):
             time.sleep(0.1 * (name == "export"))
     assert capsys.readouterr().out.splitlines() == [
-        "step 1 of 3: train (export and benchmark after it: about 5 min)",
-        "step 2 of 3: export (about 2 min; all that is left: about 5 min)",
-        "step 3 of 3: benchmark (less than a minute)",  # for this machine is fast
+        f"step {number} of 3: {name}{words}"
+        for number, (name, words) in enumerate(zip(plan, shown, strict=True), 1)
     ]
 
 
