@@ -6,6 +6,7 @@ written when the step ends. What a later step would refuse is refused before tra
 """
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -160,10 +161,9 @@ def _build(plan: _Build, given: Path | None) -> dict[str, Any]:
     refuse_images(plan.benchmarking, names, judged)
     exported = not untrained and _is_exported(plan, run)
     split = None if exported else _refuse_to_export(plan, run, labels, bool(untrained))
-    settings = plan.exporting, plan.benchmarking
-    expected = {} if exported else expected_stages(*settings, model, contract, len(judged))
+    about = plan.exporting, plan.benchmarking, model, contract, len(judged)
     run_now = {"train": bool(untrained), "export": not exported, "benchmark": True}
-    stages = Stages(plan.steps, run_now, expected)
+    stages = Stages(plan.steps, run_now, dict if exported else partial(expected_stages, *about))
     if training and untrained:
         with stages.stage("train"):
             split = _train(plan, run, training, memory, untrained)

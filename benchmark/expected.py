@@ -68,13 +68,3 @@ def expected_seconds(
     timed = 1 + sum(FORMATS[row.name].is_native_here for row, _ in exporting.pairs())
     benchmark = OPENING * files + TIMING * timed * benchmarking.protocol()[1]
     return {"export": export, "benchmark": benchmark + ANSWER * files * images * billions}
-
-
-def in_about(seconds: float) -> str:
-    """A rough duration, such as "about 2 min"."""
-    if seconds < 45:
-        return "less than a minute"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if hours:
-        return f"about {hours}:{minutes:02} h"
-    return f"about {minutes} min"

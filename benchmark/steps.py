@@ -1,11 +1,11 @@
 """What a build does: its stages, and the steps that are finished in its folder."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
-from lesionlite.benchmark.expected import in_about
 from lesionlite.benchmark.places import STEPS
 from lesionlite.console import say
 from lesionlite.documents import read_json, read_record
@@ -13,7 +13,7 @@ from lesionlite.errors import LesionliteError
 from lesionlite.files import fingerprint, write_json
 from lesionlite.layout import DATASET
 from lesionlite.train.data.folders import find_images
-from lesionlite.usage import Usage, in_minutes, measured
+from lesionlite.usage import Usage, in_about, in_minutes, measured
 
 
 class FinishedSteps:
@@ -45,17 +45,18 @@ class Stages:
         self,
         steps: FinishedSteps,
         plan: Mapping[str, bool],
-        expected: Mapping[str, float] | None = None,
+        expect: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         """Plan the stages.
 
         Args:
             steps: has what each stage needed the last time in this folder.
             plan: whether each stage will run, by name, in order.
-            expected: how many seconds a stage may take, for those where it is known.
+            expect: gives the seconds that stages may take, for those where that is known. It is
+                called if a stage did not run in this folder before.
         """
         self._steps, self._names = steps, [name for name, runs in plan.items() if runs]
-        self._expected = dict(expected or {})
+        self._expect = expect
         self._used: dict[str, Usage] = {}
 
     @contextmanager
@@ -69,9 +70,6 @@ class Stages:
             yield
         self._used[name] = usage
         self._steps.done(f"{name} took", str(usage))
-        if name in self._expected:  # this machine may be faster, or slower
-            pace = usage.seconds / self._expected[name]
-            self._expected = {one: pace * seconds for one, seconds in self._expected.items()}
 
     def _left(self, number: int) -> str:
         """How long this stage and those after it took the last time, if there are several."""
@@ -80,17 +78,22 @@ class Stages:
         known = [60 * int(time[1]) + int(time[2]) for time in times if time]
         return f"; all that is left took {in_minutes(sum(known))}" * (1 < len(known) == len(last))
 
+    @cached_property
+    def _expected(self) -> Mapping[str, float]:
+        return self._expect()
+
     def _outlook(self, number: int) -> str:
         """How long a stage and those after it may take, where that is known."""
-        own, *others = [self._expected.get(name) for name in self._names[number - 1 :]]
-        later = [seconds for seconds in others if seconds]
-        if len(later) < len(others):
+        pace = 1.0  # this machine may be faster, or slower, as the latest stage has shown
+        for done, usage in self._used.items():
+            if done in self._expected:
+                pace = usage.seconds / self._expected[done]
+        own, *later = [pace * self._expected.get(name, 0) for name in self._names[number - 1 :]]
+        if not all(later) or not later:
             return in_about(own) if own else ""
-        if own is None:
-            after = " and ".join(self._names[number:])
-            return f"{after} after it: {in_about(sum(later))}" * bool(later)
-        left = in_about(own + sum(later))
-        return in_about(own) + f"; all that is left: {left}" * bool(later)
+        if not own:
+            return f"{' and '.join(self._names[number:])} after it: {in_about(sum(later))}"
+        return f"{in_about(own)}; all that is left: {in_about(own + sum(later))}"
 
     def say_what_they_took(self) -> None:
         """Print the duration and the peak memory of each stage."""

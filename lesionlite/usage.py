@@ -40,6 +40,16 @@ def in_minutes(seconds: float) -> str:
     return f"{minutes}:{rest:02} min"
 
 
+def in_about(seconds: float) -> str:
+    """A rough duration, such as "about 2 min"."""
+    if seconds < 45:
+        return "less than a minute"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours:
+        return f"about {hours}:{minutes:02} h"
+    return f"about {minutes} min"
+
+
 @contextmanager
 def measured() -> Iterator[Usage]:
     """Measure a block of work."""

@@ -37,7 +37,7 @@ from lesionlite.export.quantize.sensitivity import (
     subsample,
 )
 from lesionlite.export.quantize.threads import pinned_threads
-from lesionlite.export.quantize.tuning import tune
+from lesionlite.export.quantize.tuning import CHECKS, tune
 from lesionlite.export.quantize.weights.weight_rounding import WeightRounder
 from lesionlite.export.quantize.wiring import Wiring, trace
 
@@ -53,7 +53,7 @@ RATES = 0.3, 0.1  # factors on the learning rates of tuning: the first try's, an
 # A try is given up if it has multiplied the divergence by so much after a share of its steps. After
 # half of them, eight tries that helped in the end stood at 1.02 or less, and others at 1 to 26.
 # After an eighth, two that helped stood at 1.4 and 2.0, and others at 3.5 to 72.
-HOPELESS = {1 / 8: 5, 1 / 2: 2}
+HOPELESS = dict(zip(CHECKS, (5, 2), strict=True))
 
 
 @pinned_threads()

@@ -1,9 +1,10 @@
 import pytest
 
 from lesionlite.benchmark.config import BenchmarkConfig
-from lesionlite.benchmark.expected import expected_seconds, expected_stages, in_about
+from lesionlite.benchmark.expected import expected_seconds, expected_stages
 from lesionlite.export.config import ExportConfig
 from lesionlite.train.config import TrainConfig
+from lesionlite.usage import in_about
 
 
 @pytest.mark.parametrize(

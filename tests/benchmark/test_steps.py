@@ -91,7 +91,7 @@ def test_a_first_build_says_how_long_it_may_take(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     plan = {"train": True, "export": True, "benchmark": True}
-    stages = Stages(FinishedSteps(tmp_path), plan, expected)
+    stages = Stages(FinishedSteps(tmp_path), plan, lambda: expected)
     for name in plan:
         with writing_into(tmp_path), stages.stage(name):
             time.sleep(0.1 * (name == "export"))
@@ -99,6 +99,11 @@ def test_a_first_build_says_how_long_it_may_take(
         f"step {number} of 3: {name}{words}"
         for number, (name, words) in enumerate(zip(plan, shown, strict=True), 1)
     ]
+    again = Stages(FinishedSteps(tmp_path), plan, lambda: pytest.fail("it is known"))
+    for name in plan:
+        with writing_into(tmp_path), again.stage(name):
+            pass
+    assert capsys.readouterr().out.count("last time") == 3
 
 
 def test_a_stage_that_fails_is_not_remembered(tmp_path: Path) -> None:
